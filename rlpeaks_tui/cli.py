@@ -1,0 +1,133 @@
+"""The command line: each verb imports what it needs when it is called, so that `--help` answers at once.
+
+Exit status: 0 done, 1 failed, 2 the request was wrong (with one line that says what would be right).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+WRONG = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse with one plain line for a wrong request."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(WRONG, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    from . import __version__
+
+    top = _Parser(
+        prog="rlpeaks",
+        description="A terminal cockpit for RL post-training: launch, watch, steer and replay runs.",
+    )
+    top.add_argument("--version", action="version", version=f"rlpeaks {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+
+    def verb(name: str, help: str, *, run: bool | None = None) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=help, description=help)
+        one.add_argument("--runs", metavar="DIR", help="folder of runs (default: $RLPEAKS_RUNS, else ./runs)")
+        if run is not None:
+            what = "a run's name, directory or unambiguous prefix"
+            one.add_argument("run", nargs=None if run else "?", help=what if run else f"{what} (default: the newest)")
+        return one
+
+    start = verb("run", "start a training and open the cockpit on it")
+    start.add_argument(
+        "target", help="a run file (.yaml), a sample by name such as quickstart, or a training script (.py)"
+    )
+    start.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+                       help="change a setting of the run file, e.g. grpo.max_steps=12 (repeatable)")  # fmt: skip
+    start.add_argument("--name", help="name of the run (default: that of the run file)")
+    start.add_argument("--headless", action="store_true", help="plain progress lines instead of the cockpit")
+    start.add_argument("--detach", action="store_true", help="start the training and return at once")
+
+    watch = verb("watch", "open the cockpit on a run", run=False)
+    watch.add_argument("--readonly", action="store_true", help="look only: send no commands")
+    verb("replay", "open the cockpit on a finished run", run=True)
+
+    listing = verb("ls", "list runs and their states")
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    status = verb("status", "one look at a run, without a screen", run=True)
+    status.add_argument("--json", action="store_true", help="one JSON object")
+
+    ctl = verb("ctl", "steer a run: pause, resume, step [N], stop", run=True)
+    ctl.add_argument("command", help="pause, resume, step or stop")
+    ctl.add_argument("args", nargs="*", help="arguments of the command")
+    ctl.add_argument("--json", action="store_true", help="one JSON object")
+    ctl.add_argument("--no-wait", action="store_true", help="do not wait for the acknowledgement")
+    ctl.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds to wait (default: 600)")
+
+    export = verb("export", "write a run's metrics to a file", run=True)
+    export.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="by its ending: .csv or .jsonl; - for standard output"
+    )
+
+    explain = verb("explain", "what a metric is: formula, unit, source, how it misleads")
+    explain.add_argument("metric", nargs="?", help="a metric's name (default: list them all)")
+    verb("doctor", "what this machine can do, and what is missing")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; gives the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name or text that the terminal's encoding lacks is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        try:
+            own, script_args = _split(list(sys.argv[1:] if argv is None else argv))
+            return _verb(parser().parse_args(own, argparse.Namespace(script_args=script_args)))
+        finally:
+            # Here and not at exit, where a closed pipe would be reported as an error.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output left, `rlpeaks ls | head` for example: nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """What follows the script in `rlpeaks run [options] SCRIPT.py ...` is the script's, whatever it looks like."""
+    if argv[:1] == ["run"]:
+        for at, word in enumerate(argv[1:], 1):
+            if word.endswith(".py") and not word.startswith("-") and argv[at - 1] not in ("--set", "--name", "--runs"):
+                return argv[: at + 1], argv[at + 1 :]
+    return argv, []
+
+
+def _verb(options: argparse.Namespace) -> int:
+    from .run.facts import NotARun
+    from .run.mailbox import BadCommand
+    from .run.text import clean_line
+
+    try:
+        if options.verb == "run":
+            from .verbs import start
+
+            return start.run(options)
+        if options.verb in ("watch", "replay"):
+            from .verbs import view
+
+            return view.watch(options)
+        from .verbs import headless
+
+        return int(getattr(headless, options.verb)(options))
+    except (NotARun, BadCommand) as problem:
+        print(f"rlpeaks: {clean_line(str(problem))}", file=sys.stderr)
+        return WRONG
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,427 @@
+"""The cockpit: it asks the reader for the run once a tick, and puts what changed on screen.
+
+The clock is its own, not the data's: however fast a run writes, a tick draws the newest state once. A key acts
+on what is known at once and asks the reader for the rest, so that it never waits for a file system.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.app import App
+from textual.binding import BindingType
+from textual.message import Message
+
+from rlpeaks_tui.run.facts import NotARun
+from rlpeaks_tui.run.follow import Follower, Snapshot
+
+from . import commands, plan
+from .link import Pace, waiting
+from .panels import BY_ID
+from .reader import Reader, Reading, Wanted
+from .scene import Look, Scene, View
+from .screens.ask import Confirm, Filter
+from .screens.enlarged import Enlarged
+from .screens.help import Help
+from .screens.overview import Overview
+from .screens.stage import Show, Stage
+from .steering import Steering
+from .surface import Surface
+from .theme import PALETTES, Palette, choose, textual_theme
+
+RATE = 4.0
+
+
+class Cockpit(App[int]):
+    """One run on screen.
+
+    Args:
+        directory: of the run.
+        readonly: show everything, steer nothing.
+        ascii_only: no sign beyond ASCII.
+        theme_name: `dark` or `light`, where the terminal has colours for it.
+        rate: drawings a second at most.
+
+    Raises:
+        NotARun: there is no run at `directory`.
+    """
+
+    class Fresh(Message):
+        """The reader has an answer, or could not go on."""
+
+        def __init__(self, reading: Reading | Exception) -> None:
+            super().__init__()
+            self.reading = reading
+
+    TITLE = "rlpeaks"
+    COMMANDS: ClassVar = {commands.Palette}
+    BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings()]
+    ENABLE_COMMAND_PALETTE = True
+    # Textual insists on a key of its own for the palette; the table of commands has the real ones.
+    COMMAND_PALETTE_BINDING = "f24"
+    CSS = """
+    CommandPalette > Vertical { width: 84; max-width: 96%; background: $surface; margin-top: 2; }
+    CommandPalette #--input { border: none; }
+    CommandPalette SearchIcon { display: none; }
+    CommandPalette CommandInput { padding-left: 1; }
+    CommandPalette CommandList {
+        border-bottom: none; border-top: none; scrollbar-size-vertical: 1;
+        scrollbar-color: $panel; scrollbar-color-hover: $panel; scrollbar-color-active: $panel;
+        scrollbar-background: $surface; scrollbar-background-hover: $surface; scrollbar-background-active: $surface;
+    }
+    CommandPalette CommandList > .option-list--option { text-style: none; }
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        readonly: bool = False,
+        ascii_only: bool = False,
+        theme_name: str = "dark",
+        rate: float = RATE,
+    ) -> None:
+        # Without colours Textual would otherwise paint everything in shades of grey.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.directory = directory
+        self.steering = Steering(directory, readonly)
+        self.view = View()
+        self.palette: Palette = choose(self.console.color_system, self.no_color, theme_name)
+        self.look = Look(ascii_only, self.palette.flat)
+        self._apply(self.palette)
+        self._pace = Pace(rate)
+        self._quiet = ExitStack()
+        self._reader = Reader(Follower(directory), self._deliver)
+        self._newest: Reading | None = None
+        self._shown: Reading | None = None
+        self._notice = ""
+        self._chosen = False
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The run as it was last read."""
+        return self._newest.snapshot if self._newest else None
+
+    def get_default_screen(self) -> Overview:
+        return Overview(self.palette)
+
+    def on_mount(self) -> None:
+        # Textual paints a new screen several times while it settles, each time whole. Nothing is sent before there is
+        # something to see, or half a second has passed.
+        self._quiet.enter_context(self.batch_update())
+        self.set_timer(0.5, self._quiet.close)
+        self._reader.start()
+        self._tick()
+
+    def on_unmount(self) -> None:
+        self._reader.stop()
+
+    def _tick(self) -> None:
+        if self._pace.tick(waiting(self._driver)):
+            self._ask()
+        self.set_timer(self._pace.interval, self._tick)
+
+    def _ask(self) -> None:
+        enlarged = self.stage.panel if isinstance(self.stage, Enlarged) else ""
+        self._reader.ask(Wanted(self._wanted_step(), enlarged == "sparsity"))
+
+    def _wanted_step(self) -> int | None:
+        """The step that the screen shows; None for the newest."""
+        if self.view.cursor is None and self.view.held and self._shown is not None:
+            return self._shown.snapshot.step
+        return self.view.cursor
+
+    def _deliver(self, reading: Reading | Exception) -> None:
+        """Called by the reader in its thread."""
+        self.post_message(self.Fresh(reading))
+
+    def on_cockpit_fresh(self, message: Cockpit.Fresh) -> None:
+        reading = message.reading
+        if isinstance(reading, Exception):
+            raise reading
+        self._newest = reading
+        held = self._shown if self.view.held else None
+        # A held view keeps its snapshot; what was read for its cursor still arrives.
+        self._shown = reading if held is None else replace(reading, snapshot=held.snapshot)
+        for answer in self.steering.answers(reading.snapshot):
+            self._notice = answer
+        self._feature()
+        self.repaint()
+        self._quiet.close()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self.repaint)
+
+    @property
+    def stage(self) -> Stage | None:
+        """The topmost screen that draws the run; a question or the help may lie over it."""
+        stages = [screen for screen in self.screen_stack if isinstance(screen, Stage)]
+        return stages[-1] if stages else None
+
+    def repaint(self) -> None:
+        """Draw what is known now; nothing is written where nothing changed."""
+        stage = self.stage
+        if stage is None or self._shown is None or self._newest is None:
+            return
+        scene, now = self._scene(self._shown), self._scene(self._newest)
+        notice = self._notice or self._newest.trouble
+        if not notice and self._newest.loading:
+            notice = f"reading the journal, step {now.snapshot.step:,} so far"
+        settled = self._newest.wanted.step == self._wanted_step()
+        stage.paint(Show(scene, now, notice, (self.size.width, self.size.height), settled))
+
+    def _scene(self, reading: Reading) -> Scene:
+        return Scene(
+            snapshot=reading.snapshot,
+            view=self.view,
+            look=self.look,
+            layers=reading.layers,
+            rollouts=reading.rollouts,
+            history=reading.history,
+            health=reading.health,
+            readonly=self.steering.readonly,
+        )
+
+    def _look(self, **changes: object) -> None:
+        """Change where the person looks, and show it."""
+        self.view = replace(self.view, **changes)  # type: ignore[arg-type]
+        self._notice = ""
+        self._ask()
+        self.repaint()
+
+    def _feature(self) -> None:
+        """On a small screen, draw the panel that the verdict speaks of until the person chooses another."""
+        if self._chosen or self._newest is None or self._roomy():
+            return
+        findings = self._newest.health.findings
+        panel = findings[0].panel if findings else ""
+        if panel in BY_ID and panel != self.view.panel:
+            self.view = replace(self.view, panel=panel)
+            self._overview.feature(panel)
+
+    @property
+    def _overview(self) -> Overview:
+        return next(screen for screen in self.screen_stack if isinstance(screen, Overview))
+
+    # Commands
+
+    def action_command(self, name: str) -> None:
+        """Do a command of the table, or say why it cannot be done."""
+        command = commands.BY_ID[name]
+        refusal = command.refuse(self)
+        if refusal:
+            self.say(refusal)
+        else:
+            command.act(self)
+
+    def say(self, text: str) -> None:
+        """Words to the person, in place of the footer until the next key."""
+        self._notice = text
+        self.repaint()
+
+    def select(self, panel: str) -> None:
+        """Focus a panel; the one in focus already is enlarged; in an enlarged view the other panel takes its place."""
+        stage = self.stage
+        placed = plan.overview(*self.size)
+        again = panel == self.view.panel and self._chosen
+        self._chosen = True
+        if isinstance(stage, Enlarged):
+            stage.panel = panel
+            self._look(panel=panel, scroll=0, filter="")
+        elif again or (panel not in placed and self._roomy()):
+            self._look(panel=panel)
+            self._open(panel)
+        else:
+            self._overview.feature(panel)
+            self._look(panel=panel)
+
+    def _roomy(self) -> bool:
+        """Whether the overview shows several panels, so that one that it leaves out has to be enlarged to be seen."""
+        return "reward" in plan.overview(*self.size, shown="kl")
+
+    def enlarge(self) -> None:
+        if isinstance(self.stage, Enlarged):
+            self.back()
+        else:
+            self._open(self.view.panel)
+
+    def _open(self, panel: str) -> None:
+        self._overview.feature(panel)
+        self.view = replace(self.view, scroll=0, filter="")
+        self.push_screen(Enlarged(self.palette, panel))
+        self._ask()
+        self.call_after_refresh(self.repaint)
+
+    def back(self) -> None:
+        """One layer out: the notice, the filter, the enlarged panel, then the cursor."""
+        if self._notice:
+            self._notice = ""
+            self.repaint()
+        elif self.view.filter:
+            self._look(filter="")
+        elif isinstance(self.stage, Enlarged):
+            self.pop_screen()
+            self._look(scroll=0)
+        elif self.view.cursor is not None or self.view.held:
+            self.snap_to_live()
+
+    def move(self, right: int, down: int) -> None:
+        """To the next panel in a direction; in an enlarged panel a step in time, or a line of its list."""
+        if isinstance(self.stage, Enlarged):
+            if right:
+                self._to(self._step() + right)
+            else:
+                self._scroll(self.stage, down)
+            return
+        places = {name: place for name, place in plan.overview(*self.size).items() if name in BY_ID}
+        if not self._roomy():
+            order = list(BY_ID)
+            at = order.index(self.view.panel) + (right or down)
+            panel = order[at % len(order)]
+        else:
+            panel = plan.nearest(places, self.view.panel, right, down)
+        self._chosen = True
+        self._overview.feature(panel)
+        self._look(panel=panel)
+
+    def _scroll(self, stage: Enlarged, down: int) -> None:
+        # A console shows its end, so that scrolling goes up from there.
+        on = -down if stage.panel == "console" else down
+        if on < 0 or stage.below:
+            self._look(scroll=max(0, self.view.scroll + on))
+
+    def _step(self) -> int:
+        snapshot = self.snapshot
+        return self.view.cursor if self.view.cursor is not None else snapshot.step if snapshot else 0
+
+    def scrub(self, share: float) -> None:
+        """Move the cursor by a share of the run so far, at least one step."""
+        snapshot = self.snapshot
+        if snapshot is None or not snapshot.step:
+            self.say("there is no step to go to yet")
+            return
+        size = max(1, round(abs(share) * snapshot.step))
+        self._to(self._step() + (size if share > 0 else -size))
+
+    def _to(self, step: int) -> None:
+        snapshot = self.snapshot
+        if snapshot is None:
+            return
+        self._look(cursor=None if step >= snapshot.step else max(0, step))
+
+    def snap_to_live(self) -> None:
+        self._shown = self._newest
+        self._look(cursor=None, held=False)
+
+    def hold(self) -> None:
+        if self.view.held:
+            self._shown = self._newest
+        self._look(held=not self.view.held)
+
+    def pause(self) -> None:
+        snapshot = self.snapshot
+        self._send("resume" if snapshot is not None and snapshot.state == "paused" else "pause")
+
+    def stop_training(self) -> None:
+        snapshot = self.snapshot
+        step = f" (now at step {snapshot.step:,})" if snapshot else ""
+        says = (
+            f"At its next safe point{step} the run saves a checkpoint, ends cleanly with exit status 0, and "
+            "does not go on by itself. Everything recorded so far stays."
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._send("stop")
+
+        self.push_screen(Confirm("Stop the training?", says, "stop it"), answered)
+
+    def _send(self, verb: str) -> None:
+        self.say(self.steering.send(verb))
+        self._ask()
+
+    def open_help(self) -> None:
+        self.push_screen(Help(self.palette, self.look.ascii_only))
+
+    def open_palette(self) -> None:
+        self.action_command_palette()
+
+    def open_filter(self) -> None:
+        """Filter the list of an enlarged console or table of metrics; from elsewhere, the table of metrics."""
+        stage = self.stage
+        if not (isinstance(stage, Enlarged) and stage.panel in ("console", "metrics")):
+            self._chosen = True
+            if isinstance(stage, Enlarged):
+                stage.panel = "metrics"
+            else:
+                self._open("metrics")
+            self._look(panel="metrics", scroll=0)
+
+        def entered(text: str | None) -> None:
+            if text is not None:
+                self._look(filter=text, scroll=0)
+
+        self.push_screen(Filter(self.view.filter), entered)
+
+    def switch_theme(self) -> None:
+        if self.palette.ground is None:
+            self.say("this terminal has too few colours for themes")
+            return
+        self.palette = PALETTES["light" if self.palette.name == "dark" else "dark"]
+        self._apply(self.palette)
+        for screen in self.screen_stack:
+            if isinstance(screen, Stage):
+                screen.recolour(self.palette)
+
+    def _apply(self, palette: Palette) -> None:
+        theme = textual_theme(palette)
+        if theme.name not in self.available_themes:
+            self.register_theme(theme)
+        self.theme = theme.name
+
+    def save_picture(self) -> None:
+        snapshot = self.snapshot
+        name = snapshot.info.name if snapshot else "run"
+        path = Path.cwd() / f"rlpeaks-{name}-{snapshot.step if snapshot else 0}.svg"
+        try:
+            path.write_text(self.export_screenshot(title=f"rlpeaks {name}"), encoding="utf-8")
+        except OSError as error:
+            self.say(f"the picture could not be saved: {error}")
+            return
+        self.say(f"saved {path}")
+
+    def leave(self) -> None:
+        self.exit(0)
+
+    def on_surface_pressed(self, message: Surface.Pressed) -> None:
+        name = message.surface.id or ""
+        if name == "verdict":
+            findings = self._newest.health.findings if self._newest else ()
+            if findings:
+                self.select(findings[0].panel)
+        elif name in BY_ID:
+            self.select(name)
+
+
+def watch(directory: Path, *, readonly: bool = False, ascii_only: bool | None = None, theme: str = "dark") -> int:
+    """Show the run at `directory` until the person leaves. Gives the exit status: 0, or 2 when there is no such run.
+
+    `RLPEAKS_FPS` sets how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII; `NO_COLOR` is respected.
+    """
+    try:
+        rate = min(30.0, max(0.2, float(os.environ.get("RLPEAKS_FPS", RATE))))
+    except ValueError:
+        rate = RATE
+    if ascii_only is None:
+        ascii_only = os.environ.get("RLPEAKS_ASCII", "") not in ("", "0")
+    try:
+        cockpit = Cockpit(directory, readonly=readonly, ascii_only=ascii_only, theme_name=theme, rate=rate)
+    except NotARun as error:
+        print(error)
+        return 2
+    return cockpit.run() or 0

@@ -1,0 +1,248 @@
+"""A chart as cells: series on shared axes, with the commands that a person gave and the cursor in time.
+
+All charts of the cockpit are composed here, so that they agree on where a step lies: the same gutter, the same
+row for steps, the same dashed line through every chart for one command. That is what lets an eye go from a
+cause in one to an effect in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .axes import Axis, Floats, linear
+from .cells import BLANK, BOLD, Cells, Ink, width_of
+from .raster import Frame, Ints, Raster
+
+GUTTER = 6
+"""Columns left of the plot: five for a label, one for air. Wider only where labels are."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A series: steps int64[n] and values float64[n], NaN where there is none. `stale` draws what a rollback undid.
+    `heavy` lines are thicker: what is smoothed, so that weight and not only hue tells it from what was recorded.
+    """
+
+    steps: Ints
+    values: Floats
+    ink: int
+    label: str = ""
+    stale: int | None = None
+    heavy: bool = False
+
+
+@dataclass(frozen=True)
+class Band:
+    """The area between two series over the same steps."""
+
+    steps: Ints
+    low: Floats
+    high: Floats
+    ink: int
+
+
+@dataclass(frozen=True)
+class Points:
+    """Single measurements, each with its own sign; `low` and `high` give an interval where one is known."""
+
+    steps: Ints
+    values: Floats
+    ink: int
+    sign: str = "◆"
+    low: Floats | None = None
+    high: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A command: its number, and the step at which it took effect."""
+
+    number: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What to draw. `x` is the first and last step shown; `labels` is the room for names right of the plot."""
+
+    x: tuple[int, int]
+    y: Axis
+    lines: Sequence[Line] = ()
+    bands: Sequence[Band] = ()
+    points: Sequence[Points] = ()
+    marks: Sequence[Mark] = ()
+    cursor: int | None = None
+    levels: Sequence[tuple[float, int]] = field(default=())
+    """Horizontal lines: a value and the ink."""
+    labels: int = 0
+    ascii_only: bool = False
+
+
+def draw(chart: Chart, width: int, height: int) -> Cells:
+    """The chart in width x height cells; the last row holds the steps. Nothing where there is no room for a plot."""
+    cells = Cells(width, height)
+    gutter = max(GUTTER, *(width_of(label) + 1 for label in chart.y.labels))
+    plot_width, plot_height = width - gutter - chart.labels, height - 1
+    if plot_width < 4 or plot_height < 1:
+        return cells
+    frame = Frame(chart.x[0], chart.x[1], chart.y.low, chart.y.high, chart.y.log)
+    raster = Raster(plot_width, plot_height, frame, chart.ascii_only)
+    for band in chart.bands:
+        raster.band(band.steps, band.low, band.high, band.ink)
+    for line in chart.lines:
+        raster.line(line.steps, line.values, line.ink, line.stale, line.heavy)
+    for line in chart.lines:
+        _beyond(raster, line)
+    for points in chart.points:
+        _points(raster, points)
+    _rules(raster, chart)
+    cells.blit(0, gutter, raster.cells)
+    _y_labels(cells, raster, chart.y, gutter)
+    _x_labels(cells, raster, chart, gutter, plot_width)
+    if chart.labels:
+        _names(cells, raster, chart.lines, gutter + plot_width + 1)
+    return cells
+
+
+def mark_column(x: tuple[int, int], step: int, width: int, ascii_only: bool = False) -> int:
+    """The cell column of a step in a plot of `width` cells, the same as in every chart of that width."""
+    frame = Frame(x[0], x[1], 0.0, 1.0)
+    return frame.column(step, width) if ascii_only else frame.column(step, 2 * width) // 2
+
+
+def _beyond(raster: Raster, line: Line) -> None:
+    """An arrow at the edge for each value that lies outside of the frame: a spike may be cut off, never hidden."""
+    for outside, row, sign in (
+        (line.values > raster.frame.y1 * (1 + 1e-9), 0, "^" if raster.ascii_only else "▲"),
+        (line.values < raster.frame.y0 - abs(raster.frame.y0) * 1e-9, -1, "v" if raster.ascii_only else "▼"),
+    ):
+        steps = line.steps[outside & (line.values > 0)] if raster.frame.log else line.steps[outside]
+        for column in {raster.cell(step) for step in steps[-raster.columns :].tolist()}:
+            if 0 <= column < raster.cells.width:
+                raster.cells.put(row % raster.cells.height, column, sign, line.ink)
+
+
+def _points(raster: Raster, points: Points) -> None:
+    sign = "*" if raster.ascii_only else points.sign
+    for i, (step, value) in enumerate(zip(points.steps.tolist(), points.values.tolist(), strict=True)):
+        column = raster.cell(step)
+        if not 0 <= column < raster.cells.width:
+            continue
+        if points.low is not None and points.high is not None:
+            low, high = float(points.low[i]), float(points.high[i])
+            ends = raster.row(min(high, raster.frame.y1)), raster.row(max(low, raster.frame.y0))
+            if np.isfinite([low, high]).all() and ends[0] is not None and ends[1] is not None:
+                for row in range(ends[0], ends[1] + 1):
+                    raster.cells.put(row, column, "|" if raster.ascii_only else "│", points.ink)
+        row_at = raster.row(value)
+        if row_at is not None:
+            raster.cells.put(row_at, column, sign, points.ink)
+
+
+def _rules(raster: Raster, chart: Chart) -> None:
+    """Lines that are no data stand behind the data: they take only cells that are still blank."""
+    chars, inks = raster.cells.chars, raster.cells.inks
+    for value, ink in chart.levels:
+        row = raster.row(value)
+        if row is not None:
+            free = chars[row] == BLANK
+            chars[row, free], inks[row, free] = ord("-" if chart.ascii_only else "╌"), ink
+    for mark in chart.marks:
+        column = raster.cell(mark.step)
+        if 0 <= column < raster.cells.width:
+            free = chars[:, column] == BLANK
+            chars[free, column], inks[free, column] = ord(":" if chart.ascii_only else "┆"), Ink.MARK
+    if chart.cursor is not None:
+        column = raster.cell(chart.cursor)
+        if 0 <= column < raster.cells.width:
+            blank = (chars[:, column] == BLANK) | (inks[:, column] == Ink.MARK)
+            chars[blank, column] = ord("|" if chart.ascii_only else "│")
+            inks[:, column] = Ink.CURSOR | BOLD
+
+
+def _y_labels(cells: Cells, raster: Raster, axis: Axis, gutter: int) -> None:
+    taken: set[int] = set()
+    for value, label in zip(axis.ticks, axis.labels, strict=True):
+        row = raster.row(value)
+        if row is not None and row not in taken:
+            taken.add(row)
+            cells.put_right(row, gutter - 1, label, Ink.DIM)
+
+
+def _x_labels(cells: Cells, raster: Raster, chart: Chart, gutter: int, width: int) -> None:
+    """The cursor's step, the commands' numbers, both ends, and round steps between, each where it still has room."""
+    row = cells.height - 1
+    taken = np.zeros(width + 2, np.bool_)
+
+    def place(start: int, text: str, ink: int) -> bool:
+        """Write when the place is free with a cell of air on both sides."""
+        start = min(max(0, start), width - len(text))
+        if start < 0 or taken[max(0, start - 1) : start + len(text) + 1].any():
+            return False
+        cells.put(row, gutter + start, text, ink)
+        taken[start : start + len(text)] = True
+        return True
+
+    if chart.cursor is not None:
+        text = f"{chart.cursor:,}"
+        column = raster.cell(chart.cursor)
+        if 0 <= column < width:
+            place(column - len(text) // 2, text, Ink.CURSOR | BOLD)
+    for column, text in clusters([(raster.cell(mark.step), mark.number) for mark in chart.marks], width):
+        place(column, text, Ink.MARK | BOLD)
+    place(0, f"{chart.x[0]:,}", Ink.DIM)
+    end = f"{chart.x[1]:,}"
+    place(width - len(end), end, Ink.DIM)
+    if width >= 60:
+        for tick in linear(chart.x[0], chart.x[1], width // 16).ticks:
+            text = f"{tick:,.0f}"
+            if tick == int(tick):
+                place(raster.cell(tick) - len(text) // 2, text, Ink.FAINT)
+
+
+def clusters(marks: Sequence[tuple[int, int]], width: int) -> list[tuple[int, str]]:
+    """Column and text of each mark's number; numbers that would touch share one text, such as 2-4."""
+    groups: list[tuple[int, int, int]] = []
+    for column, number in sorted(marks):
+        if not 0 <= column < width:
+            continue
+        if groups:
+            start, low, high = groups[-1]
+            if column <= start + len(_span(low, high)):
+                groups[-1] = (start, min(low, number), max(high, number))
+                continue
+        groups.append((column, number, number))
+    return [(column, _span(low, high)) for column, low, high in groups]
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low}" if low == high else f"{low}-{high}"
+
+
+def _names(cells: Cells, raster: Raster, lines: Sequence[Line], x: int) -> None:
+    """The name of each line beside its last value, moved apart where two would share a row."""
+    wanted: list[tuple[int, float, Line]] = []
+    for line in lines:
+        known = np.flatnonzero(np.isfinite(line.values))
+        if line.label and len(known):
+            last = float(np.clip(line.values[known[-1]], raster.frame.y0, raster.frame.y1))
+            wanted.append((raster.row(last) or 0, -last, line))
+    wanted.sort(key=lambda name: name[:2])
+    rows = spread([row for row, _, _ in wanted], raster.cells.height)
+    for row, (_, _, line) in zip(rows, wanted, strict=False):
+        cells.put(row, x, line.label, line.ink)
+
+
+def spread(rows: Sequence[int], height: int) -> list[int]:
+    """Ascending rows moved as little as needed to be different and below `height`; what has no room is cut."""
+    placed: list[int] = []
+    for row in rows[:height]:
+        placed.append(max(row, placed[-1] + 1) if placed else max(0, row))
+    limit = height - 1
+    for i in range(len(placed) - 1, -1, -1):
+        placed[i] = min(placed[i], limit)
+        limit = placed[i] - 1
+    return placed

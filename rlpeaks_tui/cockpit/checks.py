@@ -1,0 +1,40 @@
+"""The health rules' findings in the form that the screen shows: worst first, each with the panel to look at."""
+
+from __future__ import annotations
+
+from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.stats.catalog import lookup
+from rlpeaks_tui.stats.evaluator import Evaluator
+from rlpeaks_tui.stats.health import Finding as Judged
+
+from .panels import BY_ID
+from .scene import Finding, Health
+
+_PANEL = {"format": "formats", "completions": "completion", "optimizer": "metrics"}
+
+
+def check(evaluator: Evaluator, snapshot: Snapshot, step: int) -> Health:
+    """What the rules say at `step`; `evaluator` belongs to the run and remembers what it has judged."""
+    judged = evaluator.evaluate(snapshot.columns, step, dtype=snapshot.info.dtype or None)
+    firing = [finding for finding in judged if finding.state == "firing"]
+    firing.sort(key=lambda finding: (finding.severity != "critical", finding.since or 0))
+    return Health(
+        findings=tuple(_shown(finding) for finding in firing),
+        passed=sum(finding.state == "ok" for finding in judged),
+        not_applying=sum(finding.state == "n/a" for finding in judged),
+        unknown=tuple(f"{finding.rule.id}: {finding.evidence}" for finding in judged if finding.state == "unknown"),
+    )
+
+
+def _shown(finding: Judged) -> Finding:
+    metric = lookup(finding.rule.needs[0].split("|")[0])
+    panel = _PANEL.get(metric.panel, metric.panel) if metric else ""
+    return Finding(
+        rule=finding.rule.id,
+        text=finding.rule.title,
+        severity=finding.severity or "warn",
+        since=finding.since,
+        evidence=finding.evidence,
+        remedy=finding.remedy,
+        panel=panel if panel in BY_ID else "metrics",
+    )

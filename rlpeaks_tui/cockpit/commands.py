@@ -1,0 +1,211 @@
+"""Everything a person can do, each thing once: its keys, its words, what it does, and when it cannot be done.
+
+The key bindings, the footer, the palette and the help are made from this table, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from .panels import PANELS
+
+if TYPE_CHECKING:
+    from .app import Cockpit
+
+Action = Callable[["Cockpit"], None]
+Refusal = Callable[["Cockpit"], str]
+
+
+def _never(app: Cockpit) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing to do.
+
+    Attributes:
+        id: the name by which its keys can be changed.
+        keys: as Textual names them; none for a command of the palette only.
+        shown: the keys as a person reads them.
+        title: in the palette and the help.
+        group: heading in the help.
+        act: does it.
+        hint: one or two words in the footer; empty when it is not shown there.
+        refuse: why it cannot be done now; empty when it can.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    shown: str
+    title: str
+    group: str
+    act: Action
+    hint: str = ""
+    refuse: Refusal = _never
+
+
+def _cannot_steer(app: Cockpit) -> str:
+    return app.steering.refusal(app.snapshot)
+
+
+def _select(panel: str) -> Action:
+    return lambda app: app.select(panel)
+
+
+VIEW, TIME, STEER, LEAVE = "Panels", "Time", "Training", "Cockpit"
+
+COMMANDS: tuple[Command, ...] = (
+    Command("help", ("question_mark", "f1"), "?", "Show every key", LEAVE, lambda app: app.open_help(), "help"),
+    Command(
+        "palette", ("colon", "ctrl+p"), ":", "Find a command by name", LEAVE, lambda app: app.open_palette(), "commands"
+    ),
+    Command("filter", ("slash",), "/", "Filter the list on screen", VIEW, lambda app: app.open_filter(), "filter"),
+    Command(
+        "enlarge",
+        ("z", "enter"),
+        "z",
+        "Enlarge the panel in focus, and back",
+        VIEW,
+        lambda app: app.enlarge(),
+        "enlarge",
+    ),
+    Command("back", ("escape",), "esc", "Step out: filter, enlarged panel, cursor", VIEW, lambda app: app.back()),
+    *(
+        Command(f"panel.{panel.id}", (panel.key,), panel.key, f"{panel.title}: {panel.asks}", VIEW, _select(panel.id))
+        for panel in PANELS
+    ),
+    Command(
+        "left", ("left", "h"), "← h", "Panel to the left; enlarged: one step back", VIEW, lambda app: app.move(-1, 0)
+    ),
+    Command(
+        "right", ("right", "l"), "→ l", "Panel to the right; enlarged: one step on", VIEW, lambda app: app.move(1, 0)
+    ),
+    Command("up", ("up", "k"), "↑ k", "Panel above; enlarged: scroll up", VIEW, lambda app: app.move(0, -1)),
+    Command("down", ("down", "j"), "↓ j", "Panel below; enlarged: scroll down", VIEW, lambda app: app.move(0, 1)),
+    Command(
+        "back.1",
+        ("left_square_bracket",),
+        "[",
+        "Cursor back by 1 % of the run",
+        TIME,
+        lambda app: app.scrub(-0.01),
+        "scrub",
+    ),
+    Command("on.1", ("right_square_bracket",), "]", "Cursor on by 1 % of the run", TIME, lambda app: app.scrub(0.01)),
+    Command(
+        "back.10", ("left_curly_bracket",), "{", "Cursor back by 10 % of the run", TIME, lambda app: app.scrub(-0.1)
+    ),
+    Command("on.10", ("right_curly_bracket",), "}", "Cursor on by 10 % of the run", TIME, lambda app: app.scrub(0.1)),
+    Command("live", ("g", "end"), "g", "Back to the newest step", TIME, lambda app: app.snap_to_live(), "live"),
+    Command(
+        "hold",
+        ("space",),
+        "space",
+        "Hold the view still while the run goes on",
+        TIME,
+        lambda app: app.hold(),
+        "hold view",
+    ),
+    Command(
+        "pause",
+        ("p",),
+        "p",
+        "Pause training at a safe point, or resume it",
+        STEER,
+        lambda app: app.pause(),
+        "pause",
+        _cannot_steer,
+    ),
+    Command(
+        "stop",
+        ("s",),
+        "s",
+        "Stop training: checkpoint, then end cleanly",
+        STEER,
+        lambda app: app.stop_training(),
+        "stop",
+        _cannot_steer,
+    ),
+    Command("theme", (), "", "Switch between dark and light", LEAVE, lambda app: app.switch_theme()),
+    Command("screenshot", (), "", "Save the screen as an SVG file", LEAVE, lambda app: app.save_picture()),
+    Command(
+        "quit",
+        ("q", "ctrl+c", "ctrl+q"),
+        "q",
+        "Leave the viewer; the training goes on",
+        LEAVE,
+        lambda app: app.leave(),
+        "leave",
+    ),
+)
+
+BY_ID = {command.id: command for command in COMMANDS}
+
+
+def bindings() -> list[Binding]:
+    """A binding for every key of the table; its id is the command's, so that a keymap can change it."""
+    return [
+        Binding(",".join(command.keys), f"command({command.id!r})", command.title, show=False, id=command.id)
+        for command in COMMANDS
+        if command.keys
+    ]
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A key in the footer; those of the highest rank go first where the row is short."""
+
+    key: str
+    word: str
+    rank: int
+
+
+def hints() -> list[Hint]:
+    """What the footer names, from left to right."""
+    ranks = {command.id: (command.shown, command.hint) for command in COMMANDS if command.hint}
+    order = ("help", "palette", "panels", "enlarge", "scrub", "live", "hold", "filter", "pause", "stop", "quit")
+    ranks["panels"], ranks["scrub"] = ("0-9", "panels"), ("[ ]", "scrub")
+    least = ("quit", "help", "pause", "enlarge", "panels", "palette", "scrub", "stop", "live", "hold", "filter")
+    return [Hint(*ranks[name], least.index(name)) for name in order]
+
+
+class Palette(Provider):
+    """The table as Textual's command palette shows it: only what can be done now."""
+
+    async def discover(self) -> Hits:
+        for command, act in self._possible():
+            yield DiscoveryHit(self._line(command), act)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for command, act in self._possible():
+            score = matcher.match(command.title)
+            if score > 0:
+                yield Hit(score, matcher.highlight(command.title), act, text=self._line(command))
+
+    def _possible(self) -> list[tuple[Command, Callable[[], None]]]:
+        app = self._cockpit
+        skipped = {"palette", "back", "left", "right", "up", "down"}
+
+        def doing(command: Command) -> Callable[[], None]:
+            return lambda: app.action_command(command.id)
+
+        return [(c, doing(c)) for c in COMMANDS if c.id not in skipped and not c.refuse(app)]
+
+    @property
+    def _cockpit(self) -> Cockpit:
+        from .app import Cockpit
+
+        app = self.app
+        assert isinstance(app, Cockpit)
+        return app
+
+    @staticmethod
+    def _line(command: Command) -> str:
+        return f"{command.title}  ({command.shown})" if command.shown else command.title

@@ -1,0 +1,70 @@
+"""How much choice the policy has left: the entropy of its next token, and how much of the start's it has spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..axes import Axis, linear
+from ..cells import SERIES, Cells, Ink
+from ..chart import Line, draw
+from ..scene import Scene
+from ..words import number, percent
+from .parts import Row, chart, chart_over_table, heading, nothing, raw_and_smooth, ticks_for, typical_span
+
+NAME = "entropy"
+
+
+def overview(scene: Scene, width: int, height: int) -> Cells:
+    cells = Cells(width, height)
+    value = scene.value(NAME)
+    if value is None:
+        heading(cells, scene, "entropy", "2", "Entropy", Ink.UNKNOWN)
+        return nothing(cells, scene.why(NAME))
+    heading(cells, scene, "entropy", "2", "Entropy", Ink.ENTROPY, number(value), spent(scene, value), "nats/token")
+    lines = raw_and_smooth(scene, NAME, Ink.ENTROPY)
+    cells.blit(1, 0, draw(chart(scene, lines, _axis(lines, ticks_for(height - 2))), width, height - 1))
+    return cells
+
+
+def enlarged(scene: Scene, width: int, height: int) -> Cells:
+    """Adds the entropy of each task and of the tokens where the policy really chooses, and what ran along with it."""
+    cells = Cells(width, height)
+    value = scene.value(NAME)
+    if value is None:
+        heading(cells, scene, "", "", "Entropy", Ink.UNKNOWN)
+        return nothing(cells, scene.why(NAME))
+    unit = "nats/token, exact, mean over the tokens of a step's completions"
+    heading(cells, scene, "", "", "Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit)
+    names = [name for name in scene.snapshot.columns.names() if name.startswith("entropy/")]
+    parts: list[Row] = [
+        (name.removeprefix("entropy/"), name, SERIES[(i + 2) % len(SERIES)]) for i, name in enumerate(names)
+    ]
+    rows: list[Row] = [("entropy", NAME, Ink.ENTROPY), *parts]
+    rows += [
+        ("reward", "reward", Ink.REWARD),
+        ("format entropy", "format/entropy", Ink.FORMAT),
+        ("tokens a completion", "completions/mean_length", Ink.TEXT),
+        ("learning rate", "learning_rate", Ink.TEXT),
+    ]
+    lines = [
+        Line(s.steps, scene.smoothed(name), ink, label) for label, name, ink in parts if len(s := scene.series(name))
+    ]
+    lines += raw_and_smooth(scene, NAME, Ink.ENTROPY, "entropy")
+    caption = f"thin line: as recorded; the others: smoothed over a half-life of {scene.half_life:.0f} steps"
+    chart_over_table(cells, scene, lines, lambda count: _axis(lines, count), rows, caption)
+    return cells
+
+
+def spent(scene: Scene, value: float) -> str:
+    """What became of the starting entropy."""
+    start = scene.start(NAME)
+    if start is None or start <= 0:
+        return ""
+    if value > start:
+        return f"{percent(value / start)} of start"
+    return f"{percent(1 - value / start)} spent"
+
+
+def _axis(lines: Sequence[Line], count: int) -> Axis:
+    _, high = typical_span(lines) or (0.0, 1.0)
+    return linear(0.0, high, count, floor=0.0)

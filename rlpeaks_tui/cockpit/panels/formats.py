@@ -1,0 +1,76 @@
+"""Which ways of answering the policy uses, and which ones it is giving up."""
+
+from __future__ import annotations
+
+from ..bars import lying
+from ..cells import SERIES, SOFT, Cells, Ink, fit, width_of
+from ..chart import Line
+from ..scene import Scene
+from ..words import number, percent, signed
+from .parts import Row, axis_over, chart_over_table, heading, nothing
+
+PREFIX = "format/"
+ENTROPY = "format/entropy"
+
+
+def names(scene: Scene) -> list[str]:
+    """The formats that the run tells apart, the most frequent first."""
+    found = [name for name in scene.snapshot.columns.names() if name.startswith(PREFIX) and name != ENTROPY]
+    return sorted(found, key=lambda name: -(scene.value(name) or 0.0))
+
+
+def overview(scene: Scene, width: int, height: int) -> Cells:
+    cells = Cells(width, height)
+    found = names(scene)
+    if not found:
+        heading(cells, scene, "formats", "6", "Formats", Ink.UNKNOWN)
+        return nothing(cells, scene.why(f"{PREFIX}*"))
+    entropy = scene.value(ENTROPY)
+    value = f"{max(0.0, entropy):.2f}" if entropy is not None else ""
+    heading(cells, scene, "formats", "6", "Formats", Ink.FORMAT, value, "nats" if value else "", "share")
+    label = min(max(width_of(name.removeprefix(PREFIX)) for name in found), width // 3)
+    bar = width - label - 15
+    for y, name in enumerate(found[: height - 1], 1):
+        share, start = scene.value(name), scene.start(name)
+        cells.put(y, 0, fit(name.removeprefix(PREFIX), label), Ink.TEXT)
+        if share is None:
+            cells.put(y, label + 2, fit(scene.why(name), width - label - 2), Ink.UNKNOWN)
+            continue
+        if bar >= 4:
+            cells.put(y, label + 2, lying(share, bar, scene.ascii_only), Ink.FORMAT)
+        cells.put_right(y, width - 7, percent(share), Ink.TEXT)
+        if start is not None:
+            cells.put_right(y, width, signed(round(share - start, 2))[:5], Ink.DIM)
+    return cells
+
+
+def enlarged(scene: Scene, width: int, height: int) -> Cells:
+    """Adds every share over time, so that a take-over can be dated."""
+    cells = Cells(width, height)
+    found = names(scene)
+    if not found:
+        heading(cells, scene, "", "", "Formats", Ink.UNKNOWN)
+        return nothing(cells, scene.why(f"{PREFIX}*"))
+    entropy = scene.value(ENTROPY)
+    heading(
+        cells,
+        scene,
+        "",
+        "",
+        "Formats",
+        Ink.FORMAT,
+        number(entropy and max(0.0, entropy)),
+        "nats of format entropy",
+        "share of completions by form",
+    )
+    order = sorted(found)
+    rows: list[Row] = [(name.removeprefix(PREFIX), name, SERIES[order.index(name) % len(SERIES)]) for name in found]
+    rows.append(("format entropy", ENTROPY, Ink.FORMAT))
+    lines = []
+    for label, name, ink in rows[:-1]:
+        series = scene.series(name)
+        lines.append(Line(series.steps, series.values, ink | SOFT))
+        lines.append(Line(series.steps, scene.smoothed(name), ink, label))
+    caption = f"share of each step's completions, smoothed over a half-life of {scene.half_life:.0f} steps"
+    chart_over_table(cells, scene, lines, lambda count: axis_over(lines, count, 0.0, 1.0), rows, caption)
+    return cells

@@ -1,0 +1,79 @@
+"""What the policy earns: the mean reward of each step, as recorded and smoothed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..axes import Axis, span_of
+from ..cells import SERIES, Cells, Ink
+from ..chart import Line, draw
+from ..scene import Scene
+from ..words import number, percent, signed
+from .parts import Row, axis_over, chart, chart_over_table, heading, nothing, raw_and_smooth, ticks_for
+
+NAME = "reward"
+
+
+def overview(scene: Scene, width: int, height: int) -> Cells:
+    cells = Cells(width, height)
+    value = scene.value(NAME)
+    if value is None:
+        heading(cells, scene, "reward", "1", "Reward", Ink.UNKNOWN)
+        return nothing(cells, scene.why(NAME))
+    heading(cells, scene, "reward", "1", "Reward", Ink.REWARD, number(value), _change(scene, value), "mean")
+    lines = raw_and_smooth(scene, NAME, Ink.REWARD)
+    axis = _axis(scene, lines, ticks_for(height - 2))
+    cells.blit(1, 0, draw(chart(scene, lines, axis), width, height - 1))
+    return cells
+
+
+def enlarged(scene: Scene, width: int, height: int) -> Cells:
+    """Adds a line for every reward function and every task, and what share of the groups taught nothing."""
+    cells = Cells(width, height)
+    value = scene.value(NAME)
+    if value is None:
+        heading(cells, scene, "", "", "Reward", Ink.UNKNOWN)
+        return nothing(cells, scene.why(NAME))
+    heading(
+        cells, scene, "", "", "Reward", Ink.REWARD, number(value), _change(scene, value), "mean of a step's completions"
+    )
+    parts = components(scene)
+    rows: list[Row] = [("reward", NAME, Ink.REWARD), *parts]
+    rows += [
+        ("spread within groups", "reward_std", Ink.TEXT),
+        ("groups without gradient", "frac_reward_zero_std", Ink.TEXT),
+        ("tokens a completion", "completions/mean_length", Ink.TEXT),
+        ("cut off at the limit", "completions/clipped_ratio", Ink.TEXT),
+    ]
+    lines = [
+        Line(s.steps, scene.smoothed(name), ink, label) for label, name, ink in parts if len(s := scene.series(name))
+    ]
+    lines += raw_and_smooth(scene, NAME, Ink.REWARD, "reward")
+    caption = f"thin line: as recorded; the others: smoothed over a half-life of {scene.half_life:.0f} steps"
+    chart_over_table(cells, scene, lines, lambda count: _axis(scene, lines, count), rows, caption)
+    return cells
+
+
+def components(scene: Scene) -> list[Row]:
+    """The reward's parts that the run records: by function, then by task."""
+    names = scene.snapshot.columns.names()
+    functions = [name for name in names if name.startswith("rewards/") and name.endswith("/mean")]
+    tasks = [name for name in names if name.startswith("reward/")]
+    labelled = [(name.removeprefix("rewards/").removesuffix("/mean"), name) for name in functions]
+    labelled += [(name.removeprefix("reward/"), name) for name in tasks]
+    return [(label, name, SERIES[(i + 1) % len(SERIES)]) for i, (label, name) in enumerate(labelled)]
+
+
+def _change(scene: Scene, value: float) -> str:
+    start = scene.start(NAME)
+    idle = scene.value("frac_reward_zero_std")
+    if idle is not None and idle > 0.5:
+        return f"{percent(idle)} of groups idle"
+    return f"{signed(value - start)} since start" if start is not None else ""
+
+
+def _axis(scene: Scene, lines: Sequence[Line], count: int) -> Axis:
+    """From 0 to 1 for rewards that stay within; otherwise around what there is."""
+    span = span_of(scene.series(NAME).values)
+    bounded = span is not None and span[0] >= 0 and span[1] <= 1
+    return axis_over(lines, count, 0.0 if bounded else None, 1.0 if bounded else None)

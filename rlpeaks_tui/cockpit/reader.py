@@ -1,0 +1,137 @@
+"""The thread that reads the run, so that a slow file system never delays a key.
+
+It reads when it is asked to and answers with one reading, so a screen that is slow to draw can never be behind
+by more than one. Asking again while it reads changes nothing but where to look next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rlpeaks_tui.run.facts import NotARun
+from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.layers import Layers
+from rlpeaks_tui.run.rollouts import Rollouts
+from rlpeaks_tui.stats.evaluator import Evaluator
+
+from .checks import check
+from .scene import Health
+
+MAP_COLUMNS = 48
+"""Probes that a map over time shows at most, evenly spread."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the screen needs besides the snapshot: the step it shows (None: the newest), and probes for the map."""
+
+    step: int | None = None
+    history: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One answer: the run now, and what was written at or before the wanted step. `loading` while more is unread."""
+
+    snapshot: Snapshot
+    wanted: Wanted
+    layers: Layers | None
+    rollouts: Rollouts | None
+    history: tuple[Layers, ...]
+    health: Health
+    loading: bool = False
+    trouble: str = ""
+
+
+class Reader(threading.Thread):
+    """Follows one run. `deliver` is called in this thread with each reading, or with what ended the thread."""
+
+    def __init__(self, follower: Follower, deliver: Callable[[Reading | Exception], None]) -> None:
+        super().__init__(daemon=True, name="rlpeaks-reader")
+        self._follower = follower
+        self._deliver = deliver
+        self._asked = threading.Event()
+        self._stopped = False
+        self._wanted = Wanted()
+        self._evaluator = Evaluator()
+        self._health = Health()
+        self._judged: tuple[int, int] | None = None
+        self._probes: dict[int, Layers] = {}
+
+    def ask(self, wanted: Wanted) -> None:
+        """Read soon, and look at what is wanted now."""
+        self._wanted = wanted
+        self._asked.set()
+
+    def stop(self) -> None:
+        """End the thread and wait until it has."""
+        self._stopped = True
+        self._asked.set()
+        if self.is_alive():
+            self.join()
+
+    def run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:
+            self._deliver(error)
+
+    def _serve(self) -> None:
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            if self._stopped:
+                return
+            reading = self.read(self._wanted)
+            while reading.loading and not self._stopped:
+                self._deliver(reading)
+                reading = self.read(self._wanted)
+            if not self._stopped:
+                self._deliver(reading)
+
+    def read(self, wanted: Wanted) -> Reading:
+        """Poll once and gather what is wanted. What cannot be read is said in the reading; what was known stays."""
+        trouble = ""
+        try:
+            self._follower.poll()
+        except (OSError, NotARun) as error:
+            trouble = f"cannot read the run: {error}"
+        snapshot = self._follower.snapshot()
+        if not snapshot.directory.is_dir():
+            trouble = f"{snapshot.directory} is gone; this is what was read of it"
+        step = snapshot.step if wanted.step is None else wanted.step
+        loading = self._follower.more and not trouble
+        return Reading(
+            snapshot=snapshot,
+            wanted=wanted,
+            layers=self._follower.layers(step),
+            rollouts=self._follower.rollouts(step),
+            history=self._history(snapshot, step) if wanted.history else (),
+            health=Health() if loading else self._checked(snapshot, step),
+            loading=loading,
+            trouble=trouble,
+        )
+
+    def _checked(self, snapshot: Snapshot, step: int) -> Health:
+        key = (snapshot.version, step)
+        if self._judged != key:
+            self._health = check(self._evaluator, snapshot, step)
+            self._judged = key
+        return self._health
+
+    def _history(self, snapshot: Snapshot, step: int) -> tuple[Layers, ...]:
+        steps = snapshot.layer_steps[snapshot.layer_steps <= step]
+        if len(steps) > MAP_COLUMNS:
+            steps = steps[np.linspace(0, len(steps) - 1, MAP_COLUMNS).round().astype(np.int64)]
+        for each in steps.tolist():
+            if each not in self._probes:
+                layers = self._follower.layers(each)
+                if layers is not None:
+                    self._probes[each] = layers
+        wanted = set(steps.tolist())
+        self._probes = {each: layers for each, layers in self._probes.items() if each in wanted}
+        return tuple(self._probes[each] for each in sorted(self._probes))

@@ -1,0 +1,148 @@
+"""What one tick of the cockpit shows: a snapshot of the run, and where in it the viewer looks.
+
+Every panel is a function of a scene and a size, and of nothing else. That makes a panel testable without a
+terminal, and makes time travel free: a scene at an older step is the same scene with another cursor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from rlpeaks_tui.run.columns import Series
+from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.layers import Layers
+from rlpeaks_tui.run.rollouts import Rollouts
+from rlpeaks_tui.stats.summaries import smooth
+
+from .axes import Floats, extent
+from .chart import Mark
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a person looks.
+
+    Attributes:
+        panel: the one in focus.
+        cursor: the step that everything shows, or None for the newest.
+        held: the newest data are not shown until released; the run goes on.
+        scroll: lines that a long list is moved down by, in the enlarged panel.
+        filter: a regular expression that names what a list shows; a leading ! turns it around.
+    """
+
+    panel: str = "reward"
+    cursor: int | None = None
+    held: bool = False
+    scroll: int = 0
+    filter: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the terminal can show: `ascii_only` without braille and blocks, `flat` without colours for heat."""
+
+    ascii_only: bool = False
+    flat: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a person should know about the run, with the panel that shows it."""
+
+    rule: str
+    text: str
+    severity: str
+    since: int | None = None
+    evidence: str = ""
+    remedy: str = ""
+    panel: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the checks of a run's health say: findings, worst first, and how many checks passed or could not be made."""
+
+    findings: tuple[Finding, ...] = ()
+    passed: int = 0
+    not_applying: int = 0
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A snapshot seen from `view`; `layers` and `rollouts` are those at the step shown."""
+
+    snapshot: Snapshot
+    view: View = View()
+    look: Look = Look()
+    layers: Layers | None = None
+    rollouts: Rollouts | None = None
+    history: tuple[Layers, ...] = field(default=())
+    health: Health = Health()
+    readonly: bool = False
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal keys: every panel draws the same."""
+        probed = None if self.layers is None else self.layers.step
+        written = None if self.rollouts is None else self.rollouts.step
+        return self.snapshot.version, self.view, self.look, probed, written, len(self.history)
+
+    @property
+    def step(self) -> int:
+        """The step that is shown."""
+        return self.snapshot.step if self.view.cursor is None else self.view.cursor
+
+    @property
+    def ascii_only(self) -> bool:
+        return self.look.ascii_only
+
+    @cached_property
+    def x(self) -> tuple[int, int]:
+        """First and last step of every chart."""
+        return extent(0, self.snapshot.step, self.snapshot.max_steps or None)
+
+    @cached_property
+    def marks(self) -> tuple[Mark, ...]:
+        """The commands that took effect, for the charts."""
+        return tuple(
+            Mark(command.number, command.step)
+            for command in self.snapshot.commands
+            if command.step is not None and command.status == "applied"
+        )
+
+    def series(self, name: str) -> Series:
+        return self.snapshot.columns.get_series(name)
+
+    def value(self, name: str) -> float | None:
+        """The value at the step shown: the last one recorded at or before it."""
+        return self.series(name).at(self.step)
+
+    def start(self, name: str) -> float | None:
+        """The first finite value that was recorded."""
+        series = self.series(name)
+        for i in range(min(len(series), 1000)):
+            if series.values[i] == series.values[i]:
+                return float(series.values[i])
+        return None
+
+    def why(self, name: str) -> str:
+        """Why there is no value: the reason the run gave, or what is known without one."""
+        said = self.snapshot.columns.why(name)
+        if said:
+            return said
+        if len(self.series(name)):
+            return f"no value at or before step {self.step:,}"
+        if not self.snapshot.step:
+            return "no step has ended yet" if self.snapshot.live else "the run ended before its first step"
+        return "this run does not record it"
+
+    @cached_property
+    def half_life(self) -> float:
+        """Steps after which the weight of a value in a smoothed line has halved; moves with the axis, in jumps."""
+        return max(2.0, (self.x[1] - self.x[0]) / 80)
+
+    def smoothed(self, name: str) -> Floats:
+        """The values of a metric, smoothed over the past only, so that nothing drawn moves later."""
+        return smooth(self.series(name).values, self.half_life)

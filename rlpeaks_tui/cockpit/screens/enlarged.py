@@ -1,0 +1,42 @@
+"""One panel on a screen of its own, where it shows more than in the overview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual import events
+
+from .. import plan
+from ..cells import Cells
+from ..panels import BY_ID
+from ..plan import Places
+from ..scene import Scene
+from ..theme import Palette
+from .stage import Stage
+
+
+class Enlarged(Stage):
+    """Shows `panel`, which may change while the screen is open."""
+
+    def __init__(self, palette: Palette, panel: str) -> None:
+        super().__init__(palette)
+        self.panel = panel
+        self.below = 0
+        """Lines of its list that did not fit."""
+
+    def panels(self) -> Iterable[str]:
+        return ("panel",)
+
+    def plan(self, width: int, height: int) -> Places:
+        return plan.enlarged(width, height, "panel", self._verdict_rows)
+
+    def draw(self, name: str, scene: Scene, width: int, height: int) -> Cells:
+        cells = BY_ID[self.panel].enlarged(scene, width, height)
+        self.below = cells.below
+        return cells
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.app.action_command("up")  # type: ignore[attr-defined]
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.app.action_command("down")  # type: ignore[attr-defined]

@@ -1,0 +1,100 @@
+"""Every key and what it does, made from the table of commands."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from ..cells import BOLD, Cells, Ink, fit, in_ascii
+from ..commands import COMMANDS, LEAVE, STEER, TIME, VIEW, Command
+from ..plan import Place, Places
+from ..surface import Surface
+from ..theme import Palette
+from .board import Board
+
+KEYS = 8
+COLUMN = 58
+NO_KEY = "palette"
+
+
+def draw(width: int, height: int, scroll: int = 0) -> Cells:
+    """Commands under their groups, in two columns where they fit; scrolled by `scroll` rows where they do not."""
+    cells = Cells(width, height)
+    cells.put(0, 0, "Keys", Ink.TEXT | BOLD)
+    cells.put_right(0, width, "esc closes" if rows_of(width) <= height - 2 else "j k scroll   esc closes", Ink.DIM)
+    columns = _columns(width)
+    column_width = width // len(columns)
+    for i, lines in enumerate(columns):
+        x = i * column_width
+        for row, (keys, title) in enumerate(lines[scroll : scroll + height - 2], 2):
+            if keys:
+                cells.put_right(row, x + KEYS, keys, Ink.KEY | BOLD if keys != NO_KEY else Ink.FAINT)
+                cells.put(row, x + KEYS + 2, fit(title, column_width - KEYS - 4), Ink.TEXT)
+            else:
+                cells.put(row, x, title, Ink.ACCENT | BOLD)
+    return cells
+
+
+def rows_of(width: int) -> int:
+    """Rows that the help takes in this width."""
+    return max(len(lines) for lines in _columns(width))
+
+
+def _columns(width: int) -> list[list[tuple[str, str]]]:
+    """Keys and title of every row; a row without keys is the heading of a group, or empty."""
+    groups: dict[str, list[Command]] = {group: [] for group in (VIEW, TIME, STEER, LEAVE)}
+    for command in COMMANDS:
+        groups[command.group].append(command)
+    blocks = [
+        [("", group), *((member.shown or NO_KEY, member.title) for member in members), ("", "")]
+        for group, members in groups.items()
+    ]
+    if width < 2 * COLUMN:
+        return [[row for block in blocks for row in block]]
+    return [blocks[0], [row for block in blocks[1:] for row in block]]
+
+
+class Help(Screen[None]):
+    """The help as a screen; any of its keys closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,enter,f1", "app.pop_screen", "Close", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,end", "scroll(1000)", show=False),
+        Binding("pageup,home", "scroll(-1000)", show=False),
+    ]
+    AUTO_FOCUS = ""
+
+    def __init__(self, palette: Palette, ascii_only: bool) -> None:
+        super().__init__()
+        self._surface = Surface(palette, id="help")
+        self._ascii_only = ascii_only
+        self._scroll = 0
+
+    def compose(self) -> ComposeResult:
+        yield Board(self._plan, self._surface)
+
+    def on_mount(self) -> None:
+        self._paint()
+
+    def on_resize(self) -> None:
+        self._paint()
+
+    def action_scroll(self, rows: int) -> None:
+        place = self._plan(*self.app.size)["help"]
+        self._scroll = max(0, min(self._scroll + rows, rows_of(place.width) - (place.height - 2)))
+        self._paint()
+
+    def _plan(self, width: int, height: int) -> Places:
+        inset = 2 if width >= 60 else 0
+        return {"help": Place(inset, min(1, inset), width - 2 * inset, height - min(1, inset))}
+
+    def _paint(self) -> None:
+        place = self._plan(*self.app.size)["help"]
+        if place.width > 0 and place.height > 0:
+            cells = draw(place.width, place.height, self._scroll)
+            self._surface.show(in_ascii(cells) if self._ascii_only else cells)

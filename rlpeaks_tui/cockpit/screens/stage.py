@@ -1,0 +1,111 @@
+"""What the overview and an enlarged panel have in common: header, verdict, footer, and panels between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+
+from .. import strips, verdict
+from ..cells import Cells, in_ascii
+from ..commands import hints
+from ..plan import Places
+from ..scene import Scene
+from ..surface import Surface
+from ..theme import Palette
+from .board import Board
+
+FRAME = ("header", "verdict", "footer")
+
+
+@dataclass(frozen=True)
+class Show:
+    """What a stage draws.
+
+    Attributes:
+        scene: for the panels; in a held view it is older than the run.
+        now: the run as it is, for the frame.
+        notice: words to the person.
+        size: of the screen.
+        settled: the checks in `now` are those of the step shown; they are not for a moment after the cursor moved.
+    """
+
+    scene: Scene
+    now: Scene
+    notice: str
+    size: tuple[int, int]
+    settled: bool
+
+
+class Stage(Screen[None]):
+    """Draws a scene. Subclasses say where things lie and how their panels are drawn."""
+
+    AUTO_FOCUS = ""
+
+    def __init__(self, palette: Palette) -> None:
+        super().__init__()
+        self._palette = palette
+        self._surfaces: dict[str, Surface] = {}
+        self._show: Show | None = None
+        self._verdict_rows = 1
+
+    def panels(self) -> Iterable[str]:
+        """The ids of everything that this stage may place, besides the frame."""
+        raise NotImplementedError
+
+    def plan(self, width: int, height: int) -> Places:
+        """Where things lie on a screen of this size."""
+        raise NotImplementedError
+
+    def draw(self, name: str, scene: Scene, width: int, height: int) -> Cells:
+        """The cells of one panel."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        self._surfaces = {name: Surface(self._palette, id=name) for name in (*FRAME, *self.panels())}
+        yield Board(self.plan, *self._surfaces.values())
+
+    def paint(self, show: Show) -> None:
+        """Draw what changed since the last time. `show` is what is to be seen now."""
+        size = self.app.size
+        if not size.width or not size.height or not self._surfaces:
+            return
+        rows = verdict.rows(show.now, size.width)
+        before, self._show = self._show, show
+        if rows != self._verdict_rows:
+            self._verdict_rows = rows
+            self.replan()
+        places = self.plan(size.width, size.height)
+        for name, place in places.items():
+            if name == "verdict" and not show.settled and before is not None:
+                continue
+            if name in FRAME:
+                cells = self._strip(name, show, place.width, place.height)
+            elif before is not None and before.scene.key == show.scene.key and before.size == show.size:
+                continue
+            else:
+                cells = self.draw(name, show.scene, place.width, place.height)
+            if show.scene.ascii_only:
+                cells = in_ascii(cells)
+            self._surfaces[name].show(cells)
+
+    def replan(self) -> None:
+        """Lay everything out again, because what is shown where has changed."""
+        if "header" not in self._surfaces:
+            return
+        # A widget that asks for layout has its parent's arrangement forgotten, and every surface lies on the board.
+        self._surfaces["header"].refresh(layout=True)
+
+    def recolour(self, palette: Palette) -> None:
+        self._palette = palette
+        for surface in self._surfaces.values():
+            surface.recolour(palette)
+
+    def _strip(self, name: str, show: Show, width: int, height: int) -> Cells:
+        if name == "header":
+            return strips.header(show.scene, show.now.snapshot.step, width)
+        if name == "verdict":
+            return verdict.strip(show.now, width, height)
+        return strips.footer(hints(), width, show.notice)

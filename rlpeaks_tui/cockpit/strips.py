@@ -1,0 +1,134 @@
+"""The rows that frame every screen: what run this is and how far it is, the small curves, the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .axes import compact
+from .cells import BOLD, Cells, Ink, fit, width_of
+from .commands import Hint
+from .panels import calibration
+from .scene import Scene
+from .spark import spark
+from .words import duration, number
+
+STATE_INK = {
+    "starting": Ink.ACCENT,
+    "running": Ink.GOOD,
+    "paused": Ink.WARN,
+    "finished": Ink.GOOD,
+    "stopped": Ink.DIM,
+    "failed": Ink.BAD,
+    "lost": Ink.BAD,
+}
+
+
+def header(scene: Scene, newest: int, width: int) -> Cells:
+    """One row: the run on the left, its progress on the right. What has no room is dropped from the least important on.
+
+    `newest` is the last step of the run, which a held view does not show.
+    """
+    cells = Cells(width, 1)
+    snapshot, info = scene.snapshot, scene.snapshot.info
+    left = [(info.name, Ink.TEXT | BOLD)]
+    model = f"{info.model} {compact(info.parameters)}" if info.model and info.parameters else info.model
+    ranks = f"{info.world_size} rank{'' if info.world_size == 1 else 's'}" if info.world_size else ""
+    left += [(text, int(Ink.DIM)) for text in (info.algorithm, model, info.dtype, ranks) if text]
+
+    phase = ""
+    if snapshot.phases:
+        now = next((p for p in reversed(snapshot.phases) if p.step <= scene.step), snapshot.phases[0])
+        phase = f"phase {now.index + 1} of {now.of}  {now.name}" if now.of else f"phase {now.name}"
+    limit = snapshot.max_steps
+    steps = f"step {newest:,}".rjust(6 + len(f"{limit:,}")) + (f" / {limit:,}" if limit else "")
+    speed = f"{number(snapshot.speed)}/s" if snapshot.speed and snapshot.state == "running" else ""
+    left_over = f"{duration(snapshot.eta_s)} left" if snapshot.eta_s is not None and snapshot.state == "running" else ""
+    right: list[tuple[str, int, int]] = [
+        (steps, int(Ink.TEXT), 1),
+        (speed.rjust(6) if speed else "", int(Ink.DIM), 4),
+        (left_over.rjust(12) if left_over else "", int(Ink.DIM), 2),
+        (phase, int(Ink.FORMAT), 3),
+        ("read-only" if scene.readonly else "", int(Ink.WARN), 5),
+        (badge(scene, newest), _badge_ink(scene), 0),
+    ]
+    right = [part for part in right if part[0]]
+    least = width_of(left[0][0])
+    while right and _row(right) + least + 2 > width and max(right, key=lambda part: part[2])[2] > 0:
+        right.remove(max(right, key=lambda part: part[2]))
+    at = width
+    for text, ink, rank in reversed(right):
+        at = cells.put_right(0, at, text, ink | (BOLD if rank == 0 else 0)) - 3
+    room = at
+    x = 0
+    for i, (text, ink) in enumerate(left):
+        if x + width_of(text) > room:
+            if i == 0:
+                cells.put(0, 0, fit(text, room), ink)
+            break
+        x = cells.put(0, x, text, ink) + 2
+    return cells
+
+
+def badge(scene: Scene, newest: int) -> str:
+    """Whether the screen shows the run as it is now."""
+    if scene.view.cursor is not None:
+        return f"◆ shown: step {scene.step:,}"
+    if scene.view.held:
+        return f"‖ held at {scene.snapshot.step:,}"
+    return f"● {'live' if scene.snapshot.state == 'running' else scene.snapshot.state}"
+
+
+def _badge_ink(scene: Scene) -> int:
+    if scene.view.cursor is not None or scene.view.held:
+        return Ink.CURSOR
+    return STATE_INK.get(scene.snapshot.state, Ink.TEXT)
+
+
+def _row(parts: Sequence[tuple[str, int, int]]) -> int:
+    return sum(width_of(text) for text, _, _ in parts) + 3 * max(0, len(parts) - 1)
+
+
+SPARKS = (
+    ("reward", "reward", "reward", Ink.REWARD),
+    ("entropy", "entropy", "entropy", Ink.ENTROPY),
+    ("kl", "KL", "kl/base_k3", Ink.KL),
+    ("calibration", "ECE", calibration.ECE, Ink.CALIBRATION),
+    ("sparsity", "sparsity", "sparsity/bf16", Ink.SPARSITY),
+)
+
+
+def sparks(scene: Scene, shown: str, width: int) -> Cells:
+    """One row: the mission's other panels as a word, a number and a small curve each."""
+    cells = Cells(width, 1)
+    others = [item for item in SPARKS if item[0] != shown][:4]
+    slot = (width + 2) // len(others)
+    for i, (_, label, name, ink) in enumerate(others):
+        x = i * slot
+        value = scene.value(name)
+        if value is None:
+            end = cells.put(0, x, label, Ink.UNKNOWN)
+            cells.put(0, end + 1, "-", Ink.UNKNOWN)
+            continue
+        end = cells.put(0, x, label, ink)
+        end = cells.put(0, end + 1, f"{value:.3f}" if abs(value) < 10 else number(value), Ink.TEXT | BOLD)
+        room = x + slot - 2 - end - 1
+        if room >= 3:
+            series = scene.series(name)
+            cells.blit(0, end + 1, spark(series.steps, series.values, scene.x, room, ink, scene.ascii_only))
+    return cells
+
+
+def footer(keys: Sequence[Hint], width: int, notice: str = "") -> Cells:
+    """One row: what can be pressed, as many as fit; or what was just said to the person."""
+    cells = Cells(width, 1)
+    if notice:
+        cells.put(0, 0, fit(notice, width), Ink.ACCENT | BOLD)
+        return cells
+    shown = list(keys)
+    while shown and sum(width_of(hint.key) + width_of(hint.word) + 4 for hint in shown) - 3 > width:
+        shown.remove(max(shown, key=lambda hint: hint.rank))
+    x = 0
+    for hint in shown:
+        x = cells.put(0, x, hint.key, Ink.KEY | BOLD) + 1
+        x = cells.put(0, x, hint.word, Ink.DIM) + 3
+    return cells

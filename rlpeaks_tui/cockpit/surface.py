@@ -1,0 +1,110 @@
+"""The one widget that draws: it puts a grid of cells on screen and writes only the rows that changed.
+
+Textual sends whatever region it is told to refresh, without looking for differences, so the difference is found
+here, in the cells. Blanks take the ink of what stands left of them: a blank has no colour to see, and every
+change of style costs some forty bytes on a slow link.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from .cells import BLANK, HEAT, RAISED, REVERSE, TINT, UNDERLINE, Cells, Chars, Inks, text_of
+from .theme import Palette
+
+SEEN_ON_BLANK = HEAT | REVERSE | TINT | RAISED | UNDERLINE
+
+
+def settle(cells: Cells) -> Inks:
+    """The inks of `cells` with each plain blank in the ink of its left neighbour, as long as no ground differs."""
+    inks = cells.inks
+    if not inks.size:
+        return inks
+    plain = (cells.chars == BLANK) & (inks & SEEN_ON_BLANK == 0)
+    columns = np.arange(inks.shape[1])
+    source = np.maximum.accumulate(np.where(plain, 0, columns), axis=1)
+    taken = np.take_along_axis(inks, source, axis=1)
+    return np.where(plain & (taken & SEEN_ON_BLANK == 0), taken, inks)
+
+
+class Surface(Widget, can_focus=False):
+    """Shows `Cells`. Give it new ones with `show`; nothing is written where nothing changed."""
+
+    DEFAULT_CSS = """
+    Surface { width: 1fr; height: 1fr; }
+    """
+
+    class Pressed(Message):
+        """Somebody clicked on a surface."""
+
+        def __init__(self, surface: Surface, x: int, y: int) -> None:
+            super().__init__()
+            self.surface, self.x, self.y = surface, x, y
+
+    def __init__(self, palette: Palette, *, name: str | None = None, id: str | None = None) -> None:
+        super().__init__(name=name, id=id)
+        self._palette = palette
+        self._styles_of: dict[int, Style] = {}
+        self._chars: Chars = np.zeros((0, 0), np.uint32)
+        self._inks: Inks = np.zeros((0, 0), np.uint16)
+        self._strips: dict[int, Strip] = {}
+
+    def show(self, cells: Cells) -> int:
+        """Put `cells` on screen, from the upper left corner on; gives the number of rows that will be written."""
+        inks = settle(cells)
+        if cells.chars.shape != self._chars.shape:
+            self._chars, self._inks = cells.chars.copy(), inks.copy()
+            self._strips.clear()
+            self.refresh()
+            return cells.height
+        changed = np.flatnonzero(((cells.chars != self._chars) | (inks != self._inks)).any(axis=1)).tolist()
+        if not changed:
+            return 0
+        self._chars[changed], self._inks[changed] = cells.chars[changed], inks[changed]
+        for y in changed:
+            self._strips.pop(y, None)
+        self.refresh(*(Region(0, y, cells.width, 1) for y in changed))
+        return len(changed)
+
+    def recolour(self, palette: Palette) -> None:
+        """Show the same cells in another palette."""
+        self._palette = palette
+        self._styles_of.clear()
+        self._strips.clear()
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        if y >= self._chars.shape[0]:
+            return Strip.blank(self.size.width, self._style(0))
+        strip = self._strips.get(y)
+        if strip is None:
+            strip = self._strips[y] = self._strip(self._chars[y], self._inks[y])
+        return strip
+
+    def on_click(self, event: events.Click) -> None:
+        self.post_message(self.Pressed(self, event.x, event.y))
+
+    def _strip(self, chars: Chars, inks: Inks) -> Strip:
+        cuts = np.flatnonzero(inks[1:] != inks[:-1]) + 1
+        bounds = [0, *cuts.tolist(), len(inks)]
+        segments = [
+            Segment(text_of(chars[start:end]), self._style(int(inks[start])))
+            for start, end in pairwise(bounds)
+            if end > start
+        ]
+        return Strip(segments, len(inks))
+
+    def _style(self, ink: int) -> Style:
+        style = self._styles_of.get(ink)
+        if style is None:
+            style = self._styles_of[ink] = self._palette.style(ink)
+        return style

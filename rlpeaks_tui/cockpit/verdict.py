@@ -1,0 +1,127 @@
+"""The strip that says how the run is: first whether it lives, then whether it is healthy.
+
+Advice about a run that has died is noise, so the state comes first and alone where it is bad. Health is said in
+words, with since when, on what evidence, and with which checks could not be made; "all clear" is only said
+about checks that passed.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .cells import BOLD, Cells, Ink, fit, wrap
+from .scene import Health, Scene
+from .steering import WAITING
+from .words import duration, plural
+
+TAIL_ROWS = 6
+
+
+def rows(scene: Scene, width: int) -> int:
+    """How many rows the strip needs: more than one only to say why a run failed."""
+    return len(_failure(scene, width)) + 1 if scene.snapshot.state in ("failed", "lost") else 1
+
+
+def strip(scene: Scene, width: int, height: int) -> Cells:
+    """The verdict in width x height cells."""
+    cells = Cells(width, height)
+    state, snapshot = scene.snapshot.state, scene.snapshot
+    if state in ("failed", "lost"):
+        x = cells.put(0, 0, state.upper(), Ink.BAD | BOLD)
+        cells.put(0, x + 2, fit(snapshot.why or "it is not known why", width - x - 2), Ink.TEXT)
+        for y, line in enumerate(_failure(scene, width)[: height - 1], 1):
+            cells.put(y, 0, fit(line, width), Ink.DIM)
+        return cells
+    x = 0
+    for text, ink in _state(scene):
+        x = cells.put(0, x, fit(text, width - x), ink) + 2
+    if state == "starting" or x >= width:
+        return cells
+    when = f"at step {scene.step:,}" if scene.view.cursor is not None else ""
+    _health(cells, x, scene.health, when, snapshot.live)
+    return cells
+
+
+def _state(scene: Scene) -> list[tuple[str, int]]:
+    snapshot = scene.snapshot
+    waiting = [command for command in snapshot.commands if command.status == "sent"]
+    parts: list[tuple[str, int]] = []
+    match snapshot.state:
+        case "starting":
+            doing = snapshot.activity or "waiting for the first sign of life"
+            parts = [("STARTING", Ink.ACCENT | BOLD), (doing, Ink.TEXT)]
+            parts.append((f"for {duration(snapshot.activity_age)}", Ink.DIM))
+        case "paused":
+            since = time.strftime("%H:%M:%S", time.localtime(_since(scene)))
+            parts = [("PAUSED", Ink.WARN | BOLD), (f"at step {snapshot.step:,} since {since}", Ink.TEXT)]
+        case "finished" | "stopped":
+            done = f"after {plural(snapshot.step, 'step')}"
+            parts = [(snapshot.state.upper(), STATE[snapshot.state] | BOLD), (done, Ink.TEXT)]
+    if waiting:
+        verb = " ".join((waiting[-1].verb, *waiting[-1].args))
+        parts.append((f"{verb} sent, {WAITING}", Ink.ACCENT | BOLD))
+    if snapshot.state == "running" and snapshot.activity_age > 20 and snapshot.activity:
+        parts.append((f"{snapshot.activity} for {duration(snapshot.activity_age)}", Ink.WARN))
+    return parts
+
+
+STATE = {"finished": Ink.GOOD, "stopped": Ink.DIM}
+
+
+def _since(scene: Scene) -> float:
+    """When the run paused, by the wall clock: a time that stands still, unlike an age, costs no redraw."""
+    for command in reversed(scene.snapshot.commands):
+        if command.verb in ("pause", "step") and command.status == "applied":
+            return command.t
+    return scene.snapshot.info.created
+
+
+def _health(cells: Cells, x: int, health: Health, when: str, live: bool) -> None:
+    """What the checks say from column `x` on; `when` names the step where that is not the newest.
+
+    A remedy is only for a run that can still take it.
+    """
+    width = cells.width
+    if health.findings:
+        worst = health.findings[0]
+        ink = Ink.BAD if worst.severity == "critical" else Ink.WARN
+        x = cells.put(0, x, fit(worst.text.upper(), width - x), ink | BOLD) + 2
+        more = f"and {len(health.findings) - 1} more" if len(health.findings) > 1 else ""
+        for text, shade in (
+            (when, Ink.CURSOR),
+            (f"since {worst.since:,}" if worst.since is not None else "", Ink.TEXT),
+            (more, Ink.WARN),
+            (worst.evidence, Ink.DIM),
+            (f"try {worst.remedy}" if worst.remedy and live else "", Ink.ACCENT),
+        ):
+            if text and (x + len(text) <= width or x + 24 <= width):
+                x = cells.put(0, x, fit(text, width - x), shade) + 2
+        return
+    if health.passed:
+        x = cells.put(0, x, "ALL CLEAR", Ink.GOOD | BOLD) + 2
+        x = cells.put(0, x, when, Ink.CURSOR) + 2 if when else x
+        said = [plural(health.passed, "check") + (" passes" if health.passed == 1 else " pass")]
+        if health.not_applying:
+            said.append(f"{health.not_applying} do not apply")
+        if health.unknown:
+            said.append(f"{len(health.unknown)} unknown")
+        x = cells.put(0, x, fit(", ".join(said), width - x), Ink.TEXT) + 2
+        if health.unknown and x + 12 < width:
+            cells.put(0, x, fit(f"({'; '.join(health.unknown)})", width - x), Ink.UNKNOWN)
+        return
+    unknown = health.unknown
+    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} still unknown" if unknown else "NO VERDICT YET"
+    x = cells.put(0, x, fit(text, width - x), Ink.UNKNOWN | BOLD) + 2
+    if unknown and x + 12 < width:
+        cells.put(0, x, fit(f"({'; '.join(unknown)})", width - x), Ink.UNKNOWN)
+
+
+def _failure(scene: Scene, width: int) -> list[str]:
+    """The last lines that the process left behind, long ones broken."""
+    ended = scene.snapshot.exit
+    tail = list(ended.tail) if ended and ended.tail else list(scene.snapshot.console[-TAIL_ROWS:])
+    lines: list[str] = []
+    for line in tail:
+        indent = line[: len(line) - len(line.lstrip())][: width // 4]
+        lines += [indent + part for part in wrap(line, width - len(indent), 2)]
+    return lines[-TAIL_ROWS:]

@@ -1,0 +1,76 @@
+"""Numbers and times as short text of a stable width."""
+
+from __future__ import annotations
+
+import math
+
+from .axes import compact
+
+
+def number(value: float | None) -> str:
+    """About three significant digits, at most seven characters: 0.861, 12.4, 1,240, 3.1e-05."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    size = abs(value)
+    if size == 0:
+        return "0.000"
+    if size < 0.001:
+        text = f"{value:.1e}"
+    elif size < 0.01:
+        text = f"{value:.4f}"
+    elif size < 1:
+        text = f"{value:.3f}"
+    elif size < 10:
+        text = f"{value:.2f}"
+    elif size < 100:
+        text = f"{value:.1f}"
+    elif size < 100_000:
+        text = f"{value:,.0f}"
+    else:
+        text = compact(value)
+    return text.replace("-", "−") if value < 0 and size >= 0.001 else text
+
+
+def signed(value: float | None) -> str:
+    """A number that always carries its sign."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    text = number(abs(value))
+    return f"−{text}" if value < 0 else f"+{text}"
+
+
+def percent(share: float | None) -> str:
+    """A share of 0 to 1 as whole percent, with < 1 and > 99 where rounding would claim nothing or everything."""
+    if share is None or not math.isfinite(share):
+        return "- %"
+    if 0 < share < 0.005:
+        return "<1 %"
+    if 0.995 < share < 1:
+        return ">99 %"
+    return f"{share * 100:.0f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Two units at most: 48s, 1m 14s, 3h 20m, 2d 4h."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def size(count: int) -> str:
+    """Bytes: 950 B, 12.5 kB, 1.2 GB."""
+    return (
+        f"{count} B" if count < 1000 else f"{compact(count)}B".replace("k", " k").replace("M", " M").replace("G", " G")
+    )
+
+
+def plural(count: int, noun: str) -> str:
+    """1 check, 2 checks."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

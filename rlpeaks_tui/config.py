@@ -1,0 +1,409 @@
+"""The run file: what to train, on what, and how closely to watch it.
+
+A run file is checked once, here, before anything is started: an error names the file, the line, the key and
+what would be valid. Fields under `grpo:` are TRL's own; their names and plain types are read from the
+installed source without importing it, because importing TRL takes seconds and a typing mistake should be
+answered at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+
+from . import bundle, yaml_lines
+from .trl_fields import grpo_fields
+
+
+class ConfigError(Exception):
+    """A run file or a setting that cannot be used; the message is one line for a person."""
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One phase of the curriculum: a mix of tasks, held for `steps` steps (the last phase may leave it out)."""
+
+    name: str
+    tasks: dict[str, float]
+    steps: int | None = None
+
+
+class Accelerate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How `accelerate launch` starts the training process."""
+
+    num_processes: int = 1
+    cpu: bool | None = None
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    config_file: str | None = None
+    threads: int | None = None
+    """Computing threads of each process; None leaves the choice to PyTorch."""
+
+
+class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much may be spent on measuring, and how often at the most."""
+
+    budget: float = 0.02
+    """Share of training time that measuring may take."""
+    kl: int = 1
+    """Steps between measurements of KL to the starting weights on the rollouts."""
+    kl_exact: int = 25
+    """Steps between exact KL measurements over the full vocabulary."""
+    kl_exact_rollouts: int = 32
+    sparsity: int = 25
+    calibration: int = 5
+    calibration_window: int = 512
+    """Rollouts that a calibration figure looks back over."""
+    token_rollouts: int = 4
+    """Completions of each generation that are kept token by token."""
+
+    def every(self) -> dict[str, int]:
+        """Steps between two runs of each probe, at the least."""
+        return {"kl": self.kl, "kl_exact": self.kl_exact, "sparsity": self.sparsity, "calibration": self.calibration}
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run file as typed structures."""
+
+    model: str
+    name: str = ""
+    trainer: Literal["grpo"] = "grpo"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    seed: int = 0
+    phases: list[Phase] = []
+    rewards: dict[str, float] = msgspec.field(default_factory=lambda: {"correct": 1.0})
+    """Weight of each reward function."""
+    grpo: dict[str, Any] = {}
+    accelerate: Accelerate = Accelerate()
+    probes: Probes = Probes()
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody's own training script, run unchanged, and how closely to watch what it trains."""
+
+    script: str
+    args: list[str] = []
+    name: str = ""
+    accelerate: Accelerate = Accelerate()
+    probes: Probes = Probes()
+
+
+def load_script(target: str, args: list[str], settings: list[str]) -> Script:
+    """A Python script with its arguments; `--set` takes what stands under `accelerate` and `probes`.
+
+    Raises:
+        ConfigError: it is not there, is not Python, or a setting cannot be used.
+    """
+    path = Path(target)
+    try:
+        compile(path.read_bytes(), str(path), "exec")
+    except FileNotFoundError:
+        raise ConfigError(f"{target}: there is no such script") from None
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be read: {error.strerror}") from None
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise ConfigError(f"{target}{f':{line}' if line else ''}: not valid Python: {error}") from None
+    tree: dict[str, Any] = {"script": str(path.resolve()), "args": args}
+    lines: dict[str, int] = {}
+    for setting in settings:
+        _set(tree, lines, setting)
+    script = _convert(tree, lines, path, Script)
+    _check_surroundings(script, _refusing(lines, path))
+    return script
+
+
+TASK_NAMES = ("two_operands", "three_operands", "times_digit", "chat_sums")
+REWARD_NAMES = ("correct", "calibrated")
+BIGGEST_FILE = 1 << 20
+
+
+def load(target: str, settings: list[str]) -> tuple[RunFile, Path]:
+    """The run file that `target` names (a sample or a path) with `key=value` settings put over it.
+
+    Raises:
+        ConfigError: it cannot be used, with a line that says what would be right.
+    """
+    path = bundle.samples().get(target) or Path(target)
+    try:
+        with path.open("rb") as file:
+            text = file.read(BIGGEST_FILE + 1).decode()
+    except FileNotFoundError:
+        known = ", ".join(bundle.samples())
+        close = _nearest(target, list(bundle.samples()))
+        raise ConfigError(f"{target}: there is no such run file or sample{close}; samples are: {known}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a run file: it is no UTF-8 text") from None
+    if len(text) > BIGGEST_FILE:
+        raise ConfigError(f"{path}: not a run file: larger than {BIGGEST_FILE >> 20} MB")
+    tree, lines = _parse(text, path)
+    for setting in settings:
+        _set(tree, lines, setting)
+    run_file = _convert(tree, lines, path, RunFile)
+    _check(run_file, lines, path)
+    return run_file, path
+
+
+def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The YAML as plain values, and the line of each key by its dotted path."""
+    try:
+        tree, lines = yaml_lines.read(text)
+    except ImportError:
+        raise ConfigError("run files need PyYAML: pip install 'rlpeaks[train]'") from None
+    except yaml_lines.Unreadable as error:
+        where = f"{path}:{error.line}" if error.line else str(path)
+        raise ConfigError(f"{where}: not valid YAML for a run file: {error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: a run file is a list of `key: value` lines, beginning with `model:`")
+    return tree, lines
+
+
+def _set(tree: dict[str, Any], lines: dict[str, int], setting: str) -> None:
+    """Put `key=value` into the tree; sections that are not there are made."""
+    key, equals, text = setting.partition("=")
+    key = key.strip()
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {setting}: write it as key=value, for example --set grpo.max_steps=12")
+    try:
+        value, _ = yaml_lines.read(text)
+    except yaml_lines.Unreadable:
+        value = text
+    at: Any = tree
+    for i, part in enumerate(parts):
+        here, last = ".".join(parts[:i]), i == len(parts) - 1
+        place: Any = part
+        if isinstance(at, list):
+            place = int(part) if re.fullmatch("[0-9]{1,6}", part) else len(at)
+            if place >= len(at):
+                raise ConfigError(f"--set {setting}: {here} has {len(at)} entries, counted from 0; {part!r} is none")
+        elif not isinstance(at, dict):
+            raise ConfigError(f"--set {setting}: {here} is not a section")
+        elif not last and at.get(part) is None:
+            at[part] = {}
+            lines.setdefault(".".join(parts[: i + 1]), 0)
+        if last:
+            at[place] = value
+        at = at[place]
+    for known in [known for known in lines if known.startswith(f"{key}.")]:
+        del lines[known]
+    lines[key] = 0
+
+
+def _where(path: Path, lines: dict[str, int], key: str) -> str:
+    while key and key not in lines:
+        key = key.rpartition(".")[0]
+    line = lines.get(key)
+    return "--set" if line == 0 else f"{path}:{line}" if line else str(path)
+
+
+def _nearest(word: str, valid: list[str]) -> str:
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+Checked = TypeVar("Checked", "RunFile", "Script")
+
+
+def _convert(tree: dict[str, Any], lines: dict[str, int], path: Path, kind: type[Checked]) -> Checked:
+    try:
+        return msgspec.convert(tree, kind, strict=True)
+    except msgspec.ValidationError as error:
+        message, _, at = str(error).partition(" - at `$")
+        key = re.sub(r"\[(\d+|\.\.\.)\]", r".\1", at.rstrip("`").lstrip(".")).lstrip(".")
+        unknown = re.search(r"unknown field `(.+?)`", message)
+        if unknown:
+            name = unknown.group(1)
+            dotted = f"{key}.{name}" if key else name
+            valid = [field.name for field in msgspec.structs.fields(_section(key, kind))]
+            where = _where(path, lines, dotted)
+            listed = "" if _nearest(name, valid) else f"; valid here: {', '.join(valid)}"
+            raise ConfigError(f"{where}: unknown key {dotted!r}{_nearest(name, valid)}{listed}") from None
+        missing = re.search(r"missing required field `(.+?)`", message)
+        if missing:
+            name = f"{key}.{missing.group(1)}" if key else missing.group(1)
+            raise ConfigError(
+                f"{_where(path, lines, key)}: {name!r} is missing: add `{missing.group(1)}: ...`"
+            ) from None
+        raise ConfigError(_mistyped(message, key, tree, lines, path, kind)) from None
+
+
+def _mistyped(message: str, key: str, tree: Any, lines: dict[str, int], path: Path, kind: Any) -> str:
+    """A line about the value at `key`, whose type msgspec's `message` refuses."""
+    value: Any = tree
+    for part in key.split(".") if key else []:
+        if part.isdecimal():
+            value = value[int(part)]
+        elif part and isinstance(value, dict) and part in value:
+            value = value[part]
+    if key.endswith("....") and isinstance(value, dict):
+        # msgspec does not say which value of a section it is; in a run file those are all numbers.
+        name, value = next((n, v) for n, v in value.items() if type(v) not in (int, float))
+        key = key.removesuffix("...") + name
+    expected = re.search(r"Expected `(.+?)`", message)
+    words = [_WORDS.get(word, word) for word in expected.group(1).split(" | ")] if expected else []
+    section, _, leaf = key.rpartition(".")
+    declared = {field.name: field.type for field in msgspec.structs.fields(_section(section, kind))}.get(leaf)
+    choices = [str(choice) for choice in get_args(declared)] if get_origin(declared) is Literal else []
+    wanted = f"one of {', '.join(choices)}" if choices else " or ".join(words)
+    return f"{_where(path, lines, key)}: {key}: " + (f"expected {wanted}, got {_told(value)}" if wanted else message)
+
+
+_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a section of `key: value` lines",
+    "null": "nothing",
+}
+
+
+def _told(value: Any) -> str:
+    """A value as a run file would have it, short."""
+    match value:
+        case dict():
+            return "a section"
+        case list():
+            return "a list"
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+    return repr(value)[:60]
+
+
+def _section(key: str, top: Any) -> Any:
+    """The structure whose fields stand under `key` of a `top`."""
+    kinds: dict[str, Any] = {"phases": Phase, "accelerate": Accelerate, "probes": Probes}
+    return kinds.get(key.split(".")[0], top)
+
+
+def _refusing(lines: dict[str, int], path: Path) -> Callable[[str, str], None]:
+    def refuse(key: str, why: str) -> None:
+        raise ConfigError(f"{_where(path, lines, key)}: {key}: {why}")
+
+    return refuse
+
+
+def _check(run: RunFile, lines: dict[str, int], path: Path) -> None:
+    """What types cannot say. Raises ConfigError at the first thing that does not hold."""
+    refuse = _refusing(lines, path)
+    fields = grpo_fields()
+    for name, value in run.grpo.items():
+        if fields and name not in fields:
+            refuse(f"grpo.{name}", f"TRL's GRPOConfig has no such field{_nearest(name, list(fields))}")
+        wanted = fields.get(name)
+        if wanted and not wanted.takes(value):
+            refuse(f"grpo.{name}", f"expected {wanted.kind}, got {_told(value)}")
+    if not 0 <= run.seed < 2**32:
+        refuse("seed", "must lie between 0 and 4294967295")
+    if not run.rewards:
+        refuse("rewards", f"a run needs at least one reward; there are: {', '.join(REWARD_NAMES)}")
+    for name, weight in run.rewards.items():
+        if name not in REWARD_NAMES:
+            there = f"; there are: {', '.join(REWARD_NAMES)}"
+            refuse(f"rewards.{name}", f"no such reward{_nearest(name, list(REWARD_NAMES)) or there}")
+        if not math.isfinite(weight):
+            refuse(f"rewards.{name}", "a weight is a finite number")
+    _check_surroundings(run, refuse)
+    if not run.phases:
+        refuse("phases", "a run file needs at least one phase with its tasks")
+    names = [phase.name for phase in run.phases]
+    for i, phase in enumerate(run.phases):
+        if not phase.name.strip() or not phase.name.isprintable() or phase.name in names[:i]:
+            refuse(f"phases.{i}.name", f"each phase needs a name of its own, one line of text; got {phase.name!r}")
+        unknown = [task for task in phase.tasks if task not in TASK_NAMES]
+        if unknown:
+            there = f"; there are: {', '.join(TASK_NAMES)}"
+            refuse(f"phases.{i}.tasks.{unknown[0]}", f"no such task{_nearest(unknown[0], list(TASK_NAMES)) or there}")
+        if not phase.tasks or any(not math.isfinite(w) or w <= 0 for w in phase.tasks.values()):
+            refuse(f"phases.{i}.tasks", "a phase needs tasks with weights above 0")
+        if phase.steps is not None and phase.steps < 1:
+            refuse(f"phases.{i}.steps", "must be at least 1")
+        if phase.steps is None and i < len(run.phases) - 1:
+            refuse(f"phases.{i}.steps", "every phase but the last needs a number of steps")
+    _check_batch(run, refuse)
+    _check_model(run, refuse)
+
+
+def _check_surroundings(run: RunFile | Script, refuse: Callable[[str, str], None]) -> None:
+    """The name, how it is started, and how closely it is watched."""
+    if run.name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", run.name):
+        refuse("name", "a run's name has letters, digits, '.', '_' and '-', and begins with a letter or digit")
+    if not 0 <= run.probes.budget <= 1:
+        refuse("probes.budget", "the share of training time spent on measuring lies between 0 and 1")
+    for name in ("kl", "kl_exact", "kl_exact_rollouts", "sparsity", "calibration", "calibration_window"):
+        if getattr(run.probes, name) < 1:
+            refuse(f"probes.{name}", "must be at least 1")
+    if run.probes.token_rollouts < 0:
+        refuse("probes.token_rollouts", "must be at least 0")
+    if run.accelerate.num_processes < 1:
+        refuse("accelerate.num_processes", "must be at least 1")
+    if run.accelerate.threads is not None and run.accelerate.threads < 1:
+        refuse("accelerate.threads", "must be at least 1")
+    if run.accelerate.config_file is not None and not os.path.isfile(run.accelerate.config_file):
+        refuse("accelerate.config_file", f"there is no file {run.accelerate.config_file!r}")
+
+
+def _check_batch(run: RunFile, refuse: Callable[[str, str], None]) -> None:
+    """The arithmetic of TRL's GRPOConfig, so that a batch it would refuse is refused before anything starts."""
+
+    def number(name: str, default: int | None, least: int = 1) -> Any:
+        value = run.grpo.get(name, default)
+        if value is None and default is None:
+            return None
+        if type(value) is not int or value < least:
+            refuse(f"grpo.{name}", f"must be a whole number, at least {least}; got {_told(value)}")
+        return value
+
+    per_device = number("per_device_train_batch_size", 8)
+    # GRPO compares completions of one prompt, so a group has two at the least.
+    group = number("num_generations", 8, least=2)
+    accumulated = number("gradient_accumulation_steps", 1)
+    steps = number("steps_per_generation", None)
+    batch = number("generation_batch_size", None)
+    number("max_steps", 1)
+    at_once = per_device * run.accelerate.num_processes
+    if batch is None:
+        batch = at_once * (steps or accumulated)
+    elif steps is not None:
+        refuse("grpo.generation_batch_size", "says the same as grpo.steps_per_generation; TRL takes one of them")
+    elif batch % at_once:
+        refuse(
+            "grpo.generation_batch_size",
+            f"must be a multiple of per_device_train_batch_size x processes, which is {at_once}; got {batch}",
+        )
+    if batch % group:
+        refuse(
+            "grpo.num_generations",
+            f"a generation batch of {batch} completions does not divide into groups of {group}; "
+            f"TRL needs a multiple of num_generations (per_device_train_batch_size x processes x steps_per_generation)",
+        )
+
+
+def _check_model(run: RunFile, refuse: Callable[[str, str], None]) -> None:
+    model = run.model
+    if bundle.model_folder(model) or os.path.isdir(model):
+        folder = bundle.model_folder(model) or Path(model)
+        if not (folder / "config.json").is_file():
+            refuse("model", f"{folder} holds no config.json, so it is no model in the transformers layout")
+        return
+    if model == "smollm2":
+        from .smollm2 import cached
+
+        if cached() is None:
+            refuse("model", "SmolLM2 is not prepared on this machine: run `make smollm2` (or `rlpeaks-smollm2`) once")
+        return
+    if model.startswith((".", "/", "~")):
+        refuse("model", f"there is no folder {model!r}")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+        refuse("model", f"{model!r} is neither a bundled model (tiny_arith), a folder, nor a hub id such as org/name")

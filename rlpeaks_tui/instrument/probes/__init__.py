@@ -1,0 +1,1 @@
+"""Measurements: each takes what it looks at and gives plain numbers; none of them knows the trainer."""

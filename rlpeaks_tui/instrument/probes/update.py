@@ -1,0 +1,124 @@
+"""Update sparsity of every module: how much of the model the training has changed so far.
+
+Three kinds of model are compared in three ways. Ordinary parameters: as they are. Sharded ones: each rank
+counts its own shard and the counts are added, so nothing is ever gathered whole. Adapters: the update of
+the weights that they stand for, since the share of unchanged adapter entries says nothing; its rank is
+bounded by construction, and is said to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.distributed.tensor import DTensor
+
+from ...run.layers import Layers
+from ...stats.sparsity import ModuleSparsity, UpdateRank, measure, update_rank
+from ..starting_weights import StartingWeights, local
+
+RANKED = 4
+"""Matrices whose ranks are measured, one to a kind of place in the model: a singular value decomposition is dear."""
+
+Pair = tuple[str, torch.Tensor, torch.Tensor]
+
+
+def pairs(model: nn.Module, base: StartingWeights) -> Iterator[Pair]:
+    """Name, starting and present values of everything trained; of adapters, of the weights that they stand for."""
+    adapted = list(_adapted(model))
+    if not adapted:
+        for name, parameter in model.named_parameters():
+            if name in base.tensors and base.tensors[name].numel():
+                yield name, base.tensors[name], local(parameter)
+        return
+    with base.lent_to(model):
+        before = {name: _adapter_update(layer) for name, layer in adapted}
+    for name, layer in adapted:
+        weight = layer.get_base_layer().weight.detach().float().cpu()  # type: ignore[operator]
+        yield f"{name}.weight", weight + before[name], weight + _adapter_update(layer)
+
+
+def measure_update(model: nn.Module, base: StartingWeights, rng: np.random.Generator) -> list[ModuleSparsity]:
+    """Compare every module with its starting value, one at a time, so memory stays that of the largest.
+
+    With sharded parameters all ranks have to call it, and each gets the counts of all.
+    """
+    found = [measure(name, _array(before), _array(after), rng) for name, before, after in pairs(model, base)]
+    sharded = any(isinstance(parameter, DTensor) for parameter in model.parameters())
+    return _over_ranks(found) if sharded else found
+
+
+def measure_ranks(model: nn.Module, base: StartingWeights) -> dict[str, UpdateRank]:
+    """Ranks of the update of a few matrices spread over the depth of a model that is not sharded."""
+    matrices = [(name, a, b) for name, a, b in pairs(model, base) if a.ndim == 2 and "embed" not in name]
+    chosen = matrices[:: max(1, len(matrices) // RANKED)][:RANKED]
+    return {name: update_rank(_array(after) - _array(before)) for name, before, after in chosen}
+
+
+def as_layers(modules: list[ModuleSparsity], step: int) -> Layers:
+    def column(name: str) -> NDArray[np.float64]:
+        return np.array([getattr(module, name) for module in modules], dtype=np.float64)
+
+    return Layers(
+        step=step,
+        names=tuple(module.name for module in modules),
+        n=np.array([module.n for module in modules], dtype=np.int64),
+        exact=column("exact"),
+        bf16=column("bf16"),
+        relative=column("relative"),
+        null=column("null"),
+        delta_norm=column("delta_norm"),
+        weight_norm=column("weight_norm"),
+    )
+
+
+def _adapted(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Layers with an adapter that stands for an update of one weight."""
+    for name, module in model.named_modules():
+        if hasattr(module, "get_delta_weight") and hasattr(module, "get_base_layer"):
+            yield name, module
+
+
+def _adapter_update(layer: nn.Module) -> torch.Tensor:
+    """The update that a layer's active adapters stand for, float32 in main memory."""
+    with torch.no_grad():
+        updates = [layer.get_delta_weight(adapter) for adapter in layer.active_adapters]  # type: ignore[operator, union-attr]
+    total: torch.Tensor = torch.stack([update.float().cpu() for update in updates]).sum(0)
+    return total
+
+
+def _over_ranks(modules: list[ModuleSparsity]) -> list[ModuleSparsity]:
+    """Shards of the same modules on all ranks, put together: counts are added, norms are added in squares."""
+    shares = ("exact", "bf16", "relative", "atol", "null")
+    norms = ("delta_norm", "weight_norm")
+    assert {field.name for field in fields(ModuleSparsity)} == {"name", "n", "null_n", *shares, *norms}
+    # [modules, 9] in float64: whole counts up to 2^53 and squares of norms
+    table = torch.tensor(
+        [
+            [m.n, m.null_n, *(getattr(m, s) * m.n for s in shares), *(getattr(m, s) ** 2 for s in norms)]
+            for m in modules
+        ],
+        dtype=torch.float64,
+    )
+    torch.distributed.all_reduce(table)
+    rows = table.tolist()
+    return [
+        ModuleSparsity(
+            name=m.name,
+            n=int(n),
+            null_n=int(null_n),
+            **{share: value / n for share, value in zip(shares, values[: len(shares)], strict=True)},
+            **{norm: value**0.5 for norm, value in zip(norms, values[len(shares) :], strict=True)},
+        )
+        for m, (n, null_n, *values) in zip(modules, rows, strict=True)
+    ]
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    """A float32 array of a parameter: a view where it is float32 in main memory already."""
+    array: NDArray[np.float32] = tensor.to("cpu", torch.float32).numpy()
+    return array

@@ -1,0 +1,206 @@
+"""The one place that touches what TRL keeps private. Tested with TRL 1.16.
+
+TRL tells callbacks about steps and mean metrics, but not which completions there were, what each earned, or
+what the loss saw of their tokens. Those are taken here by wrapping four methods of the trainer at hand. A
+method that is not there, in another version, leaves what depends on it unmeasured, with the reason; it
+breaks nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+import torch
+from accelerate.utils import gather_object
+
+from .generation import Generation, as_text
+from .starting_weights import StartingWeights, looking
+
+WANTED = (
+    "_generate_and_score_completions",
+    "_generate",
+    "_calculate_rewards",
+    "_compute_loss",
+    "_get_per_token_logps_and_entropies",
+)
+ROW = "rlpeaks_row"
+COLUMNS = ("task", "phase", "format", "confidence", "correct")
+
+
+class Listener(Protocol):
+    """Who wants to know what the trainer does."""
+
+    def doing(self, activity: str) -> None: ...
+    def took(self, what: str, seconds: float) -> None: ...
+    def generated(self, generation: Generation) -> None: ...
+
+
+class TrlBridge:
+    """Listens to one TRL online trainer.
+
+    Args:
+        trainer: a GRPOTrainer.
+        listener: told about activities, durations and each generation in training mode.
+    """
+
+    def __init__(self, trainer: Any, listener: Listener) -> None:
+        self._trainer = trainer
+        self._listener = listener
+        self.missing = [name for name in WANTED if not hasattr(trainer, name)]
+        self.current: Generation | None = None
+        self._rows: torch.Tensor | None = None
+        self._completion_ids: list[list[int]] = []
+        if not self.missing:
+            self._wrap("_generate", self._on_generate)
+            self._wrap("_calculate_rewards", self._on_rewards)
+            self._wrap("_generate_and_score_completions", self._on_generation)
+            self._wrap("_compute_loss", self._on_loss)
+            self._wrap("_get_per_token_logps_and_entropies", self._on_logps)
+
+    def _wrap(self, name: str, around: Callable[..., Any]) -> None:
+        original = getattr(self._trainer, name)
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            return around(original, *args, **kwargs)
+
+        setattr(self._trainer, name, wrapped)
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The policy without the wrappers of distributed training."""
+        model: torch.nn.Module = self._trainer.accelerator.unwrap_model(self._trainer.model)
+        return model
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self._trainer.accelerator.device
+        return device
+
+    @property
+    def vocabulary(self) -> int:
+        """Size of the vocabulary, which is the last dimension of the logits."""
+        config: Any = self.model.config
+        return int(config.get_text_config().vocab_size)
+
+    @property
+    def temperature(self) -> float:
+        return float(self._trainer.temperature)
+
+    def base_logps(self, generation: Generation, base: StartingWeights) -> torch.Tensor:
+        """[B, T] log-probabilities of the completions under the starting weights, at the sampling temperature, nats."""
+        trainer = self._trainer
+        with looking(self.model), base.lent_to(self.model):
+            logps, _, _ = trainer._get_per_token_logps_and_entropies(
+                trainer.model,
+                generation.input_ids,
+                generation.attention_mask,
+                generation.mask.size(1),
+                batch_size=trainer.args.per_device_train_batch_size,
+            )
+        result: torch.Tensor = logps.float()
+        return result
+
+    def logits(self, generation: Generation, rows: slice, base: StartingWeights | None) -> torch.Tensor:
+        """[b, T, V] logits over the full vocabulary at the sampling temperature, of the policy or of `base`."""
+        tokens = generation.mask.size(1)
+        with looking(self.model), base.lent_to(self.model) if base else nullcontext():
+            out = self.model(
+                input_ids=generation.input_ids[rows],
+                attention_mask=generation.attention_mask[rows],
+                logits_to_keep=tokens + 1,
+                use_cache=False,
+            )
+        # The logits at position t - 1 predict token t; the last position predicts nothing that was sampled.
+        result: torch.Tensor = out.logits[:, -tokens - 1 : -1].float() / self.temperature
+        return result
+
+    def _on_generate(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._listener.doing("generating")
+        began = time.perf_counter()
+        result = original(*args, **kwargs)
+        self._listener.took("generate", time.perf_counter() - began)
+        return result
+
+    def _on_rewards(
+        self, original: Callable[..., Any], inputs: Any, prompts: Any, completions: Any, ids: Any
+    ) -> torch.Tensor:
+        self._listener.doing("scoring")
+        began = time.perf_counter()
+        self._completion_ids = ids
+        rewards: torch.Tensor = original(inputs, prompts, completions, ids)
+        self._listener.took("score", time.perf_counter() - began)
+        return rewards
+
+    def _on_generation(self, original: Callable[..., Any], inputs: Any) -> Any:
+        output = original(inputs)
+        if self._trainer.model.training:
+            generation = self._collect(inputs, output)
+            output[ROW] = torch.arange(len(generation.mask), device=generation.mask.device)
+            self.current = generation
+            self._listener.generated(generation)
+        self._listener.doing("updating")
+        return output
+
+    def _on_loss(self, original: Callable[..., Any], model: Any, inputs: dict[str, Any]) -> Any:
+        self._rows = inputs.get(ROW)
+        try:
+            return original(model, inputs)
+        finally:
+            self._rows = None
+
+    def _on_logps(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        logps, entropies = result[0], result[1]
+        if self._rows is not None and self.current is not None and entropies is not None:
+            self.current.fill(self._rows, logps, entropies)
+        return result
+
+    def _collect(self, inputs: list[dict[str, Any]], output: dict[str, Any]) -> Generation:
+        trainer = self._trainer
+        logs = trainer._logs
+        local = {name: [row.get(name) for row in inputs] for name in COLUMNS if name in inputs[0]}
+        columns: dict[str, list[Any]] = {}
+        for name in COLUMNS:
+            # A column that a reward function logged wins over one of the dataset: it has been gathered already.
+            if name in logs["extra"]:
+                columns[name] = list(logs["extra"][name])
+            elif name in local:
+                columns[name] = gather_object(local[name])
+        rewards = {name: [_number(v) for v in logs["rewards"][name]] for name in trainer.reward_func_names}
+        weights = dict(zip(trainer.reward_func_names, trainer.reward_weights.tolist(), strict=True))
+        total = [
+            None if all(v is None for v in row) else sum(w * v for w, v in zip(weights.values(), row, strict=True) if v)
+            for row in zip(*rewards.values(), strict=True)
+        ]
+        mask = output["completion_mask"]
+        stops = {trainer.processing_class.eos_token_id, getattr(trainer.processing_class, "pad_token_id", None)}
+        ends = [ids[-1] if len(ids) else None for ids in self._completion_ids]
+        return Generation(
+            step=trainer.state.global_step + 1,
+            group_size=trainer.num_generations,
+            prompts=[as_text(prompt) for prompt in logs["prompt"]],
+            completions=[as_text(completion) for completion in logs["completion"]],
+            rewards=rewards,
+            reward=total,
+            advantages=list(logs["advantages"]),
+            columns=columns,
+            input_ids=torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1),
+            attention_mask=torch.cat([output["prompt_mask"], mask], dim=1),
+            mask=mask,
+            lengths=torch.tensor([len(ids) for ids in self._completion_ids], device=mask.device),
+            truncated=torch.tensor([end not in stops for end in ends], device=mask.device),
+        )
+
+    def pieces(self, generation: Generation, row: int) -> list[str]:
+        """The completion of one row as the text of each of its tokens."""
+        tokens = generation.mask.size(1)
+        ids = generation.input_ids[row, -tokens:][generation.mask[row].bool()].tolist()
+        texts: list[str] = self._trainer.processing_class.batch_decode([[i] for i in ids])
+        return texts
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else float(value)

@@ -1,0 +1,233 @@
+"""The instruments of one training, put together: a Transformers callback that records, measures and obeys.
+
+A step's line in the journal is begun when the step ends, with what the instruments know, completed with the
+trainer's own metrics when it logs, and written before anybody may hold the run. Commands take effect there:
+after a step's update and its metrics, before the next generation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from accelerate.utils import broadcast_object_list
+from transformers import TrainerCallback
+
+from ..config import Probes
+from ..run.entries import Checkpoint, Metrics, Phase, finite
+from ..run.facts import RunInfo
+from ..run.mailbox import Order
+from .controls import Controls
+from .generation import Generation
+from .measurements import Measurements
+from .recorder import Recorder
+from .trl_bridge import TrlBridge
+
+
+class Watcher(TrainerCallback):  # type: ignore[misc]
+    """Watches `trainer` into the run directory that `recorder` writes.
+
+    Args:
+        trainer: a TRL GRPOTrainer, not yet training.
+        recorder: the run directory on the first rank, nothing on the others.
+        settings: how closely to look.
+        seed: of the instruments' own random state; the training's is never touched.
+        phases: names of the curriculum's phases, in order.
+    """
+
+    def __init__(
+        self, trainer: Any, recorder: Recorder, settings: Probes, seed: int = 0, phases: list[str] | None = None
+    ) -> None:
+        self._trainer = trainer
+        self._recorder = recorder
+        self._phases = phases or []
+        self._world = int(trainer.accelerator.num_processes)
+        self._bridge = TrlBridge(trainer, self)
+        self._measuring = Measurements(self._bridge, recorder, settings, seed, self._world)
+        self._controls = Controls(recorder, self._share)
+        self._phase = ""
+        self._row: dict[str, float | None] = {}
+        self._pending: Metrics | None = None
+        self._durations: dict[str, float] = defaultdict(float)
+        self._began = time.perf_counter()
+        self._waited = 0.0
+        self._armed = False
+
+    # What the bridge tells.
+
+    def doing(self, activity: str) -> None:
+        self._recorder.doing(activity)
+
+    def took(self, what: str, seconds: float) -> None:
+        self._durations[what] += seconds
+
+    def generated(self, generation: Generation) -> None:
+        """A generation has been scored: the moment when policy and completions belong together exactly."""
+        self._measuring.before_update(generation)
+        self._enter(generation.phase, generation.step)
+
+    # What Transformers tells.
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        model = self._bridge.model
+        first = next(model.parameters())
+        base = self._measuring.base
+
+        def complete(info: RunInfo) -> RunInfo:
+            return msgspec.structs.replace(
+                info,
+                trainer=type(self._trainer).__name__,
+                model=info.model or str(getattr(model.config, "_name_or_path", "")),
+                parameters=sum(p.numel() for p in model.parameters()),
+                dtype=str(first.dtype).removeprefix("torch."),
+                device=str(self._trainer.accelerator.device),
+                world_size=self._world,
+                max_steps=int(state.max_steps),
+                versions={**info.versions, **_versions()},
+                facts={
+                    **info.facts,
+                    "starting weights": f"kept in {base.precision}, {base.bytes / 1e6:.1f} MB",
+                    "temperature": self._bridge.temperature,
+                    "beta": float(getattr(self._trainer, "beta", 0.0)),
+                    "num_generations": int(self._trainer.num_generations),
+                },
+            )
+
+        self._recorder.facts(complete)
+        self._recorder.state("running", "generating")
+        self._began = time.perf_counter()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._flush()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        step = int(state.global_step)
+        self._recorder.step = step
+        generation = self._bridge.current
+        if generation is not None and generation.complete:
+            self._row |= self._measuring.finish(generation)
+            self._bridge.current = None
+        self._measuring.after_update(step)
+        self._close_step(step)
+        self._armed = self._controls.poll()
+        if self._armed:
+            control.should_log = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        if self._pending is None:
+            return
+        told = {
+            name: None if value is None else float(value)
+            for name, value in (logs or {}).items()
+            if (value is None or isinstance(value, int | float)) and self._applies(name)
+        }
+        values, why = finite({**told, **self._pending.v}, self._pending.why)
+        self._pending = msgspec.structs.replace(self._pending, v=values, why=why)
+        self._flush()
+        if self._armed:
+            self._armed = False
+            self._waited += self._controls.safe_point(int(state.global_step))
+            if self._controls.stopping:
+                control.should_training_stop = True
+                control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else 0
+        self._recorder.write(Checkpoint(t=time.time(), step=int(state.global_step), name=path.name, bytes=size))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        step = int(state.global_step)
+        self._flush()
+        self._controls.refuse_rest(step)
+        self._measuring.at_end(step)
+        if self._controls.stopping:
+            self._recorder.state("stopped", why="by command")
+        else:
+            self._recorder.state("finished")
+
+    # Keeping the books.
+
+    def _close_step(self, step: int) -> None:
+        now = time.perf_counter()
+        waited, self._waited = self._waited, 0.0
+        seconds = now - self._began - waited
+        self._began = now
+        budget = self._measuring.budget
+        spent = budget.step_done(seconds)
+        generate, score = self._durations["generate"], self._durations["score"]
+        self._durations.clear()
+        self._row |= {
+            "time/step": seconds,
+            "time/generate": generate,
+            "time/score": score,
+            "time/probe": spent,
+            "time/update": max(0.0, seconds - generate - score - spent),
+            "time/wait": waited,
+            "probes/share": budget.spent / budget.trained if budget.trained else None,
+            "telemetry/lost": float(self._recorder.lost),
+        }
+        values, why = finite(self._row, self._absent() if step <= 1 else {})
+        self._pending = Metrics(t=time.time(), step=step, v=values, why=why, phase=self._phase)
+        self._row = {}
+
+    def _absent(self) -> dict[str, str]:
+        """Why metrics of the standard panels do not apply to this run."""
+        why: dict[str, str] = {}
+        trainer = self._trainer
+        if float(getattr(trainer, "beta", 0.0)) == 0.0:
+            why["kl"] = "beta is 0, so TRL has no reference model and logs no kl; kl/base is measured instead"
+        if not self._applies("clip_ratio/"):
+            reason = "the ratio is 1 by construction: each generation is used for one update"
+            why |= {f"clip_ratio/{part}": reason for part in ("low_mean", "high_mean", "region_mean")}
+        if self._bridge.missing:
+            text = f"this version of TRL has no {', '.join(self._bridge.missing)}"
+            why |= dict.fromkeys(("kl/base_k1", "kl/base_k3", "kl/base", "calibration/ece"), text)
+        if self._measuring.budget.share == 0:
+            why |= dict.fromkeys(("kl/base", "sparsity/bf16", "calibration/ece"), "probes.budget is 0")
+        return why
+
+    def _applies(self, name: str) -> bool:
+        """Whether a metric of TRL says anything: clip ratios are 0 whatever happens where the ratio is always 1."""
+        args = self._trainer.args
+        used_once = args.num_iterations == 1 and args.steps_per_generation <= args.gradient_accumulation_steps
+        return not (used_once and name.startswith("clip_ratio/"))
+
+    def _flush(self) -> None:
+        if self._pending is not None:
+            self._recorder.write(self._pending)
+            self._pending = None
+
+    def _enter(self, phase: str, step: int) -> None:
+        if phase and phase != self._phase:
+            self._phase = phase
+            index = self._phases.index(phase) if phase in self._phases else 0
+            total = len(self._phases) or 1
+            self._recorder.write(Phase(t=time.time(), step=step, name=phase, index=index, of=total))
+
+    def _share(self, orders: list[Order]) -> list[Order]:
+        if self._world == 1:
+            return orders
+        flag = torch.tensor([len(orders)], device=self._trainer.accelerator.device)
+        torch.distributed.broadcast(flag, src=0)
+        if not int(flag.item()):
+            return []
+        wire: list[Any] = [msgspec.json.encode(orders)]
+        broadcast_object_list(wire)
+        return msgspec.json.decode(wire[0], type=list[Order])
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("torch", "transformers", "trl", "accelerate", "peft", "datasets"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Starting a training in processes of their own, which outlive every viewer."""

@@ -1,0 +1,158 @@
+"""Metrics as columns that only grow, so that a snapshot of a long run costs nothing.
+
+A snapshot is a set of views into the arrays as they were; appending writes beyond their end, and growing moves
+to a new array, so nobody ever sees a view change. Rows with the same keys arrive in long stretches and
+are stored a stretch at a time: a journal of 100,000 steps by 40 metrics is not four million appends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .entries import Metrics, Probe
+
+Steps = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric: `steps` int64[n] and `values` float64[n], NaN where there was none. Views: do not write.
+
+    Steps grow except where a run went back to a checkpoint; `ordered` tells whether it ever did.
+    """
+
+    steps: Steps
+    values: Values
+    ordered: bool = True
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def at(self, step: int) -> float | None:
+        """The last finite value recorded at or before `step`."""
+        if self.ordered:
+            end = int(np.searchsorted(self.steps, step, side="right"))
+            found = _last_finite(self.values[:end])
+        else:
+            known = np.flatnonzero((self.steps <= step) & np.isfinite(self.values))
+            found = int(known[-1]) if len(known) else None
+        return None if found is None else float(self.values[found])
+
+
+def _last_finite(values: Values) -> int | None:
+    """Index of the last finite one of `values`."""
+    # It is almost always near the end, so look at a short tail before looking at everything.
+    for start in (max(0, len(values) - 64), 0):
+        known = np.flatnonzero(np.isfinite(values[start:]))
+        if len(known):
+            return start + int(known[-1])
+    return None
+
+
+EMPTY = Series(np.empty(0, np.int64), np.empty(0, np.float64))
+
+
+class _Column:
+    def __init__(self) -> None:
+        self.steps = np.empty(64, np.int64)
+        self.values = np.empty(64, np.float64)
+        self.n = 0
+        self.ordered = True
+
+    def extend(self, steps: Steps, values: Values) -> None:
+        end = self.n + len(steps)
+        if end > len(self.steps):
+            room = max(end, 2 * len(self.steps))
+            self.steps = np.concatenate([self.steps[: self.n], np.empty(room - self.n, np.int64)])
+            self.values = np.concatenate([self.values[: self.n], np.empty(room - self.n, np.float64)])
+        if self.ordered and len(steps):
+            back = len(steps) > 1 and bool((steps[1:] < steps[:-1]).any())
+            self.ordered = not back and (self.n == 0 or int(steps[0]) >= int(self.steps[self.n - 1]))
+        self.steps[self.n : end] = steps
+        self.values[self.n : end] = values
+        self.n = end
+
+    def view(self) -> Series:
+        return Series(self.steps[: self.n], self.values[: self.n], self.ordered)
+
+
+class Columns(Mapping[str, Series]):
+    """All metrics of a run at one moment, by name, in the order in which they first appeared."""
+
+    def __init__(self, series: Mapping[str, Series], why: Mapping[str, str]) -> None:
+        self._series = series
+        self._why = why
+
+    def __getitem__(self, name: str) -> Series:
+        return self._series[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._series)
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    def names(self) -> list[str]:
+        return list(self._series)
+
+    def get_series(self, name: str) -> Series:
+        """The series of `name`, empty when the run has none."""
+        return self._series.get(name, EMPTY)
+
+    def last(self, name: str) -> tuple[int, float] | None:
+        """Step and value of the newest finite value."""
+        series = self._series.get(name)
+        if series is None:
+            return None
+        at = _last_finite(series.values)
+        return None if at is None else (int(series.steps[at]), float(series.values[at]))
+
+    def at(self, name: str, step: int) -> float | None:
+        series = self._series.get(name)
+        return None if series is None else series.at(step)
+
+    def why(self, name: str) -> str | None:
+        """Why the latest value of `name` is missing, or why the metric does not apply to this run."""
+        return self._why.get(name)
+
+
+class ColumnStore:
+    """Takes journal rows in, gives `Columns` out."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, _Column] = {}
+        self._why: dict[str, str] = {}
+
+    def extend(self, rows: Sequence[Metrics | Probe]) -> None:
+        start = 0
+        while start < len(rows):
+            keys = list(rows[start].v)
+            end = start + 1
+            while end < len(rows) and list(rows[end].v) == keys:
+                end += 1
+            self._stretch(keys, rows[start:end])
+            start = end
+
+    def _stretch(self, keys: list[str], rows: Sequence[Metrics | Probe]) -> None:
+        for row in rows:
+            if row.why:
+                self._why.update(row.why)
+        if keys:
+            steps = np.fromiter((row.step for row in rows), np.int64, len(rows))
+            # block: [rows, keys]; numpy turns None into NaN
+            block = np.array([list(row.v.values()) for row in rows], dtype=np.float64)
+            for i, name in enumerate(keys):
+                column = self._columns.get(name)
+                if column is None:
+                    column = self._columns[name] = _Column()
+                column.extend(steps, block[:, i])
+                if self._why and np.isfinite(block[-1, i]):
+                    self._why.pop(name, None)
+
+    def columns(self) -> Columns:
+        return Columns({name: column.view() for name, column in self._columns.items()}, dict(self._why))

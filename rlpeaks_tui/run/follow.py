@@ -1,0 +1,336 @@
+"""Following a run: everything a viewer knows about it, as one immutable snapshot at a time.
+
+Live and replay are the same: a live run is one whose files still grow. Reading is bounded by time, so that
+a long run can be shown while it loads, and a snapshot is made of views, so that taking one costs the same
+for ten steps as for a million.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .columns import Columns, ColumnStore
+from .entries import Alert, Checkpoint, Command, Error, Line, Lost, Metrics, Phase, Probe, RunState, State
+from .facts import Exit, Heartbeat, NotARun, RunInfo, read_exit, read_heartbeat, shown_facts
+from .journal import JournalReader
+from .layers import Layers, layer_steps, read_layers
+from .layout import Layout, open_regular
+from .liveness import Condition, judge
+from .mailbox import Order, waiting
+from .rollouts import RolloutReader, Rollouts
+from .text import console_lines
+
+CONSOLE_BYTES = 64 << 10
+CONSOLE_LINES = 500
+KEPT_ERRORS = 200
+
+
+@dataclass(frozen=True)
+class CommandMark:
+    """A command as a viewer shows it: sent and waiting, or answered."""
+
+    number: int
+    id: str
+    verb: str
+    args: tuple[str, ...]
+    who: str
+    t: float
+    step: int | None
+    status: str
+    why: str = ""
+    before: dict[str, float | int | str | bool | None] = field(default_factory=dict)
+    after: dict[str, float | int | str | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Calibration by bin of stated confidence at one step: edges float64[b+1], the others [b], NaN for an empty bin."""
+
+    step: int
+    edges: NDArray[np.float64]
+    count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    source: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment. Equal `version` means that nothing changed."""
+
+    version: int
+    info: RunInfo
+    directory: Path
+    state: RunState
+    activity: str
+    activity_age: float
+    why: str
+    refused: bool
+    step: int
+    max_steps: int
+    speed: float | None
+    eta_s: float | None
+    phase: str | None
+    phases: tuple[Phase, ...]
+    columns: Columns
+    commands: tuple[CommandMark, ...]
+    alerts: tuple[Alert, ...]
+    errors: tuple[Error, ...]
+    checkpoints: tuple[Checkpoint, ...]
+    probes: dict[str, Probe]
+    calibrations: tuple[Reliability, ...]
+    layer_steps: NDArray[np.int64]
+    rollout_steps: NDArray[np.int64]
+    exit: Exit | None
+    heartbeat_age: float | None
+    lost: int
+    skipped: int
+    console: tuple[str, ...]
+
+    @property
+    def live(self) -> bool:
+        return self.state in ("starting", "running", "paused")
+
+    def reliability(self, step: int | None = None) -> Reliability | None:
+        """Calibration bins at or before `step` (the newest when None)."""
+        fit = [c for c in self.calibrations if step is None or c.step <= step]
+        return fit[-1] if fit else None
+
+
+class Follower:
+    """Reads a run directory again and again. Not thread-safe: one thread polls, anybody may hold a snapshot.
+
+    Args:
+        directory: the run.
+        clock: seconds since 1970, to tell how old a sign of life is.
+
+    Raises:
+        NotARun: there is no run at `directory`, or a newer version wrote it.
+    """
+
+    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._layout = Layout(directory)
+        self._clock = clock
+        self._info = shown_facts(self._layout)
+        self._journal = JournalReader(self._layout.journal)
+        self._rollouts = RolloutReader(self._layout.rollouts)
+        self._store = ColumnStore()
+        self._states: dict[str, State] = {}
+        self._last_state: State | None = None
+        self._phases: list[Phase] = []
+        self._commands: list[Command] = []
+        self._alerts: list[Alert] = []
+        self._errors: deque[Error] = deque(maxlen=KEPT_ERRORS)
+        self._checkpoints: list[Checkpoint] = []
+        self._probes: dict[str, Probe] = {}
+        self._calibrations: list[Reliability] = []
+        self._step = 0
+        self._seconds: deque[float] = deque(maxlen=20)
+        self._lost = 0
+        self._layer_steps: NDArray[np.int64] = np.empty(0, np.int64)
+        self._layer_cache: tuple[int, Layers | None] | None = None
+        self._rollout_cache: tuple[int, Rollouts | None] | None = None
+        self._console: tuple[str, ...] = ()
+        self._stamps: dict[Path, tuple[int, int]] = {}
+        self._exit: Exit | None = None
+        self._beat: Heartbeat | None = None
+        self._orders: list[Order] = []
+        self._version = 0
+        self._columns = self._store.columns()
+        self._seen: tuple[object, ...] = ()
+
+    @property
+    def more(self) -> bool:
+        """True while the last poll stopped at its time bound with more left to read."""
+        return self._journal.more
+
+    @property
+    def launcher_pid(self) -> int | None:
+        """The process that will write exit.json, when it said so."""
+        said = self._states.get("launcher")
+        return None if said is None else said.pid
+
+    def poll(self, seconds: float = 0.05) -> bool:
+        """Read what is new for about `seconds` at most; True when anything changed."""
+        entries = self._journal.read(seconds=seconds)
+        if entries:
+            self._take(entries)
+            self._columns = self._store.columns()
+        changed = bool(entries)
+        changed |= self._rollouts.refresh()
+        if self._touched(self._layout.layers):
+            self._layer_steps = layer_steps(self._layout.layers)
+            changed = True
+        if self._touched(self._layout.facts):
+            # A run.json that is damaged under our eyes is no reason to stop looking at the run.
+            with contextlib.suppress(NotARun):
+                self._info = shown_facts(self._layout)
+            changed = True
+        if self._touched(self._layout.exit):
+            self._exit = read_exit(self._layout)
+            changed = True
+        if self._touched(self._layout.console):
+            self._console = self._read_console()
+            changed = True
+        self._beat = read_heartbeat(self._layout)
+        self._orders = waiting(self._layout.root)
+        condition = self._judge(self._clock())
+        now = (condition.state, condition.activity, condition.why, [order.id for order in self._orders])
+        if now != self._seen:
+            self._seen = now
+            changed = True
+        self._version += changed
+        return changed
+
+    def snapshot(self) -> Snapshot:
+        now = self._clock()
+        condition = self._judge(now)
+        max_steps = self._info.max_steps
+        running = condition.state in ("running", "paused")
+        seconds = sum(self._seconds)
+        speed = len(self._seconds) / seconds if seconds > 0 else None
+        ended = condition.state in ("finished", "stopped", "failed")
+        return Snapshot(
+            version=self._version,
+            info=self._info,
+            directory=self._layout.root,
+            state=condition.state,
+            activity=condition.activity,
+            activity_age=max(0.0, now - condition.since),
+            why=condition.why,
+            refused=self._last_state is not None and self._last_state.refused,
+            step=self._step,
+            max_steps=max_steps,
+            speed=speed,
+            eta_s=(max_steps - self._step) / speed if running and speed and max_steps else None,
+            phase=self._phases[-1].name if self._phases else None,
+            phases=tuple(self._phases),
+            columns=self._columns,
+            commands=self._marks(ended),
+            alerts=tuple(self._alerts),
+            errors=tuple(self._errors),
+            checkpoints=tuple(self._checkpoints),
+            probes=dict(self._probes),
+            calibrations=tuple(self._calibrations),
+            layer_steps=self._layer_steps,
+            rollout_steps=self._rollouts.index["step"],
+            exit=self._exit,
+            heartbeat_age=None if self._beat is None else max(0.0, now - self._beat.t),
+            lost=self._lost,
+            skipped=self._journal.skipped,
+            console=self._console,
+        )
+
+    def layers(self, step: int) -> Layers | None:
+        """The update probe at or before `step`."""
+        at = int(np.searchsorted(self._layer_steps, step, side="right")) - 1
+        if at < 0:
+            return None
+        found = int(self._layer_steps[at])
+        if self._layer_cache is None or self._layer_cache[0] != found:
+            self._layer_cache = (found, read_layers(self._layout.layers, found))
+        return self._layer_cache[1]
+
+    def rollouts(self, step: int) -> Rollouts | None:
+        """The generation at or before `step`."""
+        before = np.flatnonzero(self._rollouts.index["step"] <= step)
+        if not len(before):
+            return None
+        number = int(before[-1])
+        if self._rollout_cache is None or self._rollout_cache[0] != number:
+            self._rollout_cache = (number, self._rollouts.read(number))
+        return self._rollout_cache[1]
+
+    def _take(self, entries: list[Line]) -> None:
+        rows: list[Metrics | Probe] = []
+        for entry in entries:
+            match entry:
+                case Metrics():
+                    rows.append(entry)
+                    self._step = entry.step
+                    seconds = entry.v.get("time/step")
+                    if seconds is not None:
+                        self._seconds.append(seconds)
+                case Probe():
+                    rows.append(entry)
+                    self._probes[entry.name] = entry
+                    if entry.name == "calibration":
+                        self._calibrations.extend(_reliability(entry))
+                case State():
+                    self._states[entry.by] = entry
+                    if self._last_state is None or entry.t >= self._last_state.t:
+                        self._last_state = entry
+                case Phase():
+                    self._phases.append(entry)
+                case Command():
+                    self._commands.append(entry)
+                case Alert():
+                    self._alerts.append(entry)
+                case Checkpoint():
+                    self._checkpoints.append(entry)
+                case Error():
+                    self._errors.append(entry)
+                case Lost():
+                    self._lost = entry.count
+        self._store.extend(rows)
+
+    def _marks(self, ended: bool) -> tuple[CommandMark, ...]:
+        marks = [
+            CommandMark(i, c.id, c.verb, tuple(c.args), c.who, c.t, c.step, c.status, c.why, c.before, c.after)
+            for i, c in enumerate(self._commands, 1)
+        ]
+        answered = {c.id for c in self._commands}
+        for order in self._orders:
+            if order.id not in answered:
+                status = "too late" if ended else "sent"
+                number = len(marks) + 1
+                marks.append(
+                    CommandMark(number, order.id, order.verb, tuple(order.args), order.who, order.sent, None, status)
+                )
+        return tuple(marks)
+
+    def _touched(self, path: Path) -> bool:
+        try:
+            about = os.stat(path)
+        except OSError:
+            return False
+        stamp = (about.st_mtime_ns, about.st_size)
+        if self._stamps.get(path) == stamp:
+            return False
+        self._stamps[path] = stamp
+        return True
+
+    def _judge(self, now: float) -> Condition:
+        return judge(self._info, self._last_state, self._states.get("launcher"), self._beat, self._exit, now)
+
+    def _read_console(self) -> tuple[str, ...]:
+        try:
+            with open_regular(self._layout.console) as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - CONSOLE_BYTES))
+                raw = file.read(CONSOLE_BYTES)
+        except OSError:
+            return ()
+        lines = console_lines(raw)
+        # The first line of a tail is most likely the end of one, and the last is empty when the log ends in a newline.
+        lines = lines[1:] if size > CONSOLE_BYTES else lines
+        return tuple(lines[:-1] if lines and not lines[-1] else lines)[-CONSOLE_LINES:]
+
+
+def _reliability(probe: Probe) -> list[Reliability]:
+    names = ("edges", "count", "confidence", "accuracy")
+    edges, count, confidence, accuracy = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in names)
+    if not len(count) == len(confidence) == len(accuracy) == len(edges) - 1:
+        return []
+    source = str(probe.facts.get("calibration/source", ""))
+    whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
+    return [Reliability(probe.step, edges, whole, confidence, accuracy, source)]

@@ -1,0 +1,223 @@
+"""Rules about what the policy becomes: what it learns from, what it writes, what it knows, and what it loses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlpeaks_tui.stats.causal import concordance, levels, mean, start
+from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
+from rlpeaks_tui.stats.summaries import Floats
+
+TREND = 6
+"""Held-out evaluations over which reward and accuracy are compared."""
+
+CLEAR_TREND = 11
+"""Kendall's S of six values that is reached by chance in 2.8 % of cases."""
+
+
+def _zero_variance(steps: Steps, share: Floats, reward: Floats) -> tuple[Levels, Shown]:
+    now = mean(share, 10)
+    return levels(now > 0.5, now > 0.8), {"now": now, "reward": mean(reward, 10)}
+
+
+def _rare_success(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
+    now = mean(share, 10)
+    return levels(now > 0.3), {"now": now}
+
+
+def _repetition(steps: Steps, repeated: Floats, stated: Floats) -> tuple[Levels, Shown]:
+    loops, again = mean(repeated, 10), mean(stated, 10)
+    first, first_again = start(steps, repeated), start(steps, stated)
+    return (
+        levels((loops > first + 0.05) | (again > first_again + 0.05)),
+        {"loops": loops, "start": first, "again": again, "start_again": first_again},
+    )
+
+
+def _skipped_work(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
+    now = mean(share, 10)
+    return levels(now > 0.3), {"now": now}
+
+
+def _format_lock_in(steps: Steps, entropy: Floats, *shares: Floats) -> tuple[Levels, Shown]:
+    now = np.stack([mean(share, 10) for share in shares])  # [formats, n]
+    first = np.array([start(steps, share) for share in shares])  # [formats]
+    winner = now.argmax(axis=0)
+    share, began = now.max(axis=0), first[winner]
+    alone = share > 0.9
+    result = levels(alone & (began < 0.7))
+    result[alone & (began >= 0.7)] = IDLE
+    return result, {"member": winner, "now": share, "start": began}
+
+
+def _reward_hacking(steps: Steps, held_out: Floats, reward: Floats) -> tuple[Levels, Shown]:
+    paid, earned = concordance(reward, TREND), concordance(held_out, TREND)
+    gains = paid >= CLEAR_TREND
+    return (
+        levels(gains & (earned <= 0), gains & (earned <= -CLEAR_TREND)),
+        {"reward": reward, "now": held_out, "paid": paid, "earned": earned},
+    )
+
+
+def _skill_damage(steps: Steps, kept: Floats, error: Floats) -> tuple[Levels, Shown]:
+    margin = 2 * np.sqrt(np.square(error) + np.square(error[:1]))
+    return levels(kept < kept[:1] - margin), {
+        "now": kept,
+        "start": float(kept[0]) if kept.size else np.nan,
+        "se": error,
+    }
+
+
+def _calibration(steps: Steps, error: Floats, high: Floats) -> tuple[Levels, Shown]:
+    first = float(high[0]) if high.size else np.nan
+    return levels(error > first + 0.05), {"now": error, "start": first}
+
+
+def _confidence_collapse(steps: Steps, spread: Floats) -> tuple[Levels, Shown]:
+    return levels(spread < 0.05), {"now": spread}
+
+
+def _dead_update(steps: Steps, unchanged: Floats) -> tuple[Levels, Shown]:
+    return levels(unchanged > 0.99), {"now": unchanged}
+
+
+POLICY: tuple[Rule, ...] = (
+    Rule(
+        id="zero-variance",
+        title="Most groups teach nothing",
+        severity="critical",
+        needs=("frac_reward_zero_std", "reward"),
+        window=10,
+        warmup=10,
+        source="2503.14476 filters such groups; expected share is p^G + (1 - p)^G",
+        strength="ours",
+        remedy="phase NAME",
+        evidence="{now:.0%} of groups have equal rewards; reward {reward:.3g} tells solved from hopeless",
+        judge=_zero_variance,
+    ),
+    Rule(
+        id="rare-success",
+        title="Learning rests on rare successes",
+        severity="warn",
+        needs=("groups/rare_success",),
+        window=10,
+        warmup=10,
+        source="standard-score rewards weigh one success of G by (G - 1) / sqrt(G); motivated by 2605.28388",
+        strength="ours",
+        remedy="phase prev",
+        evidence="{now:.0%} of positive advantage comes from groups with at most one success in eight",
+        judge=_rare_success,
+    ),
+    Rule(
+        id="repetition",
+        title="Completions repeat themselves",
+        severity="warn",
+        needs=("texts/repeated", "texts/answer_repeated"),
+        window=10,
+        warmup=20,
+        source="five in a hundred completions more than in the first 20 steps",
+        strength="ours",
+        remedy="rollback CHECKPOINT",
+        evidence="{loops:.0%} of completions are repetitive, {start:.0%} at the start; {again:.0%} state one answer "
+        "three times, {start_again:.0%} at the start",
+        judge=_repetition,
+    ),
+    Rule(
+        id="skipped-work",
+        title="Successes leave out the working",
+        severity="warn",
+        needs=("texts/skipped",),
+        window=10,
+        warmup=20,
+        source="three times the tenth that it is by construction; motivated by 2605.28388",
+        strength="ours",
+        remedy="phase prev",
+        evidence="{now:.0%} of successes are shorter than nine tenths of the base's on the same task",
+        judge=_skipped_work,
+    ),
+    Rule(
+        id="format-lock-in",
+        title="One format has taken over",
+        severity="warn",
+        needs=("format/entropy", "format/<name>"),
+        window=10,
+        warmup=20,
+        source="2504.07912 for the effect, which need not be a fault; a share above 0.9 from below 0.7 is ours",
+        strength="ours",
+        remedy="set beta=VALUE",
+        evidence="format {member} has {now:.0%} of completions, {start:.0%} at the start",
+        judge=_format_lock_in,
+        idle="format {member} had {start:.0%} of completions at the start already",
+    ),
+    Rule(
+        id="reward-hacking",
+        title="Reward rises, held-out accuracy does not",
+        severity="critical",
+        needs=("eval/pass@1", "reward"),
+        window=TREND,
+        warmup=0,
+        source="Kendall's test over six held-out evaluations, p = 0.03 for the rise in reward",
+        strength="ours",
+        remedy="rollback CHECKPOINT",
+        evidence="reward {reward:.3g}, Kendall's S {paid:+.0f} of 15 over six evaluations; held-out pass@1 {now:.3f}, "
+        "S {earned:+.0f}",
+        judge=_reward_hacking,
+        least=TREND,
+        pooled=True,
+    ),
+    Rule(
+        id="skill-damage",
+        title="What the base could do is being lost",
+        severity="warn",
+        needs=("eval/kept", "eval/kept_se"),
+        window=1,
+        warmup=0,
+        source="two standard errors of the difference; motivated by 2605.28388",
+        strength="ours",
+        remedy="rollback CHECKPOINT",
+        evidence="{now:.3f} +/- {se:.3f} on prompts that the base solves, {start:.3f} at first",
+        judge=_skill_damage,
+        least=2,
+    ),
+    Rule(
+        id="calibration",
+        title="Calibration gets worse",
+        severity="warn",
+        needs=("calibration/ece", "calibration/ece_high"),
+        window=1,
+        warmup=20,
+        source="0.05 above the upper end of the first interval; 2507.16806 sees it rise under a binary reward",
+        strength="ours",
+        remedy="probe calibration",
+        evidence="calibration error {now:.3f}; the first interval ended at {start:.3f}",
+        judge=_calibration,
+    ),
+    Rule(
+        id="confidence-collapse",
+        title="Stated confidence has collapsed to one value",
+        severity="warn",
+        needs=("calibration/confidence_std",),
+        window=1,
+        warmup=20,
+        source="2507.16806's code warns of it; the threshold of 0.05 is ours",
+        strength="ours",
+        remedy="probe calibration",
+        evidence="standard deviation of confidence {now:.3f}",
+        judge=_confidence_collapse,
+    ),
+    Rule(
+        id="dead-update",
+        title="Updates are rounded away",
+        severity="warn",
+        needs=("sparsity/bf16",),
+        window=1,
+        warmup=0,
+        source="2602.03839: changes below half of bfloat16's last place are lost, unless the optimizer keeps "
+        "float32 copies",
+        strength="published",
+        remedy="set learning_rate=VALUE",
+        evidence="{now:.2%} of the weights are unchanged in bfloat16 since the start",
+        judge=_dead_update,
+        weights="bfloat16",
+    ),
+)

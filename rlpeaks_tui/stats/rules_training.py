@@ -1,0 +1,243 @@
+"""Rules about the course of training itself: entropy, KL, gradients, and what the loss does with the ratio.
+
+There is no rule on the KL term's share of the loss, beta KL / (|policy term| + beta KL), though it looks like the
+measure of whether the leash dominates: at the point of sampling the policy term is about 0 by construction, since
+advantages are centred in each group, so that the share is near 1 in any run with a KL term. What can be seen is
+the consequence, a KL and a reward that both stand still while groups still have something to teach.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlpeaks_tui.stats.causal import ago, levels, mean, median_before, rising, start, total
+from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
+from rlpeaks_tui.stats.summaries import Floats
+
+
+def _entropy_collapse(steps: Steps, entropy: Floats, reward: Floats) -> tuple[Levels, Shown]:
+    first, now, gains = start(steps, entropy, 5), mean(entropy, 5), rising(reward, 20)
+    level = mean(entropy, 10)
+    warn = (now < 0.2 * first) & (level < ago(level, 10)) & ~gains
+    critical = ((now < 0.05 * first) | (now < 0.02)) & ~gains
+    return levels(warn, critical), {"now": now, "start": first, "share": now / first, "trend": gains}
+
+
+def _entropy_explosion(steps: Steps, entropy: Floats) -> tuple[Levels, Shown]:
+    first, now = start(steps, entropy, 5), mean(entropy, 5)
+    before = ago(now, 20)
+    return levels((now > 2 * first) | ((now > 1.5 * before) & (now > first))), {"now": now, "start": first}
+
+
+def _kl_blow_up(steps: Steps, kl: Floats, reward: Floats) -> tuple[Levels, Shown]:
+    usual, now, gains = median_before(kl, 50), mean(kl, 5), rising(reward, 50)
+    level = mean(kl, 50)
+    jump = (kl > 5 * usual) & (kl > 1e-3)  # below a thousandth of a nat a factor of five is noise
+    drift = (now > 0.1) & (level > ago(level, 50)) & ~gains
+    return levels(jump | drift), {"now": now, "usual": usual, "trend": gains}
+
+
+def _kl_leash(steps: Steps, kl: Floats, reward: Floats, no_signal: Floats) -> tuple[Levels, Shown]:
+    level, gains, silent = mean(kl, 50), rising(reward, 50), mean(no_signal, 50)
+    still = np.abs(level - ago(level, 50)) < 0.05 * level
+    was_reset = total((kl < 0.3 * level).astype(np.float64), 50) > 0  # a synchronised reference drops KL to 0
+    return (
+        levels(still & ~was_reset & ~gains & (level > 1e-3) & (silent < 0.5)),
+        {"now": level, "reward": mean(reward, 50), "signal": 1 - silent},
+    )
+
+
+def _truncation(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
+    now = mean(share, 10)
+    return levels(now > 0.05, now > 0.10), {"now": now}
+
+
+def _length_explosion(steps: Steps, length: Floats, reward: Floats) -> tuple[Levels, Shown]:
+    first, now, gains = start(steps, length), mean(length, 5), rising(reward, 20)
+    return levels((now > 2 * first) & ~gains), {"now": now, "start": first, "trend": gains}
+
+
+def _gradient(steps: Steps, norm: Floats) -> tuple[Levels, Shown]:
+    finite = np.isfinite(norm)
+    usual = median_before(np.where(finite, norm, np.inf), 50)
+    return levels(norm > 5 * usual, ~finite), {"now": norm, "usual": usual}
+
+
+def _reward_zero(steps: Steps, reward: Floats) -> tuple[Levels, Shown]:
+    share = mean((reward != 0).astype(np.float64), 20)
+    flat = (share == 0) & (np.arange(reward.size) >= 19)
+    return levels(flat, flat), {"share": share}
+
+
+def _clip_ratio(steps: Steps, either: Floats, low: Floats, high: Floats) -> tuple[Levels, Shown]:
+    now, below, above = mean(either, 10), mean(low, 10), mean(high, 10)
+    # Below two in a hundred the two sides are too few tokens to compare.
+    lopsided = (np.maximum(below, above) > 5 * np.minimum(below, above)) & (now > 0.02)
+    result = levels((now > 0.2) | lopsided)
+    result[total((either != 0).astype(np.float64), 20) == 0] = IDLE
+    return result, {"now": now, "low": below, "high": above}
+
+
+def _mismatch(steps: Steps, apart: Floats) -> tuple[Levels, Shown]:
+    now = mean(apart, 10)
+    return levels(now > 0.02, now > 0.1), {"now": now}
+
+
+def _sampler_weights(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
+    now = mean(share, 10)
+    return levels(now < 0.5), {"now": now}
+
+
+TRAINING: tuple[Rule, ...] = (
+    Rule(
+        id="entropy-collapse",
+        title="Entropy collapses while reward does not rise",
+        severity="critical",
+        needs=("entropy", "reward"),
+        window=60,
+        warmup=40,
+        source="relative form; 2505.22617 finds most entropy spent early in good runs, 2510.13786 that it alone "
+        "predicts nothing, hence the condition on reward",
+        strength="ours",
+        remedy="set temperature=1.2",
+        evidence="entropy {now:.3g} nats/token, {share:.0%} of its start {start:.3g}; reward {trend}",
+        judge=_entropy_collapse,
+    ),
+    Rule(
+        id="entropy-explosion",
+        title="Entropy explodes",
+        severity="warn",
+        needs=("entropy",),
+        window=25,
+        warmup=20,
+        source="2505.22617: an entropy bonus of 0.01 makes it explode",
+        strength="ours",
+        remedy="set entropy_coef=0",
+        evidence="entropy {now:.3g} nats/token, {start:.3g} at the start",
+        judge=_entropy_explosion,
+    ),
+    Rule(
+        id="kl-blow-up",
+        title="KL grows without gain in reward",
+        severity="warn",
+        needs=("kl/base_k3|kl/base|kl", "reward"),
+        window=150,
+        warmup=50,
+        source="verl's adaptive controller aims at 0.1 nats/token; five times the median is practice",
+        strength="folklore",
+        remedy="set beta=VALUE",
+        evidence="KL {now:.3g} nats/token, usually {usual:.3g}; reward {trend}",
+        judge=_kl_blow_up,
+    ),
+    Rule(
+        id="kl-leash",
+        title="Reward and KL to the reference stand still",
+        severity="warn",
+        needs=("kl", "reward", "frac_reward_zero_std"),
+        window=150,
+        warmup=100,
+        source="2505.24864 resets the reference when progress stops; it gives no number",
+        strength="ours",
+        remedy="sync-ref",
+        evidence="KL to the reference {now:.3g} nats/token, within 5 % of 50 evaluations ago; reward {reward:.3g}, not "
+        "rising; {signal:.0%} of groups still have signal",
+        judge=_kl_leash,
+        absence="n/a",
+    ),
+    Rule(
+        id="truncation",
+        title="Completions are cut off",
+        severity="critical",
+        needs=("completions/clipped_ratio",),
+        window=10,
+        warmup=10,
+        source="2510.13786, A.15: stable runs below 5 %, destabilised at 10 to 15 %",
+        strength="published",
+        remedy="rollback CHECKPOINT",
+        evidence="{now:.0%} of completions reach the limit on length",
+        judge=_truncation,
+    ),
+    Rule(
+        id="length-explosion",
+        title="Completions grow without gain in reward",
+        severity="warn",
+        needs=("completions/mean_terminated_length|completions/mean_length", "reward"),
+        window=60,
+        warmup=40,
+        source="twice the median of the first 20 steps",
+        strength="ours",
+        remedy="rollback CHECKPOINT",
+        evidence="{now:.3g} tokens, {start:.3g} at the start; reward {trend}",
+        judge=_length_explosion,
+    ),
+    Rule(
+        id="gradient",
+        title="Gradients spike or are not finite",
+        severity="critical",
+        needs=("grad_norm",),
+        window=60,
+        warmup=20,
+        source="five times the median of the last 50",
+        strength="folklore",
+        remedy="set learning_rate=VALUE",
+        evidence="gradient norm {now:.3g}, usually {usual:.3g}",
+        judge=_gradient,
+        finite=False,
+    ),
+    Rule(
+        id="reward-zero",
+        title="No rollout earns anything",
+        severity="critical",
+        needs=("reward",),
+        window=20,
+        warmup=20,
+        source="without reward there is no advantage and no gradient",
+        strength="ours",
+        remedy="phase prev",
+        evidence="mean reward differed from 0 in {share:.0%} of the last 20 evaluations",
+        judge=_reward_zero,
+    ),
+    Rule(
+        id="clip-ratio",
+        title="The clip holds back too much, or one side only",
+        severity="warn",
+        needs=("clip_ratio/region_mean", "clip_ratio/low_mean", "clip_ratio/high_mean"),
+        window=20,
+        warmup=10,
+        source="PPO practice keeps 0.1 to 0.3 of the tokens clipped at most; sequence-level losses clip more by design",
+        strength="folklore",
+        remedy="set learning_rate=VALUE",
+        evidence="{now:.1%} of tokens clipped: {low:.1%} low, {high:.1%} high",
+        judge=_clip_ratio,
+        absence="n/a",
+        idle="no token was clipped in 20 evaluations: the ratio is 1 by construction, or updates are too small for it",
+    ),
+    Rule(
+        id="sampler-mismatch",
+        title="Trainer and sampler disagree on probabilities",
+        severity="critical",
+        needs=("sampling/sampling_logp_difference/mean",),
+        window=10,
+        warmup=10,
+        source="0.0004 to 0.01 is reported as normal; 2605.14220 finds that mismatch alone can end in collapse",
+        strength="ours",
+        remedy="pause",
+        evidence="mean |log p difference| {now:.3g} nats/token; above 0.02 is unusual, above 0.1 unsafe",
+        judge=_mismatch,
+        absence="n/a",
+    ),
+    Rule(
+        id="sampler-weights",
+        title="Importance weights leave few samples",
+        severity="warn",
+        needs=("sampling/ess",),
+        window=10,
+        warmup=10,
+        source="half of the samples, the usual line for resampling in sequential Monte Carlo",
+        strength="folklore",
+        remedy="pause",
+        evidence="effective sample size {now:.0%} of the samples",
+        judge=_sampler_weights,
+        absence="n/a",
+    ),
+)

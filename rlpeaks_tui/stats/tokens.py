@@ -1,0 +1,315 @@
+"""What the tokens of one step say about where the policy is going: forks, covariance, mismatch, position, shift.
+
+Everything here is made of arrays that a training step holds anyway, [B, T] of one value a token with a mask of the
+tokens that count, so that it can be computed every step. A token that carries nan inside the mask was not measured
+and is passed over, rather than turning the whole step into nan.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rlpeaks_tui.stats.divergence import k3
+from rlpeaks_tui.stats.summaries import Estimate, Floats, ratio_mean
+
+Mask = NDArray[np.bool_]
+
+FORKING_SHARE = 0.2
+"""Share of tokens that count as forks: the top fifth by entropy (2506.01939)."""
+
+TOP_SHARE = 0.002
+"""Share of tokens whose covariance is looked at apart (2505.22617 acts on 0.02 % to 0.2 % of them)."""
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """Covariance of log-probability and advantage over tokens; nan where there are none.
+
+    Attributes:
+        mean: Cov(log p, A) over tokens, divided by n. Entropy falls at about the learning rate times this.
+        spread: standard deviation of log p. A policy without entropy has no covariance either, whatever it learns.
+        top_mean: mean of (log p - mean)(A - mean) over the 0.2 % of tokens where it is largest.
+        top_share: what those tokens hold of all positive terms, in [0, 1]; nan when no term is positive, or when
+            only pooled sums are known.
+        n: tokens.
+    """
+
+    mean: float
+    spread: float
+    top_mean: float
+    top_share: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """How far the trainer's and the sampler's log-probabilities of the same tokens are apart, in nats.
+
+    Attributes:
+        mean: mean of |log p_train - log p_sample|; nan for no tokens.
+        max: the greatest of them.
+        k3: KL(sampler || trainer) per token, estimated on the sampler's tokens.
+        ess: effective sample size of the weights p_train / p_sample, as a share of the tokens.
+        n: tokens.
+    """
+
+    mean: float
+    max: float
+    k3: float
+    ess: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What an update did to the log-probability of some completions, in nats.
+
+    Attributes:
+        token: mean change a token; `n` counts tokens.
+        completion: mean change of a whole completion's log-probability; `n` counts completions.
+    """
+
+    token: Estimate
+    completion: Estimate
+
+
+def forking(entropy: ArrayLike, mask: ArrayLike, share: float = FORKING_SHARE) -> tuple[float, Mask]:
+    """The tokens where the policy really chooses: the top `share` of the batch by entropy (2506.01939).
+
+    Exactly ceil(share * tokens) are taken. Of tokens that tie at the threshold the first in reading order are
+    taken, so that the same batch always gives the same set.
+
+    Args:
+        entropy: of the policy at each token, shape [B, T].
+        mask: same shape, true where a token counts.
+        share: of the tokens, in (0, 1].
+
+    Returns:
+        (threshold, forks): the least entropy taken, nan when there are no tokens, and a mask of shape [B, T].
+
+    Raises:
+        ValueError: the shapes differ, or `share` is outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be above 0 and at most 1, got {share}")
+    x, use = _tokens(entropy, mask)
+    use &= ~np.isnan(x)
+    forks = np.zeros(x.shape, np.bool_)
+    values = x[use]
+    if not values.size:
+        return math.nan, forks
+    count = _portion(share, values.size)
+    threshold = np.partition(values, values.size - count)[values.size - count]
+    taken = values > threshold
+    taken[np.flatnonzero(values == threshold)[: count - int(np.count_nonzero(taken))]] = True
+    forks[use] = taken
+    return float(threshold), forks
+
+
+def overlap(a: ArrayLike, b: ArrayLike) -> float:
+    """Jaccard overlap |a and b| / |a or b| of two masks of one shape; nan when both are empty.
+
+    Two random fifths of the same tokens overlap by 0.11.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    first, second = np.asarray(a, np.bool_), np.asarray(b, np.bool_)
+    if first.shape != second.shape:
+        raise ValueError(f"masks of shape {first.shape} and {second.shape} do not mark the same tokens")
+    either = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / either if either else math.nan
+
+
+def covariance(logp: ArrayLike, advantage: ArrayLike, mask: ArrayLike, top: float = TOP_SHARE) -> Covariance:
+    """Covariance of log-probability and advantage over the tokens of a batch (2505.22617).
+
+    Args:
+        logp: of the sampled tokens, nats, shape [B, T].
+        advantage: of each completion, shape [B].
+        mask: shape [B, T], true where a token counts.
+        top: share of tokens that `top_mean` and `top_share` are about, in (0, 1].
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    x, y = _pairs(logp, advantage, mask)
+    n = x.size
+    if not n:
+        return Covariance(math.nan, math.nan, math.nan, math.nan, 0)
+    # The mean of equal numbers can be off by a rounding, whose products would pass for covariance.
+    constant = x.min() == x.max() or y.min() == y.max()
+    terms = np.zeros(n) if constant else (x - x.mean()) * (y - y.mean())
+    count = _portion(top, n)
+    largest = np.partition(terms, n - count)[n - count :]
+    positive = float(terms[terms > 0].sum())
+    return Covariance(
+        mean=float(terms.mean()),
+        spread=float(x.std()),
+        top_mean=float(largest.mean()),
+        top_share=float(largest[largest > 0].sum()) / positive if positive else math.nan,
+        n=n,
+    )
+
+
+def moments(logp: ArrayLike, advantage: ArrayLike, mask: ArrayLike) -> Floats:
+    """Sums that ranks can add up before `covariance_from_moments`: arguments as in `covariance`.
+
+    Returns:
+        Shape [5], float64: tokens, then the sums over them of log p, A, log p * A and (log p)^2.
+    """
+    x, y = _pairs(logp, advantage, mask)
+    return np.array([x.size, x.sum(), y.sum(), x @ y, x @ x], np.float64)
+
+
+def covariance_from_moments(sums: ArrayLike) -> Covariance:
+    """The covariance over all tokens whose `moments` were added into `sums`, shape [5].
+
+    The largest terms cannot be known from sums: `top_mean` and `top_share` are nan.
+    """
+    n, x, y, xy, xx = np.asarray(sums, np.float64).tolist()
+    if not n:
+        return Covariance(math.nan, math.nan, math.nan, math.nan, 0)
+    spread = math.sqrt(max(xx / n - (x / n) ** 2, 0.0))
+    return Covariance(xy / n - x / n * (y / n), spread, math.nan, math.nan, round(n))
+
+
+def effective_sample_size(weights: ArrayLike) -> float:
+    """(sum w)^2 / (N sum w^2): the share of samples that importance weights leave to work with (Kish 1965).
+
+    Args:
+        weights: any shape, each >= 0; nan entries are passed over.
+
+    Returns:
+        Between 1/N and 1; nan without weights, or when all are 0 or one is infinite.
+    """
+    w = np.asarray(weights, np.float64).ravel()
+    w = w[~np.isnan(w)]
+    largest = w.max() if w.size else 0.0
+    if largest <= 0 or np.isinf(largest):
+        return math.nan
+    w = w / largest  # so that neither sum can overflow or vanish
+    return float(w.sum() ** 2 / (w.size * np.square(w).sum()))
+
+
+def ratio_summary(logp_train: ArrayLike, logp_sample: ArrayLike, mask: ArrayLike) -> Mismatch:
+    """How far the trainer disagrees with the engine that sampled, or an update with the policy that did.
+
+    Args:
+        logp_train: of the sampled tokens under the weights in training, nats, shape [B, T].
+        logp_sample: of the same tokens as they were sampled, same shape.
+        mask: same shape, true where a token counts.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    train, use = _tokens(logp_train, mask)
+    sample, _ = _tokens(logp_sample, mask)
+    use &= ~(np.isnan(train) | np.isnan(sample))
+    delta = train[use] - sample[use]
+    if not delta.size:
+        return Mismatch(math.nan, math.nan, math.nan, math.nan, 0)
+    apart = np.abs(delta)
+    with np.errstate(over="ignore"):
+        # Divided by the greatest weight, which changes nothing: the weights of 700 nats would overflow.
+        ess = effective_sample_size(np.exp(delta - delta.max()))
+        kl = float(k3(sample[use], train[use]).mean())
+    return Mismatch(float(apart.mean()), float(apart.max()), kl, ess, delta.size)
+
+
+def by_position(values: ArrayLike, mask: ArrayLike, bins: int = 10) -> tuple[Floats, NDArray[np.int64]]:
+    """Mean of a value by where in its completion a token stands: first tenth, second tenth, and so on.
+
+    Token j of a completion of L tokens is in bin floor(j * bins / L), so a completion shorter than `bins` leaves
+    some of them out and a completion of one token is in the first.
+
+    Args:
+        values: shape [B, T].
+        mask: same shape, true where a token counts; positions count only those.
+        bins: number of parts, >= 1.
+
+    Returns:
+        (means, counts), both of shape [bins]; the mean of an empty bin is nan.
+
+    Raises:
+        ValueError: the shapes differ, or `bins` is below 1.
+    """
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, got {bins}")
+    x, use = _tokens(values, mask)
+    place = np.cumsum(use, axis=1) - 1  # [B, T]
+    length = np.maximum(use.sum(axis=1, keepdims=True), 1)
+    use &= ~np.isnan(x)
+    index = (place * bins // length)[use]
+    counts = np.bincount(index, minlength=bins)
+    sums = np.bincount(index, x[use], bins)
+    return np.divide(sums, counts, out=np.full(bins, np.nan), where=counts > 0), counts
+
+
+def shift_by_class(
+    before: ArrayLike, after: ArrayLike, mask: ArrayLike, correct: ArrayLike, cluster: ArrayLike | None = None
+) -> tuple[Shift, Shift]:
+    """What an update did to right and to wrong completions: the decomposition of 2506.01347 on measured changes.
+
+    Weighing completions by |A| instead would show nothing: advantages of a group sum to 0, so both signs always
+    hold half.
+
+    Args:
+        before: log-probability of the sampled tokens before the update, nats, shape [B, T].
+        after: of the same tokens after it, same shape.
+        mask: same shape, true where a token counts.
+        correct: shape [B], 1 for right, 0 for wrong; nan where it is not known, which is in neither class.
+        cluster: shape [B], the prompt of each completion, between which standard errors are taken; None takes
+            completions as independent, which they are not when prompts have several.
+
+    Returns:
+        (right, wrong): estimates with nan means when there is no such completion. One without tokens is left out.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    new, use = _tokens(after, mask)
+    old, _ = _tokens(before, mask)
+    label = np.asarray(correct, np.float64).ravel()
+    group = np.arange(label.size) if cluster is None else np.asarray(cluster).ravel()
+    if not label.size == group.size == len(new):
+        raise ValueError(f"{len(new)} completions, {label.size} outcomes and {group.size} clusters do not fit together")
+    with np.errstate(invalid="ignore"):  # -inf before and after is no change that could be told
+        delta = new - old
+    use &= ~np.isnan(delta)
+    change, tokens = np.where(use, delta, 0.0).sum(axis=1), use.sum(axis=1)  # [B]
+    return _shift(change, tokens, group, label == 1), _shift(change, tokens, group, label == 0)
+
+
+def _shift(change: Floats, tokens: NDArray[np.int64], group: NDArray[np.generic], of_class: Mask) -> Shift:
+    chosen = of_class & (tokens > 0)
+    _, index = np.unique(group[chosen], return_inverse=True)
+    total = np.bincount(index, change[chosen])
+    return Shift(ratio_mean(total, np.bincount(index, tokens[chosen])), ratio_mean(total, np.bincount(index)))
+
+
+def _tokens(values: ArrayLike, mask: ArrayLike) -> tuple[Floats, Mask]:
+    """The values as float64 and a mask of their own to narrow."""
+    x, use = np.asarray(values, np.float64), np.array(mask, np.bool_)
+    if x.shape != use.shape or x.ndim != 2:
+        raise ValueError(f"values {x.shape} and mask {use.shape} must both be [completions, tokens]")
+    return x, use
+
+
+def _pairs(logp: ArrayLike, advantage: ArrayLike, mask: ArrayLike) -> tuple[Floats, Floats]:
+    """Log-probability and advantage of every token that has both, shape [n] each."""
+    x, use = _tokens(logp, mask)
+    a = np.asarray(advantage, np.float64).ravel()
+    if a.size != len(x):
+        raise ValueError(f"{len(x)} completions and {a.size} advantages do not fit together")
+    use &= np.isfinite(x) & np.isfinite(a)[:, None]
+    return x[use], np.broadcast_to(a[:, None], x.shape)[use]
+
+
+def _portion(share: float, n: int) -> int:
+    """ceil(share * n), at least 1, at most n; the product's own rounding error must not add one."""
+    return min(max(math.ceil(share * n - 1e-9), 1), n)

@@ -1,0 +1,50 @@
+"""`rlpeaks doctor`: what this machine can do, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .. import bundle, smollm2
+
+VIEWER = ("textual", "rich", "numpy", "msgspec")
+TRAINING = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+EXTRAS = {"math-verify": "math_verify", "reasoning-gym": "reasoning_gym"}
+
+
+def examine(runs: Path) -> int:
+    """Print one line a finding; gives 0 when runs can be watched, 1 when not."""
+    print(f"python        {sys.version.split()[0]} ({sys.executable})")
+    watching = _packages("watching", VIEWER, "pip install rlpeaks")
+    _packages("training", TRAINING, "pip install 'rlpeaks[train]'")
+    found = [name for name, module in EXTRAS.items() if importlib.util.find_spec(module)]
+    print(f"tasks         {', '.join(found) if found else 'bundled arithmetic only'}")
+    print(f"models        tiny_arith: {'bundled' if bundle.model_folder('tiny_arith') else 'missing'}; ", end="")
+    print(f"smollm2: {smollm2.cached() or 'not prepared (make smollm2)'}")
+    nvidia = shutil.which("nvidia-smi")
+    print(f"machine       {os.cpu_count()} processors; {'NVIDIA driver found' if nvidia else 'no NVIDIA driver found'}")
+    term = os.environ.get("TERM", "unknown")
+    colours = (
+        "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else os.environ.get("COLORTERM") or "256 or fewer colours"
+    )
+    print(f"terminal      {term}, {colours}, encoding {sys.stdout.encoding}")
+    place = runs if runs.exists() else runs.parent
+    writable = os.access(place if place.exists() else Path(), os.W_OK)
+    print(f"runs          {runs} ({'can be written' if writable else 'CANNOT be written'})")
+    return 0 if watching else 1
+
+
+def _packages(purpose: str, names: tuple[str, ...], remedy: str) -> bool:
+    found, missing = [], []
+    for name in names:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    lacking = f"; missing: {', '.join(missing)} ({remedy})" if missing else ""
+    print(f"{purpose:<13} {', '.join(found) or 'nothing installed'}{lacking}")
+    return not missing

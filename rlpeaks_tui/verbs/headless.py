@@ -1,0 +1,210 @@
+"""Verbs that need no screen: what a script, a cron job or a person in a hurry asks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..run.entries import ENDED
+from ..run.follow import CommandMark, Follower, Snapshot
+from ..run.mailbox import check, send, sender
+from ..run.registry import resolve, runs, runs_folder
+from ..run.text import clean_tree
+
+
+def read_all(directory: Path) -> Snapshot:
+    """A snapshot of everything that is in the run now."""
+    follower = Follower(directory)
+    follower.poll(1.0)
+    while follower.more:
+        follower.poll(1.0)
+    return follower.snapshot()
+
+
+def status(options: argparse.Namespace) -> int:
+    snapshot = read_all(resolve(options.run, runs_folder(options.runs)))
+    if options.json:
+        _print_json(summary(snapshot))
+        return 0
+    total = f" of {snapshot.max_steps}" if snapshot.max_steps else ""
+    phase = f", phase {snapshot.phase}" if snapshot.phase else ""
+    print(f"{snapshot.info.name}: {snapshot.state}, step {snapshot.step}{total}{phase}")
+    if snapshot.state in ("failed", "lost", "stopped") and snapshot.why:
+        print(f"  {snapshot.why}")
+    elif snapshot.live and snapshot.activity:
+        print(f"  {snapshot.activity} for {snapshot.activity_age:.0f} s")
+    for line in (snapshot.exit.tail if snapshot.exit else [])[-12:]:
+        print(f"  | {line}")
+    names = snapshot.columns.names()
+    width = max(map(len, names), default=0)
+    for name in names:
+        last = snapshot.columns.last(name)
+        why = snapshot.columns.why(name)
+        print(f"  {name:<{width}}  " + (f"{last[1]:>12.6g}  step {last[0]}" if last else f"{'-':>12}  {why or ''}"))
+    for alert in _raised(snapshot):
+        print(f"  ALERT {alert['rule']}: {alert['text']}")
+    return 0
+
+
+def summary(snapshot: Snapshot) -> dict[str, Any]:
+    """The object of `status --json`; its keys are stable."""
+    names = snapshot.columns.names()
+    last = {name: snapshot.columns.last(name) for name in names}
+    return {
+        "run": snapshot.directory.resolve().name,
+        "directory": str(snapshot.directory.resolve()),
+        "state": snapshot.state,
+        "activity": snapshot.activity,
+        "why": snapshot.why,
+        "step": snapshot.step,
+        "max_steps": snapshot.max_steps,
+        "speed": snapshot.speed,
+        "eta_s": snapshot.eta_s,
+        "phase": snapshot.phase,
+        "metrics": {name: {"step": at[0], "value": at[1]} if at else None for name, at in last.items()},
+        "missing": {name: why for name in names if last[name] is None and (why := snapshot.columns.why(name))},
+        "alerts": _raised(snapshot),
+        "commands": [_mark(mark) for mark in snapshot.commands],
+        "exit": msgspec.to_builtins(snapshot.exit) if snapshot.exit else None,
+        "telemetry_lost": snapshot.lost,
+    }
+
+
+def _raised(snapshot: Snapshot) -> list[dict[str, Any]]:
+    latest = {alert.rule: alert for alert in snapshot.alerts}
+    return [
+        {"rule": a.rule, "severity": a.severity, "step": a.step, "text": a.text, "remedy": a.remedy}
+        for a in latest.values()
+        if a.on
+    ]
+
+
+def _mark(mark: CommandMark) -> dict[str, Any]:
+    keys = ("id", "verb", "args", "who", "step", "status", "why", "before", "after")
+    return {key: getattr(mark, key) for key in keys}
+
+
+def ls(options: argparse.Namespace) -> int:
+    rows: list[dict[str, Any]] = []
+    for found in runs(runs_folder(options.runs)):
+        if found.info is None:
+            nothing = dict.fromkeys(("step", "max_steps", "phase", "reward", "model", "created"))
+            place = str(found.path.resolve())
+            rows.append(
+                {"run": found.path.name, "state": "unreadable", **nothing, "directory": place, "why": found.trouble}
+            )
+            continue
+        snapshot = read_all(found.path)
+        reward = snapshot.columns.last("reward")
+        rows.append(
+            {
+                "run": found.path.name,
+                "state": snapshot.state,
+                "step": snapshot.step,
+                "max_steps": snapshot.max_steps,
+                "phase": snapshot.phase,
+                "reward": reward[1] if reward else None,
+                "model": snapshot.info.model,
+                "created": snapshot.info.created,
+                "directory": str(found.path.resolve()),
+                "why": snapshot.why,
+            }
+        )
+    if options.json:
+        for row in rows:
+            _print_json(row)
+        return 0
+    if not rows:
+        print(f"no runs in {runs_folder(options.runs)}; start one with: rlpeaks run quickstart")
+        return 0
+    width = max(len("run"), *(len(str(row["run"])) for row in rows))
+    print(f"{'run':<{width}}  {'state':<10}  {'step':>13}  {'reward':>6}  model")
+    for row in rows:
+        if row["state"] == "unreadable":
+            print(f"{row['run']:<{width}}  {row['state']:<10}  {row['why']}")
+            continue
+        step = f"{row['step']}/{row['max_steps']}" if row["max_steps"] else str(row["step"])
+        reward_text = "-" if row["reward"] is None else f"{row['reward']:.3f}"
+        print(f"{row['run']:<{width}}  {row['state']:<10}  {step:>13}  {reward_text:>6}  {row['model']}")
+    return 0
+
+
+def ctl(options: argparse.Namespace) -> int:
+    """Send a command and wait for its answer: 0 applied, 1 refused or failed or no answer, 2 not a command."""
+    directory = resolve(options.run, runs_folder(options.runs))
+    check(options.command, tuple(options.args))
+    snapshot = read_all(directory)
+    if snapshot.state in ENDED or snapshot.state == "lost":
+        return _told(options, "refused", why=f"the run has {_ended(snapshot)}")
+    try:
+        ident = send(directory, options.command, *options.args)
+    except OSError as error:
+        print(f"rlpeaks: the inbox of {directory} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
+    if options.no_wait:
+        return _told(options, "sent", id=ident)
+    follower = Follower(directory)
+    deadline = time.monotonic() + options.timeout
+    while time.monotonic() < deadline:
+        follower.poll(0.2)
+        snapshot = follower.snapshot()
+        mark = next((m for m in snapshot.commands if m.id == ident), None)
+        if mark is not None and mark.status in ("applied", "refused", "failed"):
+            return _told(options, **_mark(mark))
+        if not snapshot.live and not follower.more:
+            why = f"the run has {_ended(snapshot)}"
+            return _told(options, "refused", id=ident, why=why)
+        time.sleep(0.05)
+    why = f"no answer within {options.timeout:.0f} s; it stays in the inbox and is applied at the next safe point"
+    _told(options, "sent", id=ident, why=why)
+    return 1
+
+
+def _ended(snapshot: Snapshot) -> str:
+    return "gone silent" if snapshot.state == "lost" else snapshot.state
+
+
+def _told(options: argparse.Namespace, status: str, **known: Any) -> int:
+    """Say what became of a command, always with the same keys; gives the exit status."""
+    unknown: dict[str, Any] = {"id": None, "verb": options.command, "args": options.args, "who": sender(), "step": None}
+    answer = {**unknown, "status": status, "why": "", "before": {}, "after": {}, **known}
+    if options.json:
+        _print_json(answer)
+    else:
+        at = f" at step {answer['step']}" if answer["step"] is not None else ""
+        why = f": {answer['why']}" if answer["why"] else ""
+        print(f"{answer['verb']} {status}{at}{why}")
+    return 0 if status in ("applied", "sent") else 1
+
+
+def _print_json(answer: dict[str, Any]) -> None:
+    """One object on one line; a path may hold bytes that are no text."""
+    print(msgspec.json.encode(clean_tree(answer)).decode())
+
+
+def export(options: argparse.Namespace) -> int:
+    from .export import write
+
+    directory = resolve(options.run, runs_folder(options.runs))
+    problem = write(read_all(directory), options.output)
+    if problem:
+        print(f"rlpeaks: {problem}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def explain(options: argparse.Namespace) -> int:
+    from .explain import explain as told
+
+    return told(options.metric)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    from .doctor import examine
+
+    return examine(runs_folder(options.runs))

@@ -1,0 +1,222 @@
+"""Every panel: no size overflows, what is missing says why, no number stands without what makes it honest."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rlpeaks_tui.cockpit.cells import Ink, in_ascii
+from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion
+from rlpeaks_tui.cockpit.scene import Look, Scene, View
+from rlpeaks_tui.run.entries import Metrics
+from tests.cockpit_fakes import FakeRun, scene_of, steered_run
+
+SIZES = [(1, 1), (8, 2), (20, 5), (37, 12), (78, 11), (118, 34), (198, 55)]
+
+
+def text_of(panel: str, scene: Scene, width: int = 78, height: int = 16, enlarged: bool = False) -> str:
+    draw = BY_ID[panel].enlarged if enlarged else BY_ID[panel].draw
+    return "\n".join(draw(scene, width, height).rows())
+
+
+@pytest.fixture(scope="module")
+def steered(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return scene_of(steered_run(tmp_path_factory.mktemp("runs") / "quickstart").layout.root)
+
+
+@pytest.fixture(scope="module")
+def newborn(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    run = FakeRun(tmp_path_factory.mktemp("runs") / "newborn", max_steps=100)
+    run.state("starting", "importing")
+    return scene_of(run.layout.root)
+
+
+@pytest.mark.parametrize("panel", BY_ID)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_panel_draws_at_every_size(panel: str, size: tuple[int, int], steered: Scene, newborn: Scene) -> None:
+    for scene in (steered, newborn, replace(steered, view=View(cursor=120)), replace(steered, view=View(cursor=0))):
+        for draw in (BY_ID[panel].draw, BY_ID[panel].enlarged):
+            cells = draw(scene, *size)
+            assert (cells.width, cells.height) == size
+
+
+@pytest.mark.parametrize("panel", BY_ID)
+def test_ascii_drawings_need_no_question_marks(panel: str, steered: Scene) -> None:
+    scene = replace(steered, look=Look(ascii_only=True, flat=True))
+    for draw in (BY_ID[panel].draw, BY_ID[panel].enlarged):
+        plain, rich = in_ascii(draw(scene, 118, 40)).rows(), draw(scene, 118, 40).rows()
+        assert all(row.isascii() for row in plain)
+        assert sum(row.count("?") for row in plain) == sum(row.count("?") for row in rich)
+
+
+@pytest.mark.parametrize("panel", MISSION)
+def test_a_run_without_a_step_is_grey_and_says_why(panel: str, newborn: Scene) -> None:
+    cells = BY_ID[panel].draw(newborn, 60, 10)
+    words = "\n".join(cells.rows())
+    assert "no step has ended yet" in words
+    used = {int(ink) & 63 for ink in cells.inks[cells.chars != 32].tolist()}
+    assert used <= {Ink.UNKNOWN, Ink.FAINT, Ink.CURSOR}
+
+
+def test_a_metric_that_does_not_apply_gives_the_runs_own_reason(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    run.journal.write(
+        Metrics(
+            t=run.t,
+            step=1,
+            v={"reward": 0.5, "calibration/ece": None},
+            why={"calibration/ece": "only 12 rollouts so far"},
+        )
+    )
+    scene = scene_of(run.layout.root)
+    assert "only 12 rollouts so far" in text_of("calibration", scene)
+    assert "this run does not record it" in text_of("kl", scene)
+
+
+def test_reward_shows_its_value_its_parts_and_how_it_misleads(steered: Scene) -> None:
+    assert re.search(r"1 Reward mean +0\.\d{3}  \+0\.\d+ since start", text_of("reward", steered))
+    big = text_of("reward", steered, 140, 40, enlarged=True)
+    for part in ("correct", "format", "two operands", "three operands", "groups without gradient", "how it misleads"):
+        assert part in big
+
+
+def test_entropy_says_how_much_is_spent(steered: Scene) -> None:
+    value, start = steered.value("entropy"), steered.start("entropy")
+    assert value is not None and start is not None
+    assert f"{round(100 * (1 - value / start))} % spent" in text_of("entropy", steered)
+
+
+def test_kl_tells_the_exact_value_from_the_estimate(steered: Scene, tmp_path: Path) -> None:
+    assert re.search(r"0\.0\d+  exact ±0\.00\d", text_of("kl", steered))
+    assert text_of("kl", steered).count("◆") >= 8
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    run.advance(30)
+    words = text_of("kl", scene_of(run.layout.root))
+    assert "k3 estimate" in words and "◆" not in words
+
+
+def test_calibration_counts_its_rollouts_and_says_which_way_it_errs(steered: Scene) -> None:
+    words = text_of("calibration", steered)
+    assert "ECE 0." in words and "overconfident" in words and "n 377" in words
+    big = text_of("calibration", steered, 150, 40, enlarged=True)
+    assert "95 %" in big and "probability of the answer" in big and "too high" in big and "debiased" in big
+
+
+def test_sparsity_never_stands_without_its_control_and_dtype(steered: Scene) -> None:
+    for width, height in ((78, 12), (118, 16)):
+        words = text_of("sparsity", steered, width, height)
+        assert "if shuffled" in words and "most of it is precision" in words
+    big = text_of("sparsity", steered, 160, 45, enlarged=True)
+    for part in ("float32", "shuffled", "exactly unchanged", "moved under 0.1 %", "layer 7", "outside", "embed"):
+        assert part in big
+
+
+def test_sparsity_pools_layers_that_have_no_row(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", layers=30)
+    run.state("running")
+    run.advance(25)
+    words = text_of("sparsity", scene_of(run.layout.root), 100, 12)
+    assert "0 to 3" in words and "28 to 29" in words and "layer" not in words
+
+
+def test_formats_are_ordered_by_share(steered: Scene) -> None:
+    lines = text_of("formats", steered, 40, 8).split("\n")
+    assert [line.split()[0] for line in lines[1:5]] == ["column", "program", "direct", "other"]
+
+
+def test_completion_shows_the_best_and_the_worst_of_one_group(steered: Scene) -> None:
+    words = text_of("completion", steered, 60, 12)
+    assert re.search(r"best +reward +1\.00", words) and re.search(r"worst +reward +0\.00", words)
+    assert "step 412" in words and "rewards" in words
+    small = "\n".join(completion.strip(steered, 78).rows())
+    assert "reward" in small and "advantage" in small
+
+
+def test_text_of_a_policy_cannot_leave_its_panel(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    run.advance(1)
+    scene = scene_of(run.layout.root)
+    assert scene.rollouts is not None
+    nasty = replace(
+        scene.rollouts, completions=("漢字" * 400 + "\n\n" + "a" * 4000,) * 32, prompts=("🚀\u0301 " * 300,) * 4
+    )
+    for width, height in ((33, 9), (78, 40)):
+        for enlarged in (False, True):
+            shown = replace(scene, rollouts=nasty)
+            cells = (BY_ID["completion"].enlarged if enlarged else BY_ID["completion"].draw)(shown, width, height)
+            assert (cells.width, cells.height) == (width, height)
+            assert not (cells.chars == ord("\n")).any()
+
+
+def test_timeline_numbers_commands_and_gives_values_before_and_after(steered: Scene) -> None:
+    words = text_of("timeline", steered, 160, 6)
+    assert "3 commands" in words and "two operands" in words and "three operands" in words
+    assert re.search(r"3  step +309  set learning_rate=1e-4  applied  learning_rate 5\.0e-05 → 1\.0e-04", words)
+    big = text_of("timeline", steered, 118, 30, enlarged=True)
+    assert "checkpoint auto-200" in big and "phase 2 of 3" in big and "ada@login1" in big
+
+
+def test_console_keeps_the_end_and_filters(steered: Scene) -> None:
+    assert "checkpoint auto-300 written" in text_of("console", steered, 80, 3)
+    for wanted, kept, dropped in (
+        ("auto", "auto-300", "accelerate"),
+        ("!auto", "accelerate", "auto-300"),
+        ("[", "", "auto"),
+    ):
+        words = text_of("console", replace(steered, view=View(filter=wanted)), 100, 20, enlarged=True)
+        assert kept in words and dropped not in words.replace("filter auto", "").replace("filter !auto", "")
+
+
+def test_time_gives_shares_that_sum_to_the_step(steered: Scene) -> None:
+    words = text_of("cost", steered, 60, 10)
+    shares = [int(found) for found in re.findall(r"(\d+) %$", words, re.MULTILINE)]
+    assert 97 <= sum(shares) <= 103
+    assert "nothing lost" in words and "measuring 1.4 %" in words
+
+
+def test_metrics_lists_everything_and_filters(steered: Scene) -> None:
+    everything = text_of("metrics", steered, 140, 80)
+    assert all(name[:28] in everything for name in steered.snapshot.columns.names())
+    some = text_of("metrics", replace(steered, view=View(filter="^kl")), 140, 80)
+    assert "kl/base_k3" in some and "entropy" not in some
+
+
+def test_facts_hold_the_configuration(steered: Scene) -> None:
+    words = text_of("facts", steered, 140, 30, enlarged=True)
+    assert "grpo.learning_rate" in words and "643k parameters" in words and "2.13.0" in words
+
+
+def test_an_older_step_shows_what_was_true_then(tmp_path: Path) -> None:
+    root = steered_run(tmp_path / "quickstart").layout.root
+    then = scene_of(root, View(cursor=103))
+    now = scene_of(root)
+    assert then.step == 103 and then.rollouts is not None and then.rollouts.step == 103
+    assert then.layers is not None and then.layers.step == 100
+    assert then.value("reward") == then.snapshot.columns["reward"].values[102]
+    assert text_of("calibration", then) != text_of("calibration", now)
+    assert "at step 100" in text_of("calibration", then)
+    for panel in ("reward", "entropy", "kl"):
+        cells = BY_ID[panel].draw(then, 78, 12)
+        assert "103" in cells.rows()[-1]
+
+
+def test_a_rollback_keeps_the_branch_that_was_left_in_a_quieter_ink(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", max_steps=100)
+    run.state("running")
+    run.advance(60)
+    run.step = 30
+    run.advance(20)
+    cells = BY_ID["entropy"].draw(scene_of(run.layout.root), 78, 14)
+    lit = cells.inks[(cells.chars >= 0x2801) & (cells.chars <= 0x28FF)]
+    assert {Ink.ENTROPY, Ink.FAINT} <= set(lit.tolist())
+
+
+def test_every_panel_has_a_key_of_its_own() -> None:
+    assert len({panel.key for panel in PANELS}) == len(PANELS)
+    assert [panel.id for panel in PANELS[:5]] == list(MISSION)

@@ -1,0 +1,101 @@
+"""The main job, as a person does it: a terminal, `rlpeaks run quickstart`, keys, and a training that is real."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from rlpeaks_tui.run.facts import process_alive, read_heartbeat
+from rlpeaks_tui.run.layout import Layout
+from tests.terminal import Terminal
+from tests.training_runs import RLPEAKS, environment, sets, wait
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def open_terminal(runs: Path, *args: str, columns: int = 120, rows: int = 40) -> Terminal:
+    # A folder other than the checkout: the samples and the model come with the package.
+    return Terminal([*RLPEAKS, *args], environment(runs), columns, rows, cwd=runs.parent)
+
+
+def test_run_watch_steer_leave_come_back_and_stop(runs: Path) -> None:
+    directory = runs / "quickstart"
+    first = open_terminal(runs, "run", "quickstart", *sets(grpo__max_steps=5000))
+    # While nothing moves yet it says what it is doing.
+    first.wait("STARTING|starting")
+    first.wait("importing|loading|preparing|generating")
+    first.wait(r"step\s+[1-9]\d* / 5,000")
+    for panel in ("Reward", "Entropy", "KL drift", "Calibration", "Update sparsity"):
+        first.wait(panel)
+    wait(directory, lambda s: s.step >= 5)
+
+    first.press("p")
+    first.wait("paused|PAUSED")
+    held = wait(directory, lambda s: s.state == "paused")
+    first.press("p")
+    first.wait("running|RUNNING|● live")
+    wait(directory, lambda s: s.state == "running" and s.step > held.step)
+
+    # A window that changes its size in the middle keeps telling the state.
+    first.resize(80, 24)
+    first.wait(r"step\s+\d+")
+    first.resize(200, 60)
+    first.wait("Update sparsity")
+
+    first.press("q")
+    assert first.wait_end() == 0
+    assert "goes on" in first.raw.decode("utf-8", "replace")
+    left = wait(directory, lambda s: s.state == "running")
+    wait(directory, lambda s: s.step > left.step)
+
+    second = open_terminal(runs, "watch", columns=80, rows=24)
+    second.wait(r"step\s+\d+")
+    second.press("s")
+    second.wait("[Ss]top")
+    second.press("y")
+    stopped = wait(directory, lambda s: s.exit is not None)
+    assert (stopped.state, stopped.exit.code if stopped.exit else None) == ("stopped", 0)
+    second.wait("STOPPED|stopped")
+    second.press("q")
+    assert second.wait_end() == 0
+    assert [c.verb for c in stopped.commands] == ["pause", "resume", "stop"]
+
+    third = open_terminal(runs, "replay", "quickstart")
+    third.wait(r"step\s+\d+")
+    third.wait("stopped|STOPPED")
+    third.press("q")
+    assert third.wait_end() == 0
+
+
+def test_training_survives_its_viewer_being_killed_and_its_window_closed(runs: Path) -> None:
+    directory = runs / "quickstart"
+    viewer = open_terminal(runs, "run", "quickstart", *sets(grpo__max_steps=5000))
+    viewer.wait(r"step\s+[1-9]")
+    os.kill(viewer.pid, signal.SIGKILL)
+    viewer.wait_end()
+    after = wait(directory, lambda s: s.step > 0)
+    wait(directory, lambda s: s.state == "running" and s.step > after.step + 2)
+
+    closed = open_terminal(runs, "watch")
+    closed.wait(r"step\s+[1-9]")
+    closed.close()
+    after = wait(directory, lambda s: s.step > 0)
+    wait(directory, lambda s: s.state == "running" and s.step > after.step + 2)
+
+    beat = read_heartbeat(Layout(directory))
+    assert beat is not None
+    # A viewer that is open when the training dies says so, and how.
+    watching = open_terminal(runs, "watch")
+    watching.wait(r"step\s+[1-9]")
+    os.kill(beat.pid, signal.SIGKILL)
+    watching.wait("SIGKILL")
+    watching.wait("failed|FAILED")
+    watching.press("q")
+    watching.wait_end()
+    assert not process_alive(beat.pid)

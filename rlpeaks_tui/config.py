@@ -45,6 +45,9 @@ class Accelerate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Computing threads of each process; None leaves the choice to PyTorch."""
 
 
+PROBES = ("kl", "kl_exact", "sparsity", "calibration", "gradients", "after", "rank", "features")
+
+
 class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much may be spent on measuring, and how often at the most."""
 
@@ -56,15 +59,23 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Steps between exact KL measurements over the full vocabulary."""
     kl_exact_rollouts: int = 32
     sparsity: int = 25
+    gradients: int = 50
+    """Steps between splits of the gradient by the sign of the advantage."""
+    after: int = 10
+    """Steps between measurements of what an update did to right and to wrong completions."""
+    rank: int = 100
+    features: int = 100
     calibration: int = 5
     calibration_window: int = 512
     """Rollouts that a calibration figure looks back over."""
+    starting_weights: bool = True
+    """Keep a copy of the starting weights; without it nothing can be compared with them."""
     token_rollouts: int = 4
     """Completions of each generation that are kept token by token."""
 
     def every(self) -> dict[str, int]:
         """Steps between two runs of each probe, at the least."""
-        return {"kl": self.kl, "kl_exact": self.kl_exact, "sparsity": self.sparsity, "calibration": self.calibration}
+        return {name: getattr(self, name) for name in PROBES}
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -341,7 +352,7 @@ def _check_surroundings(run: RunFile | Script, refuse: Callable[[str, str], None
         refuse("name", "a run's name has letters, digits, '.', '_' and '-', and begins with a letter or digit")
     if not 0 <= run.probes.budget <= 1:
         refuse("probes.budget", "the share of training time spent on measuring lies between 0 and 1")
-    for name in ("kl", "kl_exact", "kl_exact_rollouts", "sparsity", "calibration", "calibration_window"):
+    for name in (*PROBES, "kl_exact_rollouts", "calibration_window"):
         if getattr(run.probes, name) < 1:
             refuse(f"probes.{name}", "must be at least 1")
     if run.probes.token_rollouts < 0:

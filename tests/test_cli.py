@@ -402,9 +402,11 @@ def test_doctor_says_what_is_there(call: Call, runs: Path) -> None:
 
 def shell(command: str, runs: Path, **env: str) -> subprocess.CompletedProcess[str]:
     program = f"{sys.executable} -m rlpeaks_tui.cli"
+    # As a person has it: output waits in a buffer until the end.
+    mine = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
         ["bash", "-c", f"{command.replace('rlpeaks', program)}; echo ${{PIPESTATUS[@]}}"],
-        env={**os.environ, "RLPEAKS_RUNS": str(runs), **env},
+        env={**mine, "RLPEAKS_RUNS": str(runs), **env},
         capture_output=True,
         text=True,
         timeout=60,

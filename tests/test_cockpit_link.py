@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.link import Pace, waiting
 from tests.cockpit_fakes import FakeRun, steered_run
-from tests.test_cockpit_app import screen, until, until_seen
+from tests.test_cockpit_app import screen, until, until_read, until_seen
 
 
 class Wire(HeadlessDriver):
@@ -52,7 +52,7 @@ async def wired(run: FakeRun, size: tuple[int, int]) -> AsyncIterator[tuple[Pilo
     app = Counted(run.layout.root, rate=30.0)
     app.driver_class = Wire
     async with app.run_test(headless=False, size=size) as pilot:
-        await until_seen(pilot, "quickstart")
+        await until_read(pilot, app)
         assert isinstance(app._driver, Wire)
         await ticks(pilot, app, 3)
         app._driver.written.clear()

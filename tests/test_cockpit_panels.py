@@ -90,6 +90,12 @@ def test_entropy_says_how_much_is_spent(steered: Scene) -> None:
     assert f"{round(100 * (1 - value / start))} % spent" in text_of("entropy", steered)
 
 
+def test_a_log_axis_names_powers_and_is_left_where_nothing_is_positive(steered: Scene, newborn: Scene) -> None:
+    words = text_of("kl", replace(steered, view=View(log=True)), 78, 20)
+    assert re.search(r"^ *0\.01 ", words, re.MULTILINE) and re.search(r"^ *0\.001 ", words, re.MULTILINE)
+    assert text_of("kl", replace(newborn, view=View(log=True))) == text_of("kl", newborn)
+
+
 def test_kl_tells_the_exact_value_from_the_estimate(steered: Scene, tmp_path: Path) -> None:
     assert re.search(r"0\.0\d+  exact ±0\.00\d", text_of("kl", steered))
     assert text_of("kl", steered).count("◆") >= 8

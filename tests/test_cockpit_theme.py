@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import combinations, pairwise
 
 import pytest
-from rich.color import ColorSystem
+from rich.color import Color, ColorSystem
 from rich.style import Style
 
 from rlpeaks_tui.cockpit.cells import BOLD, HEAT, RAISED, SOFT, TINT, Ink, heat
-from rlpeaks_tui.cockpit.theme import PALETTES, choose, downgraded, textual_theme
+from rlpeaks_tui.cockpit.theme import PALETTES, choose, textual_theme
 
 TOLD_APART = (Ink.REWARD, Ink.ENTROPY, Ink.KL, Ink.CALIBRATION, Ink.SPARSITY, Ink.FORMAT)
 STATES = (Ink.GOOD, Ink.WARN, Ink.BAD, Ink.UNKNOWN)
@@ -25,6 +25,15 @@ def luminance(text: str) -> float:
 def contrast(a: str, b: str) -> float:
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
+
+
+def downgraded(style: Style, system: ColorSystem) -> tuple[object, ...]:
+    """What is left of a style on a lesser terminal."""
+
+    def of(color: Color | None) -> object:
+        return None if color is None else color.downgrade(system)
+
+    return of(style.color), of(style.bgcolor), style.bold, style.dim, style.reverse, style.underline
 
 
 @pytest.mark.parametrize("name", ["dark", "light"])

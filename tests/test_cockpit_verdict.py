@@ -34,14 +34,14 @@ def test_starting_says_what_it_does_and_for_how_long(tmp_path: Path) -> None:
 
 def test_running_well_counts_the_checks(run: FakeRun) -> None:
     scene = replace(
-        scene_of(run.layout.root), health=Health(passed=9, not_applying=1, unknown=("gradient: warming up",))
+        scene_of(run.layout.root), health=Health(passed=9, not_applying=1, unknown=(("gradient", "warming up"),))
     )
-    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 unknown  (gradient: warming up)")
+    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 unknown  (gradient)")
 
 
 def test_nothing_checked_is_not_all_clear(run: FakeRun) -> None:
-    scene = replace(scene_of(run.layout.root), health=Health(unknown=("kl: no values",)))
-    assert "NO VERDICT YET" in words(scene) and "CLEAR" not in words(scene)
+    scene = replace(scene_of(run.layout.root), health=Health(unknown=(("kl", "no values"),)))
+    assert "NO VERDICT YET" in words(scene) and "(kl: no values)" in words(scene) and "CLEAR" not in words(scene)
     cells = verdict.strip(scene, 100, 1)
     assert not ((cells.inks & 63) == Ink.GOOD).any()
 

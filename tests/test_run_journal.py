@@ -323,6 +323,7 @@ def lines(folder: Path, *raw: bytes, number: int = 1) -> None:
 
 
 GOOD = b'{"k":"error","t":7,"where":"trainer","text":"ok"}\n'
+LONG = b'{"k":"error","t":7,"where":"trainer","text":"' + b"x" * 100 + b'"}\n'
 
 
 def test_unknown_kinds_are_skipped_and_counted_and_unknown_keys_are_passed_over(tmp_path: Path) -> None:
@@ -383,7 +384,8 @@ def test_garbage_that_still_grows_is_passed_over_as_it_comes(tmp_path: Path) -> 
 
 @given(
     chunks=st.lists(
-        st.one_of(st.sampled_from([GOOD, b"\n", b"x" * 120, b"{}\n", b"\r\n"]), st.binary(max_size=30)), max_size=12
+        st.one_of(st.sampled_from([GOOD, LONG, b"\n", b"x" * 120, b"{}\n", b"\r\n"]), st.binary(max_size=30)),
+        max_size=12,
     ),
     pieces=st.lists(st.integers(1, 90), min_size=1, max_size=4),
 )

@@ -309,6 +309,7 @@ def test_nesting_bombs_and_nonsense_are_none(tmp_path: Path) -> None:
         {"offset": -1},
         {"offset": 2**62},
         {"pack": -1},
+        {"checksum": 1},
     ):
         assert plant(tmp_path, packed(PLAIN), **wrong) is None
 

@@ -23,7 +23,14 @@ DESIGN = [
     *("sparsity/exact", "sparsity/bf16", "sparsity/relative", "sparsity/null", "update/rank", "update/stable_rank"),
     *("format/column", "format/entropy", "peaks/ratio", "peaks/aom", "peaks/control"),
     *("time/generate", "time/score", "time/update", "time/probe", "time/wait", "time/step"),
-    *("probes/share", "telemetry/lost", "memory/rss"),
+    *("probes/share", "probes/kl_exact", "telemetry/lost", "memory/rss"),
+    *("entropy/forking_overlap", "shift/argmax", "shift/js", "shift/js_share", "cov/logp_advantage", "cov/top_share"),
+    *("groups/all_right", "groups/all_wrong", "groups/expected_zero_variance", "groups/rare_success"),
+    *("rollouts/no_gradient", "dlogp/right", "dlogp/wrong", "gradient/positive", "gradient/negative"),
+    *("gradient/cosine", "update/norm", "drift/straightness", "drift/cosine", "advantage/column", "sampling/ess"),
+    *("texts/repeated", "texts/answer_repeated", "texts/skipped", "completions/p95_length"),
+    *("calibration/tokens/ece", "calibration/agreement/ece", "features/stable_rank", "features/dead"),
+    *("eval/kept", "eval/kept_se"),
 ]
 
 # What TRL's GRPOTrainer and transformers' Trainer log under these names themselves.
@@ -64,6 +71,10 @@ def test_unknown_names_are_unknown():
 
 def test_a_named_metric_wins_over_a_family_and_members_carry_their_name():
     assert lookup("entropy/forking").title == "Entropy at forks"
+    assert lookup("entropy/forking_overlap").unit == "fraction"
+    assert lookup("entropy/forking_sums").title == "Entropy by task: forking_sums"
+    assert lookup("probes/share").unit == "%"
+    assert lookup("probes/kl").title == "Time of probe: kl"
     assert lookup("format/entropy").unit == "nats"
     assert lookup("format/column").title == "Format share: column"
     assert lookup("rewards/math/steps/mean").title == "Reward by function: math/steps"
@@ -176,7 +187,8 @@ def test_quick_commands_do_not_pay_for_numpy():
 def test_the_numeric_modules_need_numpy_and_nothing_else():
     code = (
         "import sys\n"
-        "from rlpeaks_tui.stats import calibration, divergence, health, passk, sparsity, summaries\n"
+        "from rlpeaks_tui.stats import calibration, divergence, drift, evaluator, groups, health\n"
+        "from rlpeaks_tui.stats import passk, sparsity, summaries, texts, tokens\n"
         "print([m for m in ('torch', 'textual', 'rich', 'scipy', 'sklearn', 'pandas') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -134,7 +134,7 @@ def test_hacking_compares_the_mean_reward_since_the_evaluation_before():
 
 
 def test_lost_skill_must_exceed_two_standard_errors_of_the_difference():
-    for drop, state in ((0.02, "ok"), (0.04, "firing")):
+    for drop, state in ((0.025, "ok"), (0.04, "firing")):
         columns = {
             "eval/kept": _series(np.concatenate(([0.95], np.full(9, 0.95 - drop))), 25),
             "eval/kept_se": _series(np.full(10, 0.01), 25),  # margin 2 * sqrt(2) * 0.01 = 0.028
@@ -158,6 +158,7 @@ def test_a_leash_needs_a_standstill_with_something_left_to_learn():
         assert _find(columns, "kl-leash").state == "ok"
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(-5, 5).map(lambda x: round(x, 1)), min_size=6, max_size=20))
 def test_concordance_is_kendalls_s(values):
     x = np.array(values)
@@ -246,31 +247,29 @@ class Growing:
         return Columns({name: Series(self.steps[name], self.values[name]) for name in self.steps}, {"kl": "beta is 0"})
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 200))
-def test_the_evaluator_says_what_evaluate_says_however_the_rows_arrive(seed, largest):
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 16))
+def test_the_evaluator_says_what_evaluate_says_however_the_rows_arrive(seed, chunks):
     rng = np.random.default_rng(seed)
     rows = _journal(rng, 260)
     growing, evaluator = Growing(), Evaluator()
+    cuts = rng.integers(0, len(rows), chunks)
+    nearby = cuts + rng.integers(1, 30, chunks)  # so that some pieces are a part of one step
     at = 0
-    fired = set()
-    while at < len(rows):
-        end = at + int(rng.integers(1, largest * 12))
+    for end in [*sorted({*cuts.tolist(), *nearby.tolist()}), len(rows)]:
         growing.add(rows[at:end])
         at = end
         columns = growing.columns()
-        newest = max(int(series.steps[-1]) for series in columns.values())
+        newest = max((int(series.steps[-1]) for series in columns.values()), default=0)
         for step in (newest, int(rng.integers(0, newest + 10))):
             dtype = str(rng.choice(["bfloat16", "float32"]))
-            expected = evaluate(columns, step, dtype=dtype)
-            assert evaluator.evaluate(columns, step, dtype=dtype) == expected
-            fired |= {found.rule.id for found in expected if found.state == "firing"}
+            assert evaluator.evaluate(columns, step, dtype=dtype) == evaluate(columns, step, dtype=dtype)
 
 
 def test_the_courses_above_make_every_rule_fire_somewhere():
     """Else equality would be equality of silences."""
     fired = set()
-    for seed in range(12):
+    for seed in range(8):
         growing = Growing()
         growing.add(_journal(np.random.default_rng(seed), 260))
         columns = growing.columns()
@@ -279,7 +278,7 @@ def test_the_courses_above_make_every_rule_fire_somewhere():
     assert {rule.id for rule in RULES} - fired <= {"reward-zero", "reward-hacking", "kl-leash"}
 
 
-@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("every", [3, 7])
 def test_a_long_run_is_judged_alike_row_by_row(every):
     """The rules that the random courses leave out, over a run long enough for every window to be full."""
     n = 700
@@ -294,14 +293,13 @@ def test_a_long_run_is_judged_alike_row_by_row(every):
     }
     pace = {"eval/pass@1": 10}
     evaluator, fired = Evaluator(), set()
-    for end in range(1, n, every):
+    for end in range(every, n, every):
         columns = {
             name: Series(t[:end][:: pace.get(name, 1)] + 1, x[:end][:: pace.get(name, 1)]) for name, x in whole.items()
         }
         found = evaluator.evaluate(columns, end)
         fired |= {each.rule.id for each in found if each.state == "firing"}
-        if end % 5 == 0 or every > 1:
-            assert found == evaluate(columns, end)
+        assert found == evaluate(columns, end)
     assert fired >= {"reward-zero", "reward-hacking", "kl-leash"}
 
 
@@ -350,11 +348,11 @@ def test_columns_of_another_run_are_judged_from_the_start():
     assert evaluator.evaluate({}, 60) == evaluate({}, 60)
 
 
-def test_a_thousand_rollbacks_leave_the_verdict_of_the_branch_that_is_left():
-    """Each goes back a little further than the run had come, so most rows are of branches that were left."""
+def test_many_rollbacks_leave_the_verdict_of_the_branch_that_is_left():
+    """Most rows are of branches that were left."""
     rng = np.random.default_rng(3)
     growing, evaluator, step = Growing(), Evaluator(), 0
-    for _ in range(300):
+    for _ in range(150):
         step = max(0, step - int(rng.integers(0, 6)))
         rows = []
         for _ in range(int(rng.integers(1, 9))):

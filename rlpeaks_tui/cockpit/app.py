@@ -368,6 +368,9 @@ class Cockpit(App[int]):
 
         self.push_screen(Filter(self.view.filter), entered)
 
+    def switch_axis(self) -> None:
+        self._look(log=not self.view.log)
+
     def switch_theme(self) -> None:
         if self.palette.ground is None:
             self.say("this terminal has too few colours for themes")

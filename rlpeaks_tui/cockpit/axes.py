@@ -89,21 +89,19 @@ def _multiples(low: float, high: float, step: float) -> tuple[float, ...]:
 
 
 def logarithmic(low: float, high: float, count: int) -> Axis:
-    """A log axis around [low, high], both positive, that ends on 1, 2 or 5 times a power of ten."""
-    decades = math.log10(high / low) if low > 0 and high > low else 0.0
-    marks = (1.0,) if decades > 3 else (1.0, 2.0, 5.0)
+    """A log axis around [low, high], both positive, that ends on 1, 2 or 5 times a power of ten.
+
+    It names about `count` powers of ten, or, where it holds fewer than two, what else has room.
+    """
     first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
-    grid = [factor * 10.0**power for power in range(first, last + 1) for factor in marks]
-    below = [tick for tick in grid if tick <= low * (1 + 1e-9)]
-    above = [tick for tick in grid if tick >= high * (1 - 1e-9)]
-    start, end = below[-1], above[0]
-    if start == end:
-        end = next(tick for tick in grid if tick > start)
-    ticks = [tick for tick in grid if start <= tick <= end]
-    stride = max(1, math.ceil((len(ticks) - 1) / max(1, count - 1)))
-    named = tuple(ticks[::stride])
+    grid = [factor * 10.0**power for power in range(first, last + 1) for factor in (1.0, 2.0, 5.0)]
+    start = max(i for i, tick in enumerate(grid) if tick <= low * (1 + 1e-9))
+    end = max(start + 1, min(i for i, tick in enumerate(grid) if tick >= high * (1 - 1e-9)))
+    powers = [tick for i, tick in enumerate(grid[start : end + 1], start) if i % 3 == 0]
+    ticks = powers if len(powers) > 1 else grid[start : end + 1]
+    named = tuple(ticks[:: max(1, math.ceil(len(ticks) / count))])
     width = max(len(scientific(tick)) for tick in named)
-    return Axis(start, end, named, tuple(scientific(tick).rjust(width) for tick in named), log=True)
+    return Axis(grid[start], grid[end], named, tuple(scientific(tick).rjust(width) for tick in named), log=True)
 
 
 def scientific(value: float) -> str:

@@ -8,7 +8,7 @@ cause in one to an effect in another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -75,8 +75,6 @@ class Chart:
     points: Sequence[Points] = ()
     marks: Sequence[Mark] = ()
     cursor: int | None = None
-    levels: Sequence[tuple[float, int]] = field(default=())
-    """Horizontal lines: a value and the ink."""
     labels: int = 0
     ascii_only: bool = False
 
@@ -105,12 +103,6 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     if chart.labels:
         _names(cells, raster, chart.lines, gutter + plot_width + 1)
     return cells
-
-
-def mark_column(x: tuple[int, int], step: int, width: int, ascii_only: bool = False) -> int:
-    """The cell column of a step in a plot of `width` cells, the same as in every chart of that width."""
-    frame = Frame(x[0], x[1], 0.0, 1.0)
-    return frame.column(step, width) if ascii_only else frame.column(step, 2 * width) // 2
 
 
 def _beyond(raster: Raster, line: Line) -> None:
@@ -145,11 +137,6 @@ def _points(raster: Raster, points: Points) -> None:
 def _rules(raster: Raster, chart: Chart) -> None:
     """Lines that are no data stand behind the data: they take only cells that are still blank."""
     chars, inks = raster.cells.chars, raster.cells.inks
-    for value, ink in chart.levels:
-        row = raster.row(value)
-        if row is not None:
-            free = chars[row] == BLANK
-            chars[row, free], inks[row, free] = ord("-" if chart.ascii_only else "╌"), ink
     for mark in chart.marks:
         column = raster.cell(mark.step)
         if 0 <= column < raster.cells.width:

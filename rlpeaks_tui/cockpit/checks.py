@@ -22,7 +22,7 @@ def check(evaluator: Evaluator, snapshot: Snapshot, step: int) -> Health:
         findings=tuple(_shown(finding) for finding in firing),
         passed=sum(finding.state == "ok" for finding in judged),
         not_applying=sum(finding.state == "n/a" for finding in judged),
-        unknown=tuple(f"{finding.rule.id}: {finding.evidence}" for finding in judged if finding.state == "unknown"),
+        unknown=tuple((finding.rule.id, finding.evidence) for finding in judged if finding.state == "unknown"),
     )
 
 

@@ -75,6 +75,7 @@ COMMANDS: tuple[Command, ...] = (
         lambda app: app.enlarge(),
         "enlarge",
     ),
+    Command("log", ("y",), "y", "Logarithmic or linear y axis", VIEW, lambda app: app.switch_axis()),
     Command("back", ("escape",), "esc", "Step out: filter, enlarged panel, cursor", VIEW, lambda app: app.back()),
     *(
         Command(f"panel.{panel.id}", (panel.key,), panel.key, f"{panel.title}: {panel.asks}", VIEW, _select(panel.id))

@@ -52,10 +52,6 @@ class Frame:
             return 0 if x <= self.x0 else columns
         return int(np.floor((x - self.x0) / (self.x1 - self.x0) * (columns - 1) + 0.5))
 
-    def step(self, column: int, columns: int) -> float:
-        """The x in the middle of a dot column."""
-        return self.x0 + (self.x1 - self.x0) * column / max(1, columns - 1)
-
     def height(self, y: Floats, rows: int) -> Floats:
         """Distance of each y from the upper edge, in dot rows; NaN where y is NaN or, on a log axis, not positive."""
         if self.log:

@@ -28,6 +28,7 @@ class View:
         cursor: the step that everything shows, or None for the newest.
         held: the newest data are not shown until released; the run goes on.
         scroll: lines that a long list is moved down by, in the enlarged panel.
+        log: charts whose values are positive have a logarithmic axis.
         filter: a regular expression that names what a list shows; a leading ! turns it around.
     """
 
@@ -35,6 +36,7 @@ class View:
     cursor: int | None = None
     held: bool = False
     scroll: int = 0
+    log: bool = False
     filter: str = ""
 
 
@@ -61,12 +63,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Health:
-    """What the checks of a run's health say: findings, worst first, and how many checks passed or could not be made."""
+    """What the checks of a run's health say.
+
+    Attributes:
+        findings: worst first.
+        passed, not_applying: how many checks.
+        unknown: checks that could not be made, by name and why.
+    """
 
     findings: tuple[Finding, ...] = ()
     passed: int = 0
     not_applying: int = 0
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rich.color import Color, ColorSystem
 from rich.style import Style
 from textual.theme import Theme
 
@@ -263,15 +262,6 @@ def textual_theme(palette: Palette) -> Theme:
         surface=palette.tint,
         panel=palette.raised,
     )
-
-
-def downgraded(style: Style, system: ColorSystem) -> tuple[object, ...]:
-    """What is left of a style on a lesser terminal, for comparing styles."""
-
-    def of(color: Color | None) -> object:
-        return None if color is None else color.downgrade(system)
-
-    return of(style.color), of(style.bgcolor), style.bold, style.dim, style.reverse, style.underline
 
 
 def _rgb(text: str) -> Rgb:

@@ -107,13 +107,15 @@ def _health(cells: Cells, x: int, health: Health, when: str, live: bool) -> None
             said.append(f"{len(health.unknown)} unknown")
         x = cells.put(0, x, fit(", ".join(said), width - x), Ink.TEXT) + 2
         if health.unknown and x + 12 < width:
-            cells.put(0, x, fit(f"({'; '.join(health.unknown)})", width - x), Ink.UNKNOWN)
+            # Names only: the reasons count steps, and words that change with every step would never let a screen rest.
+            names = ", ".join(name for name, _ in health.unknown)
+            cells.put(0, x, fit(f"({names})", width - x), Ink.UNKNOWN)
         return
     unknown = health.unknown
     text = f"NO VERDICT YET  {plural(len(unknown), 'check')} still unknown" if unknown else "NO VERDICT YET"
     x = cells.put(0, x, fit(text, width - x), Ink.UNKNOWN | BOLD) + 2
     if unknown and x + 12 < width:
-        cells.put(0, x, fit(f"({'; '.join(unknown)})", width - x), Ink.UNKNOWN)
+        cells.put(0, x, fit(f"({'; '.join(f'{name}: {why}' for name, why in unknown)})", width - x), Ink.UNKNOWN)
 
 
 def _failure(scene: Scene, width: int) -> list[str]:

@@ -64,13 +64,6 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
-def size(count: int) -> str:
-    """Bytes: 950 B, 12.5 kB, 1.2 GB."""
-    return (
-        f"{count} B" if count < 1000 else f"{compact(count)}B".replace("k", " k").replace("M", " M").replace("G", " G")
-    )
-
-
 def plural(count: int, noun: str) -> str:
     """1 check, 2 checks."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -34,7 +34,12 @@ class Generation:
     mask: torch.Tensor  # [B, T] 1 where a completion has a token
     lengths: torch.Tensor  # [B]
     truncated: torch.Tensor  # [B]
+    advantage: torch.Tensor  # [B]
+    right: torch.Tensor  # [B] 1 right, 0 wrong, NaN unknown
+    ref_logps: torch.Tensor | None = None  # [B, T] nats, of TRL's reference model where there is one
+    weights: torch.Tensor | None = None  # importance weights where a separate sampler generated
     base_logps: torch.Tensor | None = None  # [B, T] nats
+    base_entropies: torch.Tensor | None = None  # [B, T] nats
     logps: torch.Tensor | None = None  # [B, T] nats, of the policy that generated
     entropies: torch.Tensor | None = None  # [B, T] nats
     seen: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))  # [B] rows the loss has seen

@@ -1,7 +1,8 @@
-"""What is measured of a training, and when: the probes on one side, the generation or the weights at hand
-on the other.
+"""What is measured of a training, and when: probes on one side, the generation or the weights at hand on
+the other.
 
 A probe that raises is journaled with its traceback and, after three times, switched off; training goes on.
+All ranks take part in a probe that the first one decides on, because a probe may need them.
 """
 
 from __future__ import annotations
@@ -11,27 +12,28 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils import gather
+from torch.distributed.tensor import DTensor
 
 from ..config import Probes
 from ..run.entries import Probe, Value, finite
-from ..run.rollouts import Block, TokenBlock
+from ..stats.drift import features
 from ..stats.sparsity import ETA, pool
 from .budget import Budget
 from .generation import Generation
-from .probes.confidence import ConfidenceWindow
-from .probes.kl import exact_kl
-from .probes.texts import format_shares, reward_by_task
-from .probes.update import as_layers, measure_update
+from .keeping import Keeper
+from .probes.divergence import diverge, forward_kl
+from .probes.drift import Drift
+from .probes.signs import change_by_outcome, split_gradient
+from .probes.update import as_layers, measure_ranks, measure_update
 from .recorder import Recorder
 from .starting_weights import StartingWeights
 from .trl_bridge import TrlBridge
 
 STRIKES = 3
+GRADIENT_ROWS = 8
 
 
 class Measurements:
@@ -51,34 +53,197 @@ class Measurements:
         self._settings = settings
         self._world = world
         self._rng = np.random.default_rng(seed)
-        self._window = ConfidenceWindow(settings.calibration_window)
         self._strikes: dict[str, int] = defaultdict(int)
-        self._formats: set[str] = set()
-        self.base = StartingWeights(bridge.model)
+        self._keeper = Keeper(bridge, recorder, settings)
+        self._first: Generation | None = None
+        self.base = StartingWeights(bridge.model) if settings.starting_weights else None
+        self._drift = Drift(bridge.model, self.base, seed) if self.base else None
+        self._sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
         self.budget = Budget(settings.budget, settings.every())
+
+    @property
+    def why_not(self) -> dict[str, str]:
+        """Why metrics are not measured at all in this run."""
+        why: dict[str, str] = {}
+        if self._bridge.missing:
+            text = f"this version of TRL has no {', '.join(self._bridge.missing)}"
+            why |= dict.fromkeys(("kl/base_k1", "kl/base_k3", "kl/base", "calibration/ece"), text)
+        if self.base is None:
+            text = "probes.starting_weights is off, so there is nothing to compare with"
+            why |= dict.fromkeys(("kl/base", "kl/base_k1", "kl/base_k3", "sparsity/bf16", "sparsity/exact"), text)
+        if self.budget.share == 0:
+            why |= dict.fromkeys(("kl/base", "sparsity/bf16", "calibration/ece"), "probes.budget is 0")
+        return why
 
     def before_update(self, generation: Generation) -> None:
         """A generation has just been scored: policy and completions belong together exactly."""
-        if self._agree("kl", generation.step):
-            self._run("kl", generation.step, lambda: self._look_through_base(generation))
-        if self._agree("kl_exact", generation.step):
-            self._run("kl_exact", generation.step, lambda: self._measure_kl(generation))
+        base = self.base
+        due = self._due(("kl", "kl_exact", "gradients"), generation.step)
+        if base is not None and due["kl"]:
+            self._run("kl", generation.step, lambda: self._look_through_base(generation, base))
+        if base is not None and due["kl_exact"]:
+            self._run("kl_exact", generation.step, lambda: self._measure_divergence(generation, base))
+        if due["gradients"]:
+            self._run("gradients", generation.step, lambda: self._measure_gradients(generation))
+        if self._first is None:
+            # The policy is the base still: what it writes now is a sample of the base, for the forward divergence.
+            self._first = generation
 
-    def after_update(self, step: int) -> None:
-        """A training step is over."""
-        if self._agree("sparsity", step):
-            self._run("sparsity", step, lambda: self._measure_update(step))
+    def after_update(self, step: int, generation: Generation | None) -> None:
+        """A training step is over; `generation` is the one it used last, when all its rows have been used."""
+        base = self.base
+        due = self._due(("sparsity", "rank", "after", "features"), step)
+        if base is not None and due["sparsity"]:
+            self._run("sparsity", step, lambda: self._measure_update(step, base))
+        if base is not None and due["rank"] and not self._sharded:
+            self._run("rank", step, lambda: self._measure_ranks(step, base))
+        if generation is not None and due["after"]:
+            self._run("after", step, lambda: self._measure_change(generation, step))
+        if generation is not None and due["features"]:
+            self._run("features", step, lambda: self._measure_features(generation, step))
+
+    def finish(self, generation: Generation) -> tuple[dict[str, float | None], dict[str, str]]:
+        """All rows have been through the loss: keep the completions; gives metrics, and why some are None."""
+        row: dict[str, float | None] = {}
+        self._guard("rollouts", lambda: row.update(self._keeper.keep(generation)))
+        if self._recorder.directory is not None and self.budget.due("calibration", generation.step):
+            self._run("calibration", generation.step, lambda: self._measure_calibration(generation.step))
+        return row, {name: why for name, why in self._keeper.reasons.items() if row.get(name, 0.0) is None}
 
     def at_end(self, step: int) -> None:
         """Training is over. Whatever the budget says, the last weights are measured: they are what people keep."""
-        if self._settings.budget > 0 and self.budget.last("sparsity") != step:
-            self._run("sparsity", step, lambda: self._measure_update(step))
+        base = self.base
+        if base is not None and self._settings.budget > 0 and self.budget.last("sparsity") != step:
+            self._run("sparsity", step, lambda: self._measure_update(step, base))
 
-    def finish(self, generation: Generation) -> dict[str, float | None]:
-        """All rows have been through the loss: keep the completions; gives what this step's line should have."""
-        row: dict[str, float | None] = {}
-        self._guard("rollouts", lambda: row.update(self._keep(generation)))
-        return row
+    # The probes.
+
+    def _look_through_base(self, generation: Generation, base: StartingWeights) -> None:
+        generation.base_logps, generation.base_entropies = self._bridge.score(generation, base)
+
+    def _measure_divergence(self, generation: Generation, base: StartingWeights) -> None:
+        if self._recorder.directory is None and not self._sharded:
+            return
+        began = time.perf_counter()
+        bridge, rows, first = self._bridge, self._settings.kl_exact_rollouts, self._first or generation
+        found = diverge(
+            lambda part, of_base: bridge.logits(generation, part, base if of_base else None),
+            generation.mask[:rows],
+            bridge.vocabulary,
+        )
+        forward, forward_error = forward_kl(
+            lambda part, of_base: bridge.logits(first, part, base if of_base else None),
+            first.mask[:rows],
+            bridge.vocabulary,
+        )
+        values = {
+            "kl/base": found.kl,
+            "kl/base_se": found.kl_se,
+            "kl/base_forward": forward,
+            "kl/base_forward_se": forward_error,
+            "shift/js": found.js,
+            "shift/js_share": found.js_share,
+            "shift/argmax": found.argmax,
+        }
+        moved = [f"{bridge.text(then)!r} to {bridge.text(now)!r}: {times}" for then, now, times in found.moved]
+        facts: dict[str, Value] = {
+            "tokens": found.tokens,
+            "temperature": bridge.temperature,
+            "rank": "first",
+            "starting weights": base.precision,
+            "moved": "; ".join(moved),
+        }
+        arrays: dict[str, list[float | None]] = {"js_by_position": list(found.js_by_position)}
+        self._tell("kl", generation.step, values, n=found.completions, began=began, facts=facts, arrays=arrays)
+
+    def _measure_gradients(self, generation: Generation) -> None:
+        if self._sharded or self._recorder.directory is None:
+            return
+        began = time.perf_counter()
+        # Rows of both signs: the first of each, up to half of the sample each.
+        half = GRADIENT_ROWS // 2
+        positive = torch.nonzero(generation.advantage > 0).flatten()[:half]
+        negative = torch.nonzero(generation.advantage < 0).flatten()[:half]
+        if not len(positive) or not len(negative):
+            reason = "all advantages of this generation are zero"
+            names = ("gradient/positive", "gradient/negative", "gradient/cosine")
+            self._tell("gradients", generation.step, dict.fromkeys(names), dict.fromkeys(names, reason), began=began)
+            return
+        rows = torch.cat([positive, negative])
+        logps = self._bridge.score_with_graph(generation, rows)
+        split = split_gradient(self._bridge.model, logps, generation.advantage[rows], generation.mask[rows])
+        values = {
+            "gradient/positive": split.positive,
+            "gradient/negative": split.negative,
+            "gradient/cosine": split.cosine,
+        }
+        facts: dict[str, Value] = {"rank": "first", "positive": len(positive), "negative": len(negative)}
+        self._tell("gradients", generation.step, values, n=len(rows), began=began, facts=facts)
+
+    def _measure_update(self, step: int, base: StartingWeights) -> None:
+        if self._recorder.directory is None and not self._sharded:
+            return
+        began = time.perf_counter()
+        modules = measure_update(self._bridge.model, base, self._rng)
+        total = pool(modules)
+        values: dict[str, float | None] = {
+            "sparsity/exact": total.exact,
+            "sparsity/bf16": total.bf16,
+            "sparsity/relative": total.relative,
+            "sparsity/atol": total.atol,
+            "sparsity/null": total.null,
+            "update/norm": total.delta_norm / total.weight_norm if total.weight_norm else math.nan,
+        }
+        reasons: dict[str, str] = {}
+        if self._drift is not None:
+            self._drift.add(step)
+            values |= self._drift.metrics()
+            reasons |= self._drift.reasons()
+        facts: dict[str, Value] = {
+            "starting weights": base.precision,
+            "relative tolerance": ETA,
+            "null sample": total.null_n,
+            "of": "the merged update of adapters, whose rank is bounded by construction"
+            if hasattr(self._bridge.model, "peft_config")
+            else "parameters",
+        }
+        self._recorder.layers(as_layers(modules, step))
+        self._tell("sparsity", step, values, reasons, n=total.n, began=began, facts=facts)
+
+    def _measure_ranks(self, step: int, base: StartingWeights) -> None:
+        if self._recorder.directory is None:
+            return
+        began = time.perf_counter()
+        ranks = measure_ranks(self._bridge.model, base)
+        values = {
+            "update/rank": float(np.mean([rank.fraction for rank in ranks.values()])),
+            "update/stable_rank": float(np.mean([rank.stable for rank in ranks.values()])),
+        }
+        facts: dict[str, Value] = {name: f"rank {r.numeric}, stable rank {r.stable:.1f}" for name, r in ranks.items()}
+        self._tell("rank", step, values, n=len(ranks), began=began, facts=facts)
+
+    def _measure_change(self, generation: Generation, step: int) -> None:
+        began = time.perf_counter()
+        rows = slice(0, self._settings.kl_exact_rollouts)
+        after, _ = self._bridge.score(generation, rows=rows)
+        values, n = change_by_outcome(generation, after, rows, self._world)
+        self._tell("after", step, values, n=n, began=began, facts={"generation": generation.step})
+
+    def _measure_features(self, generation: Generation, step: int) -> None:
+        if self._recorder.directory is None and not self._sharded:
+            return
+        began = time.perf_counter()
+        hidden = self._bridge.features(generation, slice(0, GRADIENT_ROWS)).cpu().numpy()
+        found = features(hidden)
+        values = {"features/stable_rank": found.stable_rank, "features/dead": found.dead}
+        self._tell("features", step, values, n=len(hidden), began=began, facts={"kind": "proxy for plasticity"})
+
+    def _measure_calibration(self, step: int) -> None:
+        began = time.perf_counter()
+        for told in self._keeper.calibrations(self._rng):
+            self._tell(told.name, step, told.values, told.why, told.n, began, told.facts, told.arrays)
+
+    # Running them.
 
     def _run(self, name: str, step: int, work: Callable[[], None]) -> None:
         self._recorder.doing("probing")
@@ -92,66 +257,24 @@ class Measurements:
         try:
             work()
         except Exception as error:
-            self._strikes[name] += 1
-            self._recorder.error(f"probe {name}", error)
-            if self._strikes[name] == STRIKES:
-                print(f"rlpeaks: the {name} measurement failed {STRIKES} times and is off now", file=sys.stderr)
+            self.failed(name, error)
 
-    def _agree(self, name: str, step: int) -> bool:
-        """Whether a probe runs now, as the first rank decides it."""
-        due = self._strikes[name] < STRIKES and self.budget.due(name, step)
-        if self._world == 1:
-            return due
-        flag = torch.tensor([int(due)], device=self._bridge.device)
-        torch.distributed.broadcast(flag, src=0)
-        return bool(flag.item())
+    def failed(self, name: str, error: Exception) -> None:
+        """Take note of a failure of a part, and switch the part off at the third."""
+        self._strikes[name] += 1
+        self._recorder.error(f"probe {name}", error)
+        if self._strikes[name] == STRIKES:
+            text = f"rlpeaks: the {name} measurement failed {STRIKES} times and is off now; training goes on"
+            print(text, file=sys.stderr)
 
-    def _look_through_base(self, generation: Generation) -> None:
-        generation.base_logps = self._bridge.base_logps(generation, self.base)
-
-    def _measure_kl(self, generation: Generation) -> None:
-        began = time.perf_counter()
-        rows = min(len(generation.mask), self._settings.kl_exact_rollouts)
-        mean, error, n, tokens = exact_kl(
-            lambda part, of_base: self._bridge.logits(generation, part, self.base if of_base else None),
-            generation.mask[:rows],
-            self._bridge.vocabulary,
-        )
-        facts: dict[str, Value] = {"tokens": tokens, "temperature": self._bridge.temperature, "rank": "first"}
-        self._tell("kl", generation.step, {"kl/base": mean, "kl/base_se": error}, n=n, began=began, facts=facts)
-
-    def _measure_update(self, step: int) -> None:
-        if self._recorder.directory is None:
-            return
-        began = time.perf_counter()
-        modules = measure_update(self._bridge.model, self.base, self._rng)
-        total = pool(modules)
-        values = {
-            "sparsity/exact": total.exact,
-            "sparsity/bf16": total.bf16,
-            "sparsity/relative": total.relative,
-            "sparsity/null": total.null,
-            "update/norm": total.delta_norm / total.weight_norm if total.weight_norm else math.nan,
-        }
-        facts: dict[str, Value] = {"dtype": self.base.precision, "relative tolerance": ETA, "null sample": total.null_n}
-        self._recorder.layers(as_layers(modules, step))
-        self._tell("sparsity", step, values, n=total.n, began=began, facts=facts)
-
-    def _measure_calibration(self, step: int) -> None:
-        began = time.perf_counter()
-        found = self._window.calibrate(self._rng)
-        reasons = {f"calibration/{name}": why for name, why in found.why.items()}
-        arrays: dict[str, list[float | None]] = {}
-        if found.reliability is not None:
-            names = ("edges", "count", "confidence", "accuracy")
-            columns = [np.asarray(getattr(found.reliability, name), np.float64) for name in names]
-            arrays = dict(zip(names, map(_listed, columns), strict=True))
-        facts: dict[str, Value] = {
-            "calibration/source": self._window.source,
-            "prompts": found.clusters,
-            "missing": found.missing,
-        }
-        self._tell("calibration", step, found.metrics(), reasons, found.n, began, facts, arrays)
+    def _due(self, names: tuple[str, ...], step: int) -> dict[str, bool]:
+        """Which probes run now, as the first rank decides it; one message to the others for all of them."""
+        due = [self._strikes[name] < STRIKES and self.budget.due(name, step) for name in names]
+        if self._world > 1:
+            flags = torch.tensor(due, dtype=torch.uint8, device=self._bridge.device)
+            torch.distributed.broadcast(flags, src=0)
+            due = [bool(flag) for flag in flags.tolist()]
+        return dict(zip(names, due, strict=True))
 
     def _tell(
         self,
@@ -164,7 +287,8 @@ class Measurements:
         facts: dict[str, Value] | None = None,
         arrays: dict[str, list[float | None]] | None = None,
     ) -> None:
-        values, why = finite(measured, reasons or {})
+        seconds = time.perf_counter() - began
+        values, why = finite({**measured, f"probes/{name}": seconds}, reasons or {})
         self._recorder.write(
             Probe(
                 t=time.time(),
@@ -173,84 +297,8 @@ class Measurements:
                 v=values,
                 why=why,
                 n=n,
-                seconds=time.perf_counter() - began,
+                seconds=seconds,
                 facts=facts or {},
                 arrays=arrays or {},
             )
         )
-
-    def _keep(self, generation: Generation) -> dict[str, float | None]:
-        """Write the completions; gives the metrics that follow from them."""
-        row: dict[str, float | None] = {}
-        sums = gather(generation.sums())  # [N, 6]
-        length, truncated, logp, base_logp, entropy, k3 = sums.double().cpu().numpy().T
-        tokens = float(length.sum())
-        if tokens and np.isfinite(base_logp).all():
-            row["kl/base_k1"] = float((logp - base_logp).sum()) / tokens
-            row["kl/base_k3"] = float(k3.sum()) / tokens
-        if self._recorder.directory is None:
-            return row
-        n = len(length)
-        columns = generation.columns
-        tasks = [str(task) for task in columns.get("task", [])]
-        if len(tasks) == n:
-            row |= reward_by_task(tasks, generation.reward)
-        formats = [str(name) if name is not None else "other" for name in columns.get("format", [])]
-        if len(formats) == n:
-            row |= format_shares(formats, self._formats)
-        stated, correct = columns.get("confidence") or [None] * n, columns.get("correct") or [None] * n
-        self._recorder.rollouts(
-            Block(
-                step=generation.step,
-                phase=generation.phase,
-                prompts=generation.prompts[:: generation.group_size],
-                group=[i // generation.group_size for i in range(n)],
-                completions=generation.completions,
-                rewards=generation.rewards,
-                reward=generation.reward,
-                advantage=[float(a) for a in generation.advantages],
-                length=length.astype(int).tolist(),
-                truncated=truncated.astype(bool).tolist(),
-                task=tasks,
-                format=list(formats),
-                confidence=stated,
-                correct=correct,
-                logp=_listed(logp),
-                base_logp=_listed(base_logp),
-                entropy=_listed(entropy),
-                k3=_listed(k3),
-                tokens=self._traces(generation),
-            )
-        )
-        self._window.add(stated, correct, generation.group_size, _listed(logp), length.astype(int).tolist())
-        if self.budget.due("calibration", generation.step):
-            self._run("calibration", generation.step, lambda: self._measure_calibration(generation.step))
-        return row
-
-    def _traces(self, generation: Generation) -> list[TokenBlock]:
-        if generation.logps is None or generation.entropies is None:
-            return []
-        traces = []
-        count = min(self._settings.token_rollouts, len(generation.mask))
-        # One completion of each of the first groups rather than the first group whole.
-        for row in [i * generation.group_size % len(generation.mask) for i in range(count)]:
-            keep = generation.mask[row].bool()
-            base = generation.base_logps
-            traces.append(
-                TokenBlock(
-                    index=row,
-                    pieces=self._bridge.pieces(generation, row),
-                    logp=_bytes(generation.logps[row][keep]),
-                    base_logp=b"" if base is None else _bytes(base[row][keep]),
-                    entropy=_bytes(generation.entropies[row][keep]),
-                )
-            )
-        return traces
-
-
-def _listed(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | None]:
-    return [None if v != v else v for v in values.tolist()]
-
-
-def _bytes(values: torch.Tensor) -> bytes:
-    return values.detach().to("cpu", torch.float32).numpy().astype("<f4").tobytes()

@@ -1,9 +1,10 @@
 """The starting weights: what "drift from the base" is measured against.
 
-TRL loads no reference model when beta is 0, so the instruments keep a copy of their own, of what training can
-change and in main memory. It is kept in bfloat16 where that loses nothing, as it does for every model whose
-checkpoint was bfloat16, and otherwise in the model's own precision, because a rounded copy would show a drift that
-never happened. Looking through the base means lending its tensors to the live model for one forward pass.
+TRL loads no reference model when beta is 0, so the instruments keep a copy of their own, of what training
+can change and in main memory. It is kept in bfloat16 where that loses nothing, as it does for every model
+whose checkpoint was bfloat16, and otherwise in the model's own precision, because a rounded copy would show
+a drift that never happened. Looking through the base means lending its tensors to the live model for one
+forward pass.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 
@@ -37,6 +39,7 @@ class StartingWeights:
     @contextmanager
     def lent_to(self, model: nn.Module) -> Iterator[None]:
         """Within, `model` computes with the starting weights; afterwards its own tensors are back, untouched."""
+        reshard(model)
         parameters = {name: p for name, p in model.named_parameters() if name in self.tensors}
         sharded = any(isinstance(p, DTensor) for p in parameters.values())
         own = {name: local(p).clone() if sharded else p.data for name, p in parameters.items()}
@@ -50,11 +53,19 @@ class StartingWeights:
                     parameter.data = base.to(parameter.device, parameter.dtype)
             yield
         finally:
+            reshard(model)
             for name, parameter in parameters.items():
                 if sharded:
                     local(parameter).copy_(own[name])
                 else:
                     parameter.data = own[name]
+
+
+def reshard(model: nn.Module) -> None:
+    """Let go of whole parameters that a forward pass of sharded training has left gathered."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def local(parameter: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,7 @@ WANTED = (
     "_get_per_token_logps_and_entropies",
 )
 ROW = "rlpeaks_row"
+EVERY = slice(None)
 COLUMNS = ("task", "phase", "format", "confidence", "correct")
 
 
@@ -36,6 +37,7 @@ class Listener(Protocol):
     def doing(self, activity: str) -> None: ...
     def took(self, what: str, seconds: float) -> None: ...
     def generated(self, generation: Generation) -> None: ...
+    def failed(self, where: str, error: Exception) -> None: ...
 
 
 class TrlBridge:
@@ -89,19 +91,51 @@ class TrlBridge:
     def temperature(self) -> float:
         return float(self._trainer.temperature)
 
-    def base_logps(self, generation: Generation, base: StartingWeights) -> torch.Tensor:
-        """[B, T] log-probabilities of the completions under the starting weights, at the sampling temperature, nats."""
+    def score(
+        self, generation: Generation, base: StartingWeights | None = None, rows: slice = EVERY
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """[b, T] log-probabilities and entropies of completions at the sampling temperature, nats.
+
+        Under the starting weights when `base` is given, else under the policy as it is now.
+        """
+        with looking(self.model), base.lent_to(self.model) if base else nullcontext():
+            logps, entropies = self._score(generation, rows)
+        return logps.float(), entropies.float()
+
+    def score_with_graph(self, generation: Generation, rows: slice | torch.Tensor) -> torch.Tensor:
+        """[b, T] log-probabilities under the policy, to be differentiated; random state and modes stay as they are."""
+        with looking(self.model), torch.enable_grad():
+            return self._score(generation, rows)[0]
+
+    def _score(self, generation: Generation, rows: slice | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         trainer = self._trainer
-        with looking(self.model), base.lent_to(self.model):
-            logps, _, _ = trainer._get_per_token_logps_and_entropies(
-                trainer.model,
-                generation.input_ids,
-                generation.attention_mask,
-                generation.mask.size(1),
-                batch_size=trainer.args.per_device_train_batch_size,
+        logps, entropies, *_ = trainer._get_per_token_logps_and_entropies(
+            trainer.model,
+            generation.input_ids[rows],
+            generation.attention_mask[rows],
+            generation.mask.size(1),
+            batch_size=trainer.args.per_device_train_batch_size,
+            compute_entropy=True,
+        )
+        return logps, entropies
+
+    def features(self, generation: Generation, rows: slice) -> torch.Tensor:
+        """[n, d] hidden states of the last layer at the completions' tokens, float32."""
+        tokens = generation.mask.size(1)
+        with looking(self.model):
+            out = self.model(
+                input_ids=generation.input_ids[rows],
+                attention_mask=generation.attention_mask[rows],
+                output_hidden_states=True,
+                logits_to_keep=1,
+                use_cache=False,
             )
-        result: torch.Tensor = logps.float()
-        return result
+        hidden: torch.Tensor = out.hidden_states[-1][:, -tokens:].float()
+        return hidden[generation.mask[rows].bool()]
+
+    def text(self, token: int) -> str:
+        """One token as text."""
+        return str(self._trainer.processing_class.decode([token]))
 
     def logits(self, generation: Generation, rows: slice, base: StartingWeights | None) -> torch.Tensor:
         """[b, T, V] logits over the full vocabulary at the sampling temperature, of the policy or of `base`."""
@@ -137,10 +171,13 @@ class TrlBridge:
     def _on_generation(self, original: Callable[..., Any], inputs: Any) -> Any:
         output = original(inputs)
         if self._trainer.model.training:
-            generation = self._collect(inputs, output)
-            output[ROW] = torch.arange(len(generation.mask), device=generation.mask.device)
-            self.current = generation
-            self._listener.generated(generation)
+            try:
+                generation = self._collect(inputs, output)
+                output[ROW] = torch.arange(len(generation.mask), device=generation.mask.device)
+                self.current = generation
+                self._listener.generated(generation)
+            except Exception as error:
+                self._listener.failed("reading a generation", error)
         self._listener.doing("updating")
         return output
 
@@ -155,7 +192,10 @@ class TrlBridge:
         result = original(*args, **kwargs)
         logps, entropies = result[0], result[1]
         if self._rows is not None and self.current is not None and entropies is not None:
-            self.current.fill(self._rows, logps, entropies)
+            try:
+                self.current.fill(self._rows, logps, entropies)
+            except Exception as error:
+                self._listener.failed("reading the loss", error)
         return result
 
     def _collect(self, inputs: list[dict[str, Any]], output: dict[str, Any]) -> Generation:
@@ -176,6 +216,10 @@ class TrlBridge:
             for row in zip(*rewards.values(), strict=True)
         ]
         mask = output["completion_mask"]
+        advantage = output["advantages"]
+        here = trainer.accelerator.process_index * len(mask)
+        correct = columns.get("correct") or [None] * (here + len(mask))
+        right = [float("nan") if value is None else float(value) for value in correct[here : here + len(mask)]]
         stops = {trainer.processing_class.eos_token_id, getattr(trainer.processing_class, "pad_token_id", None)}
         ends = [ids[-1] if len(ids) else None for ids in self._completion_ids]
         return Generation(
@@ -192,6 +236,10 @@ class TrlBridge:
             mask=mask,
             lengths=torch.tensor([len(ids) for ids in self._completion_ids], device=mask.device),
             truncated=torch.tensor([end not in stops for end in ends], device=mask.device),
+            advantage=advantage if advantage.ndim == 1 else advantage.mean(1),
+            right=torch.tensor(right, device=mask.device),
+            ref_logps=output.get("ref_per_token_logps"),
+            weights=output.get("importance_sampling_ratio"),
         )
 
     def pieces(self, generation: Generation, row: int) -> list[str]:

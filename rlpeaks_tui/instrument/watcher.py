@@ -51,6 +51,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self._controls = Controls(recorder, self._share)
         self._phase = ""
         self._row: dict[str, float | None] = {}
+        self._why: dict[str, str] = {}
         self._pending: Metrics | None = None
         self._durations: dict[str, float] = defaultdict(float)
         self._began = time.perf_counter()
@@ -69,6 +70,9 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         """A generation has been scored: the moment when policy and completions belong together exactly."""
         self._measuring.before_update(generation)
         self._enter(generation.phase, generation.step)
+
+    def failed(self, where: str, error: Exception) -> None:
+        self._measuring.failed(where, error)
 
     # What Transformers tells.
 
@@ -90,7 +94,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
                 versions={**info.versions, **_versions()},
                 facts={
                     **info.facts,
-                    "starting weights": f"kept in {base.precision}, {base.bytes / 1e6:.1f} MB",
+                    "starting weights": f"kept in {base.precision}, {base.bytes / 1e6:.1f} MB" if base else "not kept",
                     "temperature": self._bridge.temperature,
                     "beta": float(getattr(self._trainer, "beta", 0.0)),
                     "num_generations": int(self._trainer.num_generations),
@@ -108,10 +112,13 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         step = int(state.global_step)
         self._recorder.step = step
         generation = self._bridge.current
-        if generation is not None and generation.complete:
-            self._row |= self._measuring.finish(generation)
+        done = generation if generation is not None and generation.complete else None
+        if done is not None:
+            values, why = self._measuring.finish(done)
+            self._row |= values
+            self._why |= why
             self._bridge.current = None
-        self._measuring.after_update(step)
+        self._measuring.after_update(step, done)
         self._close_step(step)
         self._armed = self._controls.poll()
         if self._armed:
@@ -171,9 +178,9 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             "probes/share": budget.spent / budget.trained if budget.trained else None,
             "telemetry/lost": float(self._recorder.lost),
         }
-        values, why = finite(self._row, self._absent() if step <= 1 else {})
+        values, why = finite(self._row, self._why | (self._absent() if step <= 1 else {}))
         self._pending = Metrics(t=time.time(), step=step, v=values, why=why, phase=self._phase)
-        self._row = {}
+        self._row, self._why = {}, {}
 
     def _absent(self) -> dict[str, str]:
         """Why metrics of the standard panels do not apply to this run."""
@@ -184,12 +191,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         if not self._applies("clip_ratio/"):
             reason = "the ratio is 1 by construction: each generation is used for one update"
             why |= {f"clip_ratio/{part}": reason for part in ("low_mean", "high_mean", "region_mean")}
-        if self._bridge.missing:
-            text = f"this version of TRL has no {', '.join(self._bridge.missing)}"
-            why |= dict.fromkeys(("kl/base_k1", "kl/base_k3", "kl/base", "calibration/ece"), text)
-        if self._measuring.budget.share == 0:
-            why |= dict.fromkeys(("kl/base", "sparsity/bf16", "calibration/ece"), "probes.budget is 0")
-        return why
+        return why | self._measuring.why_not
 
     def _applies(self, name: str) -> bool:
         """Whether a metric of TRL says anything: clip ratios are 0 whatever happens where the ratio is always 1."""

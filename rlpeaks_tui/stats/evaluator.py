@@ -243,7 +243,8 @@ class _Track:
         others = self._columns[1 : plain_needs(rule)]
         begin = max((int(column.part(0, 1, True)[0][0]) for column in others), default=_FROM_THE_START)
         start = first.before(begin, rule.finite)
-        kept = min(max(first.before(stale_from, rule.finite) - start, 0), len(self._raw)) if start == self._start else 0
+        # A row that moves the first evaluation stands at or before it, so that nothing is kept then.
+        kept = min(max(first.before(stale_from, rule.finite) - start, 0), len(self._raw))
         self._start = start
         del self._raw[kept:], self._levels[kept:]
         count = first.size(rule.finite) - start

@@ -188,8 +188,8 @@ def align(rule: Rule, series: Sequence[tuple[Steps, Floats]]) -> tuple[Steps, li
         last = np.concatenate(([np.nan if i < plain else 0.0], other))[index]
         if rule.pooled and steps.size:
             bounds = np.concatenate(([0], index))
-            # A zero behind the last value keeps that value's stretch apart, whose sum would else run to the end.
-            sums = np.add.reduceat(np.append(other[: bounds[-1]], 0.0), bounds)[:-1]
+            # reduceat sums from each bound to the next and from the last to the end, which must not be empty.
+            sums = np.add.reduceat(np.append(other, 0.0), bounds)[:-1]
             counts = np.diff(bounds)
             last = np.divide(sums, counts, out=last, where=counts > 0)
         aligned.append(last[start:])

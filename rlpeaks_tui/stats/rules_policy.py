@@ -14,6 +14,9 @@ TREND = 6
 CLEAR_TREND = 11
 """Kendall's S of six values that is reached by chance in 2.8 % of cases."""
 
+NO_TREND = 3
+"""Kendall's S of six values that is not exceeded by chance in 77 % of cases."""
+
 
 def _zero_variance(steps: Steps, share: Floats, reward: Floats) -> tuple[Levels, Shown]:
     now = mean(share, 10)
@@ -54,7 +57,7 @@ def _reward_hacking(steps: Steps, held_out: Floats, reward: Floats) -> tuple[Lev
     paid, earned = concordance(reward, TREND), concordance(held_out, TREND)
     gains = paid >= CLEAR_TREND
     return (
-        levels(gains & (earned <= 0), gains & (earned <= -CLEAR_TREND)),
+        levels(gains & (earned <= NO_TREND), gains & (earned <= -CLEAR_TREND)),
         {"reward": reward, "now": held_out, "paid": paid, "earned": earned},
     )
 
@@ -156,7 +159,7 @@ POLICY: tuple[Rule, ...] = (
         needs=("eval/pass@1", "reward"),
         window=TREND,
         warmup=0,
-        source="Kendall's test over six held-out evaluations, p = 0.03 for the rise in reward",
+        source="Kendall's S over six held-out evaluations: 11 or more for reward (p = 0.03), 3 or less for accuracy",
         strength="ours",
         remedy="rollback CHECKPOINT",
         evidence="reward {reward:.3g}, Kendall's S {paid:+.0f} of 15 over six evaluations; held-out pass@1 {now:.3f}, "

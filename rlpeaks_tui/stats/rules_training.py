@@ -1,9 +1,11 @@
 """Rules about the course of training itself: entropy, KL, gradients, and what the loss does with the ratio.
 
 There is no rule on the KL term's share of the loss, beta KL / (|policy term| + beta KL), though it looks like the
-measure of whether the leash dominates: at the point of sampling the policy term is about 0 by construction, since
-advantages are centred in each group, so that the share is near 1 in any run with a KL term. What can be seen is
-the consequence, a KL and a reward that both stand still while groups still have something to teach.
+measure of whether the leash dominates. At the point of sampling the value of the policy term says nothing of how
+hard it pulls: advantages are centred in each group, so that it is about 0 under a loss that weighs completions alike
+(where the share passes one half within a few steps of any healthy run) and the correlation of length and advantage
+under one that weighs tokens alike (where it may stay at a hundredth). What can be seen is the consequence: a KL and
+a reward that both stand still while groups still have something to teach.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ number stands beside its interval and the count it rests on.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from rlpeaks_tui.run.follow import Reliability
@@ -14,7 +16,7 @@ from rlpeaks_tui.stats.summaries import wilson
 from ..axes import linear, span_of
 from ..bars import STANDING, stand
 from ..cells import BOLD, SOFT, Cells, Ink, fit
-from ..chart import GUTTER, Line, Points, draw
+from ..chart import GUTTER, Band, Line, draw
 from ..scene import Scene
 from .parts import Row, chart, heading, metric_table, nothing, ticks_for
 
@@ -68,7 +70,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         cells.blit(1, left + 3, table)
         over_time = body - shown - 1
         if over_time >= 5:
-            cells.put(shown + 2, left + 3, "calibration error over time, with its 95 % interval", Ink.FAINT)
+            cells.put(shown + 2, left + 3, "error over time; thin: debiased, dotted: its 95 % interval", Ink.FAINT)
             cells.blit(shown + 3, left + 3, _history(scene, right, over_time - 1))
     y = height - table_height
     cells.blit(y, 0, metric_table(scene, rows, width, table_height))
@@ -179,20 +181,13 @@ def _bins(found: Reliability, width: int) -> Cells:
 
 
 def _history(scene: Scene, width: int, height: int) -> Cells:
-    series = scene.series(ECE)
+    series, debiased = scene.series(ECE), scene.series("calibration/ece_debiased")
     low, high = scene.series("calibration/ece_low"), scene.series("calibration/ece_high")
-    same = len(low) == len(high) == len(series)
-    points = [
-        Points(
-            series.steps,
-            series.values,
-            Ink.CALIBRATION,
-            "•",
-            low.values if same else None,
-            high.values if same else None,
-        )
+    bands = [Band(low.steps, low.values, high.values, Ink.FAINT)] if len(low) == len(high) else []
+    lines = [
+        Line(debiased.steps, debiased.values, Ink.CALIBRATION | SOFT),
+        Line(series.steps, series.values, Ink.CALIBRATION, heavy=True),
     ]
-    lines = [Line(series.steps, series.values, Ink.CALIBRATION | SOFT)]
     _, top = span_of(series.values, high.values) or (0.0, 0.1)
     axis = linear(0.0, top, ticks_for(height - 1), floor=0.0, ceiling=1.0)
-    return draw(chart(scene, lines, axis, points), width, height)
+    return draw(replace(chart(scene, lines, axis), bands=bands), width, height)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from rlpeaks_tui.stats.catalog import format_value, lookup
 
-from ..axes import Axis, linear, span_of, span_without_spikes
+from ..axes import Axis, linear, logarithmic, span_of, span_without_spikes
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
 from ..chart import Chart, Line, Points, draw
 from ..scene import Scene
@@ -148,6 +148,8 @@ def ticks_for(height: int) -> int:
 
 def chart(scene: Scene, lines: Sequence[Line], axis: Axis, points: Sequence[Points] = (), labels: int = 0) -> Chart:
     """`lines` over the scene's steps, with its commands and its cursor."""
+    if scene.view.log:
+        axis = _logarithmic(lines, points, len(axis.ticks)) or axis
     return Chart(
         x=scene.x,
         y=axis,
@@ -158,6 +160,13 @@ def chart(scene: Scene, lines: Sequence[Line], axis: Axis, points: Sequence[Poin
         cursor=scene.view.cursor,
         ascii_only=scene.ascii_only,
     )
+
+
+def _logarithmic(lines: Sequence[Line], points: Sequence[Points], count: int) -> Axis | None:
+    """A log axis over the positive values; None where there are none."""
+    values = [line.values for line in lines] + [point.values for point in points]
+    span = span_of(*(array[array > 0] for array in values))
+    return logarithmic(span[0], span[1], count) if span else None
 
 
 def chart_over_table(

@@ -18,8 +18,8 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from ...run.layers import Layers
-from ...stats.sparsity import ModuleSparsity, UpdateRank, measure, update_rank
-from ..starting_weights import StartingWeights, local
+from ...stats.sparsity import ModuleSparsity, UpdateRank, measure, rank_from_singular_values
+from ..starting_weights import StartingWeights, local, reshard
 
 RANKED = 4
 """Matrices whose ranks are measured, one to a kind of place in the model: a singular value decomposition is dear."""
@@ -29,6 +29,7 @@ Pair = tuple[str, torch.Tensor, torch.Tensor]
 
 def pairs(model: nn.Module, base: StartingWeights) -> Iterator[Pair]:
     """Name, starting and present values of everything trained; of adapters, of the weights that they stand for."""
+    reshard(model)
     adapted = list(_adapted(model))
     if not adapted:
         for name, parameter in model.named_parameters():
@@ -56,7 +57,11 @@ def measure_ranks(model: nn.Module, base: StartingWeights) -> dict[str, UpdateRa
     """Ranks of the update of a few matrices spread over the depth of a model that is not sharded."""
     matrices = [(name, a, b) for name, a, b in pairs(model, base) if a.ndim == 2 and "embed" not in name]
     chosen = matrices[:: max(1, len(matrices) // RANKED)][:RANKED]
-    return {name: update_rank(_array(after) - _array(before)) for name, before, after in chosen}
+    found = {}
+    for name, before, after in chosen:
+        delta = after.to("cpu", torch.float32) - before.to("cpu", torch.float32)
+        found[name] = rank_from_singular_values(torch.linalg.svdvals(delta).numpy(), tuple(delta.shape))
+    return found
 
 
 def as_layers(modules: list[ModuleSparsity], step: int) -> Layers:

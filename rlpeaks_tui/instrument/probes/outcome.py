@@ -1,0 +1,43 @@
+"""Which completions are right, when nobody says so.
+
+The bundled tasks log it. Somebody's own script has reward functions only: one whose every value so far was
+0 or 1 is a verifier in all but name, and is taken as the outcome, named with every figure that rests on it.
+"""
+
+from __future__ import annotations
+
+from ..generation import Generation
+
+LOGGED = "logged by the reward function"
+
+
+class Outcome:
+    """Right or wrong by completion, from the best source there is."""
+
+    def __init__(self) -> None:
+        self._binary: list[str] | None = None
+        self.source = ""
+
+    @property
+    def why(self) -> str:
+        """Why outcomes are not known, or empty."""
+        if self.source or self._binary is None:
+            return ""
+        return "no reward function gives only 0 and 1, and none logs `correct`: right and wrong are not known"
+
+    def of(self, generation: Generation) -> list[float | None]:
+        """[n] 1 right, 0 wrong, None unknown."""
+        logged = generation.columns.get("correct")
+        if logged:
+            self.source = LOGGED
+            return [None if value is None else float(value) for value in logged]
+        binary = [
+            name
+            for name, values in generation.rewards.items()
+            if all(value is None or value in (0.0, 1.0) for value in values)
+        ]
+        self._binary = binary if self._binary is None else [name for name in self._binary if name in binary]
+        self.source = f"reward function {self._binary[0]}" if self._binary else ""
+        if not self._binary:
+            return [None] * len(generation.completions)
+        return list(generation.rewards[self._binary[0]])

@@ -1,0 +1,227 @@
+"""The instruments on every kind of trainer they claim to work with, and with every part of them broken on purpose."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from rlpeaks_tui import bundle
+from rlpeaks_tui.config import PROBES
+from rlpeaks_tui.instrument import measurements, trl_bridge
+from rlpeaks_tui.instrument.keeping import Keeper
+from rlpeaks_tui.instrument.starting_weights import StartingWeights
+from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.layers import read_layers
+from tests.small_trainings import read, short, trainer, watched
+
+ALWAYS = (
+    "reward", "entropy", "entropy/forking", "kl/base", "kl/base_k1", "kl/base_k3", "kl/base_forward", "shift/js_share",
+    "shift/argmax", "cov/logp_advantage", "sparsity/exact", "sparsity/bf16", "sparsity/relative", "sparsity/null",
+    "update/rank", "update/stable_rank", "gradient/cosine", "dlogp/right", "dlogp/wrong", "calibration/ece",
+    "rollouts/no_gradient", "texts/repeated", "features/stable_rank", "probes/share", "probes/sparsity",
+)  # fmt: skip
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "grpo": {},
+    "reference": {"beta": 0.05},
+    "lora": {"lora": True},
+    "lora with reference": {"lora": True, "beta": 0.05},
+    "bfloat16": {"dtype": torch.bfloat16},
+    "accumulation": {"gradient_accumulation_steps": 2},
+    "iterations": {"num_iterations": 2, "max_steps": 4},
+    "rloo": {"kind": "rloo", "beta": 0.05},
+}
+
+
+def trained(tmp_path: Path, **settings: Any) -> Snapshot:
+    made = trainer(tmp_path, **settings)
+    watched(made, tmp_path)
+    made.train()
+    return read(tmp_path)
+
+
+def last(snapshot: Snapshot, name: str) -> float:
+    found = snapshot.columns.last(name)
+    assert found is not None, f"{name}: {snapshot.columns.why(name)}"
+    return found[1]
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
+def test_every_panel_is_fed_by_every_kind_of_trainer(tmp_path: Path, settings: dict[str, Any]) -> None:
+    snapshot = trained(tmp_path, **settings)
+    assert snapshot.state == "finished" and not snapshot.errors
+    for name in ALWAYS:
+        assert math.isfinite(last(snapshot, name)), name
+    assert len(snapshot.rollout_steps) and len(snapshot.layer_steps)
+    first = snapshot.columns["kl/base"].values[0]
+    assert first == pytest.approx(0, abs=2e-3 if settings.get("dtype") else 1e-6)
+    assert last(snapshot, "kl/base") > 0
+
+
+def test_kl_to_the_reference_is_what_trl_logs(tmp_path: Path) -> None:
+    """The reference is the starting model here: TRL's own k3, ours to the reference, and ours to the base agree."""
+    snapshot = trained(tmp_path, beta=0.05)
+    for name in ("kl/ref", "kl/base_k3"):
+        assert snapshot.columns[name].values == pytest.approx(snapshot.columns["kl"].values, rel=1e-3, abs=1e-6)
+
+
+def test_an_adapter_is_judged_by_the_weights_it_stands_for(tmp_path: Path) -> None:
+    made = trainer(tmp_path, lora=True)
+    watched(made, tmp_path)
+    made.train()
+    snapshot = read(tmp_path)
+    merged = {n: p.detach() for n, p in made.model.merge_and_unload().named_parameters()}
+    base = dict(AutoModelForCausalLM.from_pretrained(bundle.model_folder("tiny_arith")).named_parameters())
+    name = "model.layers.0.self_attn.q_proj.weight"
+    bf16 = (merged[name].bfloat16() == base[name].bfloat16()).double().mean()
+    layers = read_layers(tmp_path / "run" / "layers", 3)
+    assert layers is not None and all("lora" not in module for module in layers.names)
+    found = next(i for i, module in enumerate(layers.names) if module.endswith("layers.0.self_attn.q_proj.weight"))
+    # Merging rounds once more than adding does.
+    assert layers.bf16[found] == pytest.approx(float(bf16), abs=0.01)
+    assert last(snapshot, "update/rank") <= 4 / 64
+    assert "bounded by construction" in str(snapshot.probes["sparsity"].facts["of"])
+
+
+def test_several_iterations_have_a_clip_fraction_and_one_has_none(tmp_path: Path) -> None:
+    several = trained(tmp_path / "several", num_iterations=2, max_steps=4)
+    assert "clip_ratio/region_mean" in several.columns
+    once = trained(tmp_path / "once")
+    assert "clip_ratio/region_mean" not in once.columns
+    assert "1 by construction" in (once.columns.why("clip_ratio/region_mean") or "")
+
+
+def test_without_outcomes_calibration_says_what_is_missing(tmp_path: Path) -> None:
+    snapshot = trained(tmp_path, rewards=[short])
+    assert snapshot.columns.last("calibration/ece") is None
+    assert "right and wrong are not known" in (snapshot.columns.why("calibration/ece") or "")
+
+
+def test_a_verifier_among_the_rewards_is_taken_as_the_outcome_and_named(tmp_path: Path) -> None:
+    snapshot = trained(tmp_path)
+    facts = snapshot.probes["calibration"].facts
+    assert facts["outcome"] == "reward function exact" and facts["calibration/source"] == "mean token probability"
+
+
+PARTS = {
+    "kl": (measurements.TrlBridge, "score"),
+    "kl_exact": (measurements, "diverge"),
+    "gradients": (measurements, "split_gradient"),
+    "sparsity": (measurements, "measure_update"),
+    "rank": (measurements, "measure_ranks"),
+    "after": (measurements, "change_by_outcome"),
+    "features": (measurements, "features"),
+    "calibration": (Keeper, "calibrations"),
+    "rollouts": (Keeper, "keep"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_broken_part_is_told_three_times_then_off_and_training_goes_on(
+    tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls = 0
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError(f"{part} is broken on purpose")
+
+    monkeypatch.setattr(*PARTS[part], broken)
+    made = trainer(tmp_path, max_steps=6)
+    before = {name: p.detach().clone() for name, p in made.model.named_parameters()}
+    watched(made, tmp_path)
+    made.train()
+    snapshot = read(tmp_path)
+    assert (snapshot.state, snapshot.step) == ("finished", 6)
+    assert any(not torch.equal(before[name], p) for name, p in made.model.named_parameters())
+    told = [error for error in snapshot.errors if part in error.where]
+    assert len(told) == 3 and "Traceback" in told[0].text and "broken on purpose" in told[0].text
+    assert f"{part} measurement failed 3 times and is off now" in capfd.readouterr().err
+    assert len(snapshot.columns["reward"]) == 6
+
+
+def test_every_scheduled_probe_is_broken_in_a_test() -> None:
+    assert set(PROBES) <= set(PARTS)
+
+
+def test_a_bad_reading_of_a_generation_does_not_stop_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any) -> Any:
+        raise KeyError("no such thing in this version of TRL")
+
+    monkeypatch.setattr(measurements.TrlBridge, "_collect", broken)
+    snapshot = trained(tmp_path)
+    assert snapshot.state == "finished" and snapshot.errors[0].where.endswith("reading a generation")
+    assert len(snapshot.columns["sparsity/bf16"]) == 3
+
+
+def test_another_trl_without_the_private_methods_is_grey_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trl_bridge, "WANTED", (*trl_bridge.WANTED, "_renamed_in_another_version"))
+    snapshot = trained(tmp_path)
+    assert snapshot.state == "finished" and not snapshot.errors
+    for name in ("kl/base", "kl/base_k3", "calibration/ece"):
+        assert name not in snapshot.columns
+        assert "_renamed_in_another_version" in (snapshot.columns.why(name) or "")
+    assert len(snapshot.columns["reward"]) == len(snapshot.columns["sparsity/bf16"]) == 3
+
+
+@pytest.mark.parametrize("reward", ["raises", "none for some", "none for all", "infinite", "wrong length"])
+def test_a_bad_reward_function_keeps_the_trainings_own_behaviour(tmp_path: Path, reward: str) -> None:
+    def bad(completions: list[str], **_: Any) -> list[float | None]:
+        n = len(completions)
+        if reward == "raises":
+            raise ZeroDivisionError("in the reward")
+        values: dict[str, list[float | None]] = {
+            "none for some": [None if i % 4 == 0 else float(i % 3 == 0) for i in range(n)],
+            "none for all": [None] * n,
+            "infinite": [math.inf if i == 0 else 0.0 for i in range(n)],
+            "wrong length": [0.0] * (n - 1),
+        }
+        return values[reward]
+
+    def outcome(folder: Path, watch: bool) -> tuple[str, dict[str, torch.Tensor]]:
+        made = trainer(folder, rewards=[bad], max_steps=2)
+        if watch:
+            watched(made, folder)
+        try:
+            made.train()
+            end = "trained"
+        except Exception as error:
+            end = f"{type(error).__name__}: {error}"
+        return end, {name: p.detach().clone() for name, p in made.model.named_parameters()}
+
+    expected, weights = outcome(tmp_path / "plain", watch=False)
+    found, weights_watched = outcome(tmp_path / "watched", watch=True)
+    assert found == expected
+    assert all(torch.equal(weights[n].nan_to_num(7), weights_watched[n].nan_to_num(7)) for n in weights)
+
+
+def test_the_copy_of_the_start_is_bfloat16_exactly_where_that_loses_nothing() -> None:
+    model = torch.nn.ModuleDict({"a": torch.nn.Linear(8, 8), "b": torch.nn.Linear(8, 8)})
+    with torch.no_grad():
+        model["a"].weight.copy_(model["a"].weight.bfloat16().float())
+        model["a"].bias.zero_()
+        model["b"].weight.fill_(1 + 2**-20)
+    model["b"].bias.requires_grad_(False)
+    base = StartingWeights(model)
+    assert {name: t.dtype for name, t in base.tensors.items()} == {
+        "a.weight": torch.bfloat16,
+        "a.bias": torch.bfloat16,
+        "b.weight": torch.float32,
+    }
+    assert base.bytes == 64 * 2 + 8 * 2 + 64 * 4
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(1.0)
+    with base.lent_to(model):
+        for name in base.tensors:
+            assert torch.equal(dict(model.named_parameters())[name], before[name])
+    assert all(torch.equal(p, before[name] + 1) for name, p in model.named_parameters())

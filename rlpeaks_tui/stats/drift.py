@@ -76,10 +76,10 @@ def straightness(times: ArrayLike, displacement: NDArray[np.floating]) -> Straig
     for time, row in zip(t.tolist(), rows, strict=True):
         moved = row.astype(np.float64)
         along += time * moved
-        total += float(moved @ moved)
+        total += _dot(moved, moved)
     square = float(t @ t)
     known = total > 0 and math.isfinite(total)
-    r2 = float(along @ along) / square / total if known else math.nan
+    r2 = _dot(along, along) / square / total if known else math.nan
     walk = float(t @ np.minimum.outer(t, t) @ t) / square / float(t.sum()) if t.size else math.nan
     return Straightness(r2, walk, t.size, rows.shape[1])
 
@@ -106,9 +106,9 @@ def window_cosines(displacement: NDArray[np.floating]) -> Floats:
     for i, row in enumerate(rows):
         here = row.astype(np.float64)
         stretch = here - before
-        product = math.sqrt(float(last @ last)) * math.sqrt(float(stretch @ stretch))
+        product = math.sqrt(_dot(last, last)) * math.sqrt(_dot(stretch, stretch))
         if i and product > 0 and math.isfinite(product):
-            cosines[i - 1] = min(max(float(last @ stretch) / product, -1.0), 1.0)
+            cosines[i - 1] = min(max(_dot(last, stretch) / product, -1.0), 1.0)
         before, last = here, stretch
     return cosines
 
@@ -149,3 +149,8 @@ def features(hidden: NDArray[np.floating]) -> Features:
         n=n,
         units=units,
     )
+
+
+def _dot(a: Floats, b: Floats) -> float:
+    # Not `a @ b`: BLAS would wake its threads for it, which wait on those of the training beside them.
+    return float((a * b).sum())

@@ -163,7 +163,7 @@ def moments(logp: ArrayLike, advantage: ArrayLike, mask: ArrayLike) -> Floats:
         Shape [5], float64: tokens, then the sums over them of log p, A, log p * A and (log p)^2.
     """
     x, y = _pairs(logp, advantage, mask)
-    return np.array([x.size, x.sum(), y.sum(), x @ y, x @ x], np.float64)
+    return np.array([x.size, x.sum(), y.sum(), (x * y).sum(), np.square(x).sum()], np.float64)
 
 
 def covariance_from_moments(sums: ArrayLike) -> Covariance:

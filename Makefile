@@ -35,8 +35,7 @@ smollm2: $(READY)
 	@$(BIN)/python -m trainers.smollm2
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.training
-	$(BIN)/python -m benchmarks.cockpit
+	$(BIN)/python -m benchmarks.overhead
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

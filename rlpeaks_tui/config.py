@@ -45,7 +45,7 @@ class Accelerate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Computing threads of each process; None leaves the choice to PyTorch."""
 
 
-PROBES = ("kl", "kl_exact", "sparsity", "calibration", "gradients", "after", "rank", "features")
+PROBES = ("kl", "kl_exact", "sparsity", "calibration", "gradients", "after", "rank", "features", "health")
 
 
 class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +65,8 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Steps between measurements of what an update did to right and to wrong completions."""
     rank: int = 100
     features: int = 100
+    health: int = 5
+    """Steps between looks of the health rules."""
     calibration: int = 5
     calibration_window: int = 512
     """Rollouts that a calibration figure looks back over."""

@@ -22,7 +22,9 @@ from rlpeaks_tui.run.layout import SCHEMA, Layout
 # Small tensors on a shared machine: threads would only wait for each other.
 torch.set_num_threads(1)
 
-EVERY_STEP = Probes(budget=1.0, kl=1, kl_exact=1, sparsity=1, calibration=1, gradients=1, after=1, rank=1, features=1)
+EVERY_STEP = Probes(
+    budget=1.0, kl=1, kl_exact=1, sparsity=1, calibration=1, gradients=1, after=1, rank=1, features=1, health=1
+)
 """Every probe at every step, whatever it costs."""
 
 

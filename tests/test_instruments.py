@@ -117,6 +117,7 @@ PARTS = {
     "after": (measurements, "change_by_outcome"),
     "features": (measurements, "features"),
     "calibration": (Keeper, "calibrations"),
+    "health": (measurements.Alerts, "judge"),
     "rollouts": (Keeper, "keep"),
 }
 

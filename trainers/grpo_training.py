@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,27 @@ def train(directory: Path, recorder: Recorder) -> None:
     # The console is for what a person should read; bars and notices about future versions are not that.
     disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning)
-    info = read_facts(Layout(directory))
-    run = msgspec.convert(info.config, RunFile)
+    run = msgspec.convert(read_facts(Layout(directory)).config, RunFile)
+    trainer = make_trainer(run, directory, lambda doing: recorder.state("starting", doing))
+    trainer.add_callback(KeepLast(trainer, recorder))
+    phases = [phase.name for phase in run.phases]
+    trainer.add_callback(Watcher(trainer, recorder, run.probes, seed=run.seed, phases=phases))
+    trainer.train()
+
+
+def make_trainer(run: RunFile, directory: Path, tell: Callable[[str], None]) -> GRPOTrainer:
+    """TRL's trainer for a run file, writing into the run at `directory`; `tell` hears what takes its time.
+
+    Raises:
+        Refused: a setting, the model or the batch cannot be used.
+    """
     arguments = grpo_arguments(run, directory)
     set_seed(run.seed)
-    recorder.state("starting", "loading the model")
+    tell("loading the model")
     model, tokenizer = load_model(run)
     prompts_per_step = arguments.generation_batch_size // arguments.num_generations
     dataset = prompts(run, prompts_per_step, arguments.max_steps)
-    recorder.state("starting", "preparing the trainer")
+    tell("preparing the trainer")
     try:
         trainer = GRPOTrainer(
             model=model,
@@ -59,10 +72,7 @@ def train(directory: Path, recorder: Recorder) -> None:
         raise Refused(f"TRL refuses these settings: {_first_line(error)}") from error
     # The journal has every metric already; printed lines would bury what the console is for.
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(KeepLast(trainer, recorder))
-    phases = [phase.name for phase in run.phases]
-    trainer.add_callback(Watcher(trainer, recorder, run.probes, seed=run.seed, phases=phases))
-    trainer.train()
+    return trainer
 
 
 class KeepLast(TrainerCallback):  # type: ignore[misc]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.mailbox import VERBS
 from rlpeaks_tui.stats.catalog import lookup
 from rlpeaks_tui.stats.evaluator import Evaluator
 from rlpeaks_tui.stats.health import Finding as Judged
@@ -35,6 +36,7 @@ def _shown(finding: Judged) -> Finding:
         severity=finding.severity or "warn",
         since=finding.since,
         evidence=finding.evidence,
-        remedy=finding.remedy,
+        # Only what the training process answers is offered.
+        remedy=finding.remedy if finding.remedy.split(" ")[0] in VERBS else "",
         panel=panel if panel in BY_ID else "metrics",
     )

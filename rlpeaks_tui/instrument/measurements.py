@@ -18,9 +18,10 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from ..config import Probes
-from ..run.entries import Probe, Value, finite
+from ..run.entries import Metrics, Probe, Value, finite
 from ..stats.drift import features
 from ..stats.sparsity import ETA, pool
+from .alerts import Alerts
 from .budget import Budget
 from .generation import Generation
 from .keeping import Keeper
@@ -56,10 +57,12 @@ class Measurements:
         self._strikes: dict[str, int] = defaultdict(int)
         self._keeper = Keeper(bridge, recorder, settings)
         self._first: Generation | None = None
+        self._alerts = Alerts(str(next(bridge.model.parameters()).dtype).removeprefix("torch."))
         self.base = StartingWeights(bridge.model) if settings.starting_weights else None
         self._drift = Drift(bridge.model, self.base, seed) if self.base else None
         self._sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
-        self.budget = Budget(settings.budget, settings.every())
+        # Keeping the completions is no probe that could be left out, but it is charged like one.
+        self.budget = Budget(settings.budget, {**settings.every(), "rollouts": 1})
 
     @property
     def why_not(self) -> dict[str, str]:
@@ -105,10 +108,18 @@ class Measurements:
     def finish(self, generation: Generation) -> tuple[dict[str, float | None], dict[str, str]]:
         """All rows have been through the loss: keep the completions; gives metrics, and why some are None."""
         row: dict[str, float | None] = {}
-        self._guard("rollouts", lambda: row.update(self._keeper.keep(generation)))
+        self._run("rollouts", generation.step, lambda: row.update(self._keeper.keep(generation)))
         if self._recorder.directory is not None and self.budget.due("calibration", generation.step):
             self._run("calibration", generation.step, lambda: self._measure_calibration(generation.step))
         return row, {name: why for name, why in self._keeper.reasons.items() if row.get(name, 0.0) is None}
+
+    def judge(self, row: Metrics) -> None:
+        """The step's line is in the journal: see whether it makes any health rule fire or clear."""
+        if self._recorder.directory is None or self.budget.share == 0:
+            return
+        self._alerts.take(row)
+        if self.budget.due("health", row.step):
+            self._run("health", row.step, lambda: self._recorder.write(*self._alerts.judge(row.step)))
 
     def at_end(self, step: int) -> None:
         """Training is over. Whatever the budget says, the last weights are measured: they are what people keep."""
@@ -289,16 +300,16 @@ class Measurements:
     ) -> None:
         seconds = time.perf_counter() - began
         values, why = finite({**measured, f"probes/{name}": seconds}, reasons or {})
-        self._recorder.write(
-            Probe(
-                t=time.time(),
-                name=name,
-                step=step,
-                v=values,
-                why=why,
-                n=n,
-                seconds=seconds,
-                facts=facts or {},
-                arrays=arrays or {},
-            )
+        told = Probe(
+            t=time.time(),
+            name=name,
+            step=step,
+            v=values,
+            why=why,
+            n=n,
+            seconds=seconds,
+            facts=facts or {},
+            arrays=arrays or {},
         )
+        self._recorder.write(told)
+        self._alerts.take(told)

@@ -191,6 +191,14 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         if not self._applies("clip_ratio/"):
             reason = "the ratio is 1 by construction: each generation is used for one update"
             why |= {f"clip_ratio/{part}": reason for part in ("low_mean", "high_mean", "region_mean")}
+        if not getattr(trainer, "use_vllm", False):
+            reason = "the trainer samples with the weights it trains: there is no separate sampler to differ from"
+            sampling = (
+                "sampling_logp_difference/mean",
+                "sampling_logp_difference/max",
+                "importance_sampling_ratio/mean",
+            )
+            why |= {f"sampling/{name}": reason for name in (*sampling, "importance_sampling_ratio/max", "ess")}
         return why | self._measuring.why_not
 
     def _applies(self, name: str) -> bool:
@@ -202,6 +210,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def _flush(self) -> None:
         if self._pending is not None:
             self._recorder.write(self._pending)
+            self._measuring.judge(self._pending)
             self._pending = None
 
     def _enter(self, phase: str, step: int) -> None:

@@ -1,0 +1,107 @@
+"""What watching costs: the same training with and without the instruments, in turns, as a ratio with its
+spread.
+
+`python -m benchmarks.overhead [--model tiny|smollm2] [--pairs N] [--steps N] [--budget SHARE]`
+
+Step times are taken at the end of each step by a callback that both kinds of run have; the first steps,
+which pay for warming up and for the first time of every probe, are left out and told apart. Each pair gives
+one ratio of mean step times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from transformers import TrainerCallback
+
+from rlpeaks_tui.config import Probes, RunFile, load
+from rlpeaks_tui.instrument.recorder import Recorder
+from rlpeaks_tui.instrument.watcher import Watcher
+from rlpeaks_tui.run.facts import RunInfo, write_facts
+from rlpeaks_tui.run.layout import SCHEMA, Layout
+from trainers.grpo_training import make_trainer
+
+WARM_UP = {"tiny": 10, "smollm2": 2}
+
+
+class Clock(TrainerCallback):  # type: ignore[misc]
+    """Notes when each step ended; added last, so that it sees what the other callbacks cost."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        if len(self.ends) > 1:
+            # Logging comes after the end of a step: the next beginning is the true end.
+            self.ends[-1] = time.perf_counter()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.ends.append(time.perf_counter())
+
+    @property
+    def seconds(self) -> list[float]:
+        return [b - a for a, b in zip(self.ends, self.ends[1:], strict=False)]
+
+
+def run_once(run: RunFile, folder: Path, watch: bool) -> tuple[list[float], float]:
+    """Step times of one training, and the share of it that the instruments say they spent."""
+    layout = Layout(folder)
+    layout.create()
+    write_facts(layout, RunInfo(schema=SCHEMA, name=folder.name, created=time.time()))
+    trainer = make_trainer(run, folder, lambda _: None)
+    recorder = Recorder(folder if watch else None)
+    watcher = None
+    if watch:
+        watcher = Watcher(trainer, recorder, run.probes, seed=run.seed)
+        trainer.add_callback(watcher)
+    clock = Clock()
+    trainer.add_callback(clock)
+    trainer.train()
+    recorder.close()
+    spent = watcher._measuring.budget.spent / watcher._measuring.budget.trained if watcher else 0.0
+    return clock.seconds, spent
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ask.add_argument("--model", choices=("tiny", "smollm2"), default="tiny")
+    ask.add_argument("--pairs", type=int, default=5)
+    ask.add_argument("--steps", type=int, default=None)
+    ask.add_argument("--budget", type=float, default=Probes().budget)
+    asked = ask.parse_args()
+    torch.set_num_threads(1 if asked.model == "tiny" else 2)
+    steps = asked.steps or (110 if asked.model == "tiny" else 8)
+    sample = "quickstart" if asked.model == "tiny" else "smollm2"
+    run, _ = load(sample, [f"grpo.max_steps={steps}"])
+    run = msgspec.structs.replace(run, probes=Probes(budget=asked.budget))
+    skip = WARM_UP[asked.model]
+    ratios, spents = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for pair in range(asked.pairs):
+            order = (False, True) if pair % 2 == 0 else (True, False)
+            mean: dict[bool, float] = {}
+            for watch in order:
+                seconds, spent = run_once(run, Path(folder) / f"{pair}-{watch}", watch)
+                mean[watch] = statistics.fmean(seconds[skip:])
+                if watch:
+                    spents.append(spent)
+            ratios.append(mean[True] / mean[False])
+            print(f"pair {pair + 1}: {mean[False] * 1e3:8.1f} ms a step without, {mean[True] * 1e3:8.1f} ms with, "
+                  f"ratio {ratios[-1]:.3f}, own account {spents[-1]:.1%}", flush=True)  # fmt: skip
+    spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+    median = statistics.median(ratios)
+    print(f"{asked.model}, budget {asked.budget:.0%}: ratio {median:.3f} (median of {asked.pairs}; {spread})")
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,7 @@ check: $(READY)
 	$(BIN)/lint-imports --no-cache
 
 test: check
-	$(BIN)/python -m pytest -m "not smollm2 and not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not smollm2 and not slow"
 
 test-all: check smollm2
 	$(BIN)/python -m pytest

@@ -60,7 +60,7 @@ def tiny() -> str:
 
 def test_a_script_is_run_unchanged_with_its_own_arguments(runs: Path, tmp_path: Path) -> None:
     path = script(tmp_path)
-    done = rlpeaks(runs, "run", "--headless", str(path), "--model", tiny(), "--steps", "3")
+    done = rlpeaks(runs, "run", "--headless", str(path), "--model", tiny(), "--steps", "3", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     snapshot = wait(runs / "my_grpo", lambda s: s.exit is not None)
     assert (snapshot.state, snapshot.step, snapshot.max_steps) == ("finished", 3, 3)
@@ -71,7 +71,9 @@ def test_a_script_is_run_unchanged_with_its_own_arguments(runs: Path, tmp_path: 
 
 
 def test_a_script_that_fails_fails_the_run_with_its_own_traceback(runs: Path, tmp_path: Path) -> None:
-    done = rlpeaks(runs, "run", "--headless", str(script(tmp_path)), "--model", tiny(), "--steps", "2", "--fail")
+    done = rlpeaks(
+        runs, "run", "--headless", str(script(tmp_path)), "--model", tiny(), "--steps", "2", "--fail", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "RuntimeError: after training" in done.stderr
     told = json.loads(rlpeaks(runs, "status", "my_grpo", "--json").stdout)

@@ -17,14 +17,16 @@ PATIENCE = 120.0
 
 
 def environment(runs: Path) -> dict[str, str]:
-    return {**os.environ, "RLPEAKS_RUNS": str(runs), "HF_HUB_OFFLINE": "1"}
+    here = str(Path(__file__).resolve().parent.parent)
+    return {**os.environ, "RLPEAKS_RUNS": str(runs), "HF_HUB_OFFLINE": "1", "PYTHONPATH": here}
 
 
-def rlpeaks(runs: Path, *args: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+def rlpeaks(runs: Path, *args: str, check: bool = False, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """One call of the command line, without a terminal."""
     return subprocess.run(
         [*RLPEAKS, *args],
         env=environment(runs),
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -31,6 +31,8 @@ from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.mailbox import take, waiting
 from rlpeaks_tui.stats.catalog import CATALOG
+from rlpeaks_tui.verbs.headless import read_all
+from rlpeaks_tui.verbs.start import progress_line
 from tests.run_fakes import BEGAN, NASTY, finished_run, is_safe, new_run, rlpeaks
 
 Call = Callable[..., tuple[int, str, str]]
@@ -86,6 +88,27 @@ def test_a_wrong_request_is_one_line_and_status_2(call: Call, words: list[str]) 
     status, out, err = call(*words)
     assert (status, out) == (2, "")
     assert err.startswith("rlpeaks") and err.count("\n") == 1 and "--help" in err
+
+
+def test_a_progress_line_says_which_of_its_figures_are_of_an_earlier_step(tmp_path: Path) -> None:
+    layout = new_run(tmp_path / "demo", pid=os.getpid(), max_steps=50)
+    journal = JournalWriter(layout.journal, "trainer")
+    journal.write(
+        State(t=BEGAN, state="running"),
+        Metrics(t=BEGAN, step=1, v={"reward": 0.25, "kl/base_k3": 0.0}),
+        Metrics(t=BEGAN, step=40, v={"reward": 0.75}),
+    )
+    line = progress_line(read_all(layout.root))
+    assert line.startswith("step 40/50") and "reward 0.750  KL 0.000 (step 1)" in line
+    journal.write(Metrics(t=BEGAN, step=41, v={"kl/base_k3": 0.125}))
+    assert progress_line(read_all(layout.root)).endswith("KL 0.125")
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "-x", "a\nb"])
+def test_a_name_that_no_run_can_have_is_refused_and_nothing_starts(call: Call, runs: Path, name: str) -> None:
+    status, out, err = call("run", "quickstart", f"--name={name}")
+    assert (status, out) == (2, "") and "use letters" in err and err.count("\n") == 1
+    assert not runs.exists() or not list(runs.iterdir())
 
 
 def test_an_unknown_verb_is_told_the_known_ones(call: Call) -> None:
@@ -490,8 +513,8 @@ def accelerate(tmp_path: Path, runs: Path) -> Callable[..., subprocess.Popen[str
     [
         ("well", 0, "quickstart finished at step 1", ""),
         ("stopped", 0, "quickstart stopped at step 1", ""),
-        ("badly", 1, "step 1/600  reward 0.500", "ValueError: no"),
-        ("killed", 1, "step 1/600", "killed by SIGKILL"),
+        ("badly", 1, "step 1/500  reward 0.500", "ValueError: no"),
+        ("killed", 1, "step 1/500", "killed by SIGKILL"),
         ("refused", 2, "", "rlpeaks: no such model\n"),
     ],
 )
@@ -502,6 +525,7 @@ def test_run_headless_ends_as_the_training_does(
     said, problem = process.communicate(timeout=60)
     assert process.returncode == status, problem
     assert out in said and err in problem
+    assert "starting: starting\n" not in said
     if status == 0:
         assert problem == ""
     if end == "refused":

@@ -298,6 +298,10 @@ async def test_a_run_that_ended_cannot_be_steered(run: FakeRun) -> None:
         await until_seen(pilot, "FINISHED")
         await pilot.press("p")
         await until_seen(pilot, "the run is finished; there is no training to steer")
+    async with opened(run.layout.root, readonly=True) as pilot:
+        await until_seen(pilot, "FINISHED")
+        await pilot.press("p")
+        await until_seen(pilot, "the run is finished; there is no training to steer")
         assert not waiting(run.layout.root)
 
 

@@ -106,6 +106,22 @@ def test_kl_tells_the_exact_value_from_the_estimate(steered: Scene, tmp_path: Pa
     assert "k3 estimate" in words and "◆" not in words
 
 
+def test_an_exact_kl_says_its_step_and_is_not_passed_off_as_that_of_now(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    run.advance(25)
+    assert re.search(r"exact ±0\.\d+$", text_of("kl", scene_of(run.layout.root)).splitlines()[0].rstrip())
+    run.advance(5)
+    assert re.search(r"exact ±0\.\d+ at 25", text_of("kl", scene_of(run.layout.root)))
+    run.probes = False
+    run.advance(70)
+    scene = scene_of(run.layout.root, View(cursor=24))
+    assert re.search(r"k3 estimate$", text_of("kl", scene).splitlines()[0].rstrip())
+    scene = scene_of(run.layout.root)
+    assert f"{scene.value('kl/base_k3'):.3f}" in text_of("kl", scene).splitlines()[0]
+    assert re.search(r"k3, exact 0\.\d+ at 25", text_of("kl", scene))
+
+
 def test_calibration_counts_its_rollouts_and_says_which_way_it_errs(steered: Scene) -> None:
     words = text_of("calibration", steered)
     assert "ECE 0." in words and "overconfident" in words and "n 377" in words

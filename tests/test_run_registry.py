@@ -65,7 +65,7 @@ def test_a_folder_here_that_is_no_run_does_not_hide_a_prefix(folder: Path, monke
         ("..", ("has no run.json",)),
         ("", ("has no run.json",)),
         ("/", ("has no run.json",)),
-        ("/dev/null", ("is not there",)),
+        ("/dev/null", ("is a file, not the directory of a run",)),
     ],
 )
 def test_what_means_no_run_says_what_there_is(folder: Path, named: str, says: tuple[str, ...]) -> None:

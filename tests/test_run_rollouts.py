@@ -40,7 +40,8 @@ def blocks(draw: st.DrawFn, text: st.SearchStrategy[str] | None = None) -> Block
     for index in draw(st.sets(st.integers(0, max(0, n - 1)), max_size=2)) if n else []:
         pieces = draw(st.lists(text, max_size=4))
         logp = np.array(draw(st.lists(st.floats(-9, 0, width=32), min_size=len(pieces), max_size=len(pieces))), "<f4")
-        tokens.append(TokenBlock(index=index, pieces=pieces, logp=logp.tobytes(), entropy=(-logp).tobytes()))
+        entropy, js = (-logp).tobytes(), (logp / -9).astype("<f4").tobytes()
+        tokens.append(TokenBlock(index=index, pieces=pieces, logp=logp.tobytes(), entropy=entropy, js=js))
     return Block(
         step=draw(st.integers(0, 50)),
         phase=draw(text),
@@ -87,6 +88,7 @@ def check(found: Rollouts | None, block: Block) -> None:
     for trace, given_ in zip(found.tokens, block.tokens, strict=True):
         assert trace.pieces == tuple(given_.pieces)
         assert trace.logp.tobytes() == given_.logp and trace.entropy.tobytes() == given_.entropy
+        assert trace.js.tobytes() == given_.js
         assert len(trace.base_logp) == 0
 
 
@@ -116,6 +118,12 @@ def test_what_was_written_is_read_and_found_by_step(written: list[Block], pack_b
                 check(reader.read(i), block)
                 known = [r for r in block.reward if r is not None]
                 np.testing.assert_allclose(reader.index["reward"][i], np.mean(known) if known else np.nan)
+                assert_equal = np.testing.assert_array_equal
+                assert_equal(reader.index["reward_low"][i], min(known, default=np.nan))
+                assert_equal(reader.index["reward_high"][i], max(known, default=np.nan))
+                outcomes = [c for c in block.correct if c is not None]
+                right = sum(c >= 0.5 for c in outcomes)
+                assert (reader.index["right"][i], reader.index["wrong"][i]) == (right, len(outcomes) - right)
             for step in range(-1, 52):
                 newest = next((b for b in reversed(written) if b.step <= step), None)
                 found = reader.at(step)
@@ -172,7 +180,7 @@ def test_any_flipped_byte_of_the_index_raises_nothing(three: Path) -> None:
 
 def test_an_index_cut_anywhere_has_its_whole_records_and_goes_on_with_the_next(three: Path) -> None:
     good = (three / "index.bin").read_bytes()
-    for size in range(len(good) + 1):
+    for size in range(0, len(good) + 1, 4):
         (three / "index.bin").write_bytes(good[:size])
         reader = opened(three)
         assert len(reader.index) == size // RECORD.itemsize
@@ -217,11 +225,157 @@ def test_a_record_that_the_disk_took_only_part_of_is_told_and_can_be_sent_again(
         patch.setattr(os, "write", lambda handle, data: real(handle, data[:10]))
         with pytest.raises(OSError, match="only part"):
             writer.append(msgspec.structs.replace(BLOCK, step=4))
+        assert opened(three).index["step"].tolist() == [1, 2, 3]
+        # The block is whole, its record is not.
+        short = [False, False, True]
+        patch.setattr(os, "write", lambda handle, data: real(handle, data[: 10 if short.pop(0) else None]))
+        with pytest.raises(OSError, match="only part"):
+            writer.append(msgspec.structs.replace(BLOCK, step=4))
     assert opened(three).index["step"].tolist() == [1, 2, 3]
     writer.append(msgspec.structs.replace(BLOCK, step=4))
     reader = opened(three)
     assert reader.index["step"].tolist() == [1, 2, 3, 4]
     assert all(reader.read(i) is not None for i in range(4))
+
+
+def on_disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def numbered(step: int, size: int = 300) -> Block:
+    """A block that takes about `size` bytes, whose texts say which it is."""
+    noise = np.random.default_rng(step).bytes(size // 2).hex()
+    return msgspec.structs.replace(BLOCK, step=step, completions=[f"{step}", noise, "5"], task=[f"t{step % 3}"] * 3)
+
+
+LIMIT = 40_000
+
+
+def test_a_bound_drops_the_oldest_texts_and_keeps_every_record(tmp_path: Path) -> None:
+    writer, early = RolloutWriter(tmp_path, LIMIT), opened(tmp_path)
+    for step in range(1, 121):
+        writer.append(numbered(step))
+        assert on_disk(tmp_path) <= LIMIT
+        if step == 5:
+            early.refresh()
+            assert early.kept.all()
+    reader = opened(tmp_path)
+    assert reader.index["step"].tolist() == list(range(1, 121))
+    kept = reader.kept.tolist()
+    assert kept == sorted(kept) and not kept[0] and kept[-1]
+    for number in range(120):
+        if kept[number]:
+            check(reader.read(number), numbered(number + 1))
+        else:
+            assert reader.read(number) is None
+    # No more is given up than one pack is large, beside what the index takes.
+    assert on_disk(tmp_path) > LIMIT - 2 * (LIMIT // rollouts.PACKS_IN_BOUND)
+    assert early.read(0) is None and early.refresh() and not early.kept[0]
+    # What began without a bound is brought within one by the next writer that has it.
+    RolloutWriter(tmp_path, LIMIT // 2).append(numbered(121))
+    assert on_disk(tmp_path) <= LIMIT // 2
+    assert opened(tmp_path).index["step"].tolist() == list(range(1, 122))
+
+
+def test_the_newest_pack_is_never_dropped(tmp_path: Path) -> None:
+    writer = RolloutWriter(tmp_path, 100)
+    for step in range(1, 6):
+        writer.append(numbered(step))
+        reader = opened(tmp_path)
+        check(reader.read(step - 1), numbered(step))
+        assert int(reader.kept.sum()) <= 2
+
+
+def test_a_pack_that_cannot_be_deleted_does_not_cost_the_new_block(tmp_path: Path) -> None:
+    writer, real = RolloutWriter(tmp_path, 3000), os.unlink
+
+    def refuse(path: object, **how: Any) -> None:
+        raise PermissionError(1, "not allowed", str(path))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        for step in range(1, 31):
+            writer.append(numbered(step))
+        assert opened(tmp_path).kept.all() and on_disk(tmp_path) > 3000
+    assert os.unlink is real
+    writer.append(numbered(31))
+    kept = opened(tmp_path).kept
+    assert kept[-1] and not kept[0]
+
+
+def test_a_pack_number_is_not_used_again_after_all_packs_were_deleted(three: Path) -> None:
+    (three / "000001.pack").unlink()
+    RolloutWriter(three).append(msgspec.structs.replace(BLOCK, step=4))
+    reader = opened(three)
+    assert [reader.read(i) is not None for i in range(4)] == [False, False, False, True]
+    assert reader.kept.tolist() == [False, False, False, True]
+
+
+def test_an_index_that_names_an_impossible_pack_does_not_stop_a_writer(three: Path) -> None:
+    one = np.zeros(1, RECORD)
+    one["pack"] = 2**31 - 1
+    (three / "index.bin").write_bytes(one.tobytes())
+    RolloutWriter(three).append(BLOCK)
+    check(opened(three).read(1), BLOCK)
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+def killed_at(point: int, patch: pytest.MonkeyPatch, part: float) -> None:
+    """Let the process end at its `point`-th effect on the disk; a write has then done `part` of its work."""
+    left = [point]
+
+    def before(real: Any) -> Any:
+        def call(*args: Any, **how: Any) -> Any:
+            left[0] -= 1
+            if left[0] >= 0:
+                return real(*args, **how)
+            if real is write and left[0] == -1:
+                real(args[0], args[1][: int(part * len(args[1]))])
+            raise Killed
+
+        return call
+
+    write = os.write
+    for name in ("write", "unlink", "replace", "ftruncate"):
+        patch.setattr(os, name, before(getattr(os, name)))
+
+
+@given(st.integers(0, 130), st.floats(0, 1), st.sampled_from([None, 2500, 6000]))
+@settings(max_examples=60)
+def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(point: int, part: float, limit: int | None) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        follower, acknowledged = RolloutReader(folder), 0
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at(point, patch, part)
+            try:
+                writer = RolloutWriter(folder, limit)
+                for step in range(1, 31):
+                    writer.append(numbered(step))
+                    acknowledged = step
+                    follower.refresh()
+            except Killed:
+                pass
+        for _ in range(2):
+            follower.refresh()
+            reader = opened(folder)
+            steps = reader.index["step"].tolist()
+            assert steps == list(range(1, len(steps) + 1)) and len(steps) >= acknowledged
+            np.testing.assert_array_equal(follower.index, reader.index)
+            kept = reader.kept.tolist()
+            assert kept == sorted(kept) and (limit is not None or all(kept))
+            for number, step in enumerate(steps):
+                if kept[number]:
+                    check(reader.read(number), numbered(step))
+                else:
+                    assert reader.read(number) is None
+            assert not steps or kept[-1]
+            RolloutWriter(folder, limit).append(numbered(len(steps) + 1))
+            acknowledged = len(steps) + 1
+            assert limit is None or on_disk(folder) <= limit + 2 * 800
 
 
 def plant(folder: Path, data: bytes, **record: int) -> Rollouts | None:
@@ -284,6 +438,7 @@ def test_a_hostile_block_is_none_or_consistent(changes: dict[str, Any]) -> None:
         {"completions": ["2", 4, "5"]},
         {"tokens": [{"index": 0, "pieces": ["5"], "logp": b"12345"}]},
         {"tokens": [{"index": 0, "pieces": ["5", "6"], "logp": b"1234"}]},
+        {"tokens": [{"index": 0, "pieces": ["5"], "logp": b"1234", "js": b"12345678"}]},
         {"step": None},
     ],
     ids=str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rlpeaks_tui.launch.supervisor import accelerate_command, environment
-from rlpeaks_tui.run.facts import Exit, process_alive, read_exit
+from rlpeaks_tui.run.facts import Exit, Heartbeat, process_alive, read_exit, write_heartbeat
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.layout import Layout
 from tests.run_fakes import info, is_safe, new_run
@@ -199,6 +200,22 @@ def test_a_run_whose_supervisor_is_killed_lives_while_its_training_process_does(
     process.kill()
     process.wait(timeout=60)
     assert read_exit(run) is None and process_alive(trainer)
+
+
+def test_a_run_whose_accelerate_is_killed_lives_while_its_training_process_does(
+    run: Layout, grandchild: tuple[subprocess.Popen[bytes], int]
+) -> None:
+    process, trainer = grandchild
+    here = socket.gethostname()
+    write_heartbeat(run, Heartbeat(t=time.time(), beat=1, pid=trainer, host=here, step=1))
+    launcher = os.getpgid(trainer)
+    assert launcher not in (trainer, process.pid)
+    os.kill(launcher, signal.SIGKILL)
+    wait(lambda: not process_alive(launcher))
+    assert state(run)[0] == "starting" and read_exit(run) is None and process.poll() is None
+    os.kill(trainer, signal.SIGKILL)
+    process.wait(timeout=60)
+    assert state(run)[0] == "failed"
 
 
 def test_a_directory_that_is_no_run_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

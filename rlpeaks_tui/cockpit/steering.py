@@ -24,12 +24,12 @@ class Steering:
 
     def refusal(self, snapshot: Snapshot | None) -> str:
         """Why nothing can be sent now; empty when it can."""
+        if snapshot is not None and not snapshot.live:
+            return f"the run is {snapshot.state}; there is no training to steer"
         if self.readonly:
-            return "this viewer is read-only; open the run without --readonly to steer it"
+            return "this viewer is read-only; `rlpeaks watch` without --readonly steers the run"
         if snapshot is None:
             return "the run is still being read"
-        if not snapshot.live:
-            return f"the run is {snapshot.state}; there is no training to steer"
         return ""
 
     def send(self, verb: str) -> str:

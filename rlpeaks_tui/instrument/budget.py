@@ -1,9 +1,9 @@
-"""A budget, not a schedule: costly probes run when what they cost still fits into the share of time allowed
-for measuring.
+"""A budget, not a schedule: costly probes run when what they cost still fits into the share of time for measuring.
 
-A probe says how many steps apart it wants to be at the least; the budget stretches that by what the probe
-was measured to cost. On several ranks the first decides and tells the others, because a probe may meet the
-other ranks.
+A probe says how many steps apart it wants to be at the least. What may be spent is dealt out among the probes in
+proportion to what each would cost by its own wish, so that where it does not suffice all are stretched by the same
+factor, and the cheap and frequent do not starve the dear and rare. What costs next to nothing is charged but never put
+off. A probe's first run pays for warming up as well: it is counted in what is shown and not held against later runs.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from dataclasses import dataclass
 @dataclass
 class _Account:
     every: int
+    cheap: bool
     last: int | None = None
     cost: float | None = None
+    """Seconds of a warm run; None until there has been one."""
+    purse: float = 0.0
+    """Seconds saved up, or owed when negative."""
 
 
 class Budget:
@@ -27,32 +31,43 @@ class Budget:
     Args:
         share: of training time, 0 to 1.
         every: steps between two runs of each probe, at the least.
+        cheap: probes that run whenever they want to; they are charged like the others.
         clock: seconds.
     """
 
-    def __init__(self, share: float, every: dict[str, int], clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        share: float,
+        every: dict[str, int],
+        cheap: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.share = share
-        self._accounts = {name: _Account(steps) for name, steps in every.items()}
+        self._accounts = {name: _Account(steps, name in cheap) for name, steps in every.items()}
         self._clock = clock
         self.spent = 0.0
         """Seconds measured so far, since training began."""
         self.trained = 0.0
         """Seconds of training so far, measuring included, pauses excluded."""
-        self.step_spent = 0.0
+        self._step_spent = 0.0
+        self._step_cheap = 0.0
 
     def due(self, name: str, step: int) -> bool:
-        """Whether `name` should run at `step`: its first time always, afterwards when it fits."""
+        """Whether `name` should run at `step`: its first two times when it wants to, afterwards when it can pay."""
         account = self._accounts[name]
+        if self.share == 0:
+            return False
         if account.last is None:
-            return self.share > 0
+            return True
         if step - account.last < account.every:
             return False
-        return self.spent + (account.cost or 0.0) <= self.share * self.trained
+        return account.cheap or account.cost is None or account.purse >= account.cost
 
     @contextmanager
     def running(self, name: str, step: int) -> Iterator[None]:
         """Measures what one run of `name` costs."""
         account = self._accounts[name]
+        first = account.last is None
         account.last = step
         began = self._clock()
         try:
@@ -60,14 +75,25 @@ class Budget:
         finally:
             seconds = self._clock() - began
             self.spent += seconds
-            self.step_spent += seconds
-            # Half old, half new: the first run pays for warming up and must not forbid the second for long.
-            account.cost = seconds if account.cost is None else (account.cost + seconds) / 2
+            self._step_spent += seconds
+            if not first:
+                account.cost = seconds if account.cost is None else (account.cost + seconds) / 2
+                if account.cheap:
+                    self._step_cheap += seconds
+                else:
+                    account.purse -= seconds
 
     def step_done(self, seconds: float) -> float:
         """A training step of `seconds` (pauses excluded) is over; gives the seconds it spent on measuring."""
         self.trained += seconds
-        spent, self.step_spent = self.step_spent, 0.0
+        payers = [account for account in self._accounts.values() if not account.cheap and account.cost is not None]
+        wishes = [(account.cost or 0.0) / account.every for account in payers]
+        left = self.share * seconds - self._step_cheap
+        for account, wish in zip(payers, wishes, strict=True):
+            if sum(wishes) > 0:
+                # Nobody saves up more than one run: what is not needed is not spent.
+                account.purse = min(account.purse + left * wish / sum(wishes), account.cost or 0.0)
+        spent, self._step_spent, self._step_cheap = self._step_spent, 0.0, 0.0
         return spent
 
     def last(self, name: str) -> int | None:

@@ -35,6 +35,8 @@ from .trl_bridge import TrlBridge
 
 STRIKES = 3
 GRADIENT_ROWS = 8
+CHEAP = frozenset({"rollouts", "calibration", "health"})
+"""What takes a few milliseconds whatever the model's size."""
 
 
 class Measurements:
@@ -62,7 +64,7 @@ class Measurements:
         self._drift = Drift(bridge.model, self.base, seed) if self.base else None
         self._sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
         # Keeping the completions is no probe that could be left out, but it is charged like one.
-        self.budget = Budget(settings.budget, {**settings.every(), "rollouts": 1})
+        self.budget = Budget(settings.budget, {**settings.every(), "rollouts": 1}, CHEAP)
 
     @property
     def why_not(self) -> dict[str, str]:

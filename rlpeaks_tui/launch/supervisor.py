@@ -19,12 +19,14 @@ from pathlib import Path
 
 from .. import bundle
 from ..run.entries import State
-from ..run.facts import Exit, RunInfo, read_facts, write_exit
+from ..run.facts import Exit, RunInfo, process_alive, read_facts, read_heartbeat, write_exit
 from ..run.journal import JournalWriter
 from ..run.layout import Layout
 from ..run.text import console_lines
 
 TAIL_LINES = 12
+LOOK_SECONDS = 0.2
+"""How often to look whether a training process whose launcher was killed still lives."""
 
 
 def accelerate_command(info: RunInfo, directory: Path) -> list[str]:
@@ -92,7 +94,10 @@ def supervise(directory: Path) -> int:
         process_group=0,
     )
 
+    asked: list[int] = []
+
     def pass_on(number: int, _frame: object) -> None:
+        asked.append(number)
         # To the whole group: Accelerate itself would die of it and leave the training process behind.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
@@ -102,10 +107,21 @@ def supervise(directory: Path) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     code = process.wait()
     os.close(log)
+    if code < 0 and not asked and _trains(layout):
+        # Only Accelerate was killed. The training goes on and is steered as before, and its own last words count.
+        while _trains(layout):
+            time.sleep(LOOK_SECONDS)
+        journal.close()
+        return code
     lines = _last_lines(layout)
     write_exit(layout, Exit(t=time.time(), code=code, signal=_signal(code, lines), tail=_tail(code, lines)))
     journal.close()
     return code
+
+
+def _trains(layout: Layout) -> bool:
+    beat = read_heartbeat(layout)
+    return beat is not None and process_alive(beat.pid)
 
 
 def _last_lines(layout: Layout) -> list[str]:

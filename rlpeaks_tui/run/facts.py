@@ -120,7 +120,10 @@ def read_facts(layout: Layout) -> RunInfo:
     try:
         raw = _bytes(path)
     except (FileNotFoundError, NotADirectoryError):
-        what = "has no run.json, so it is no run" if layout.root.is_dir() else "is not there"
+        if layout.root.is_dir():
+            what = "has no run.json, so it is no run"
+        else:
+            what = "is a file, not the directory of a run" if os.path.lexists(layout.root) else "is not there"
         raise NotARun(f"{layout.root} {what}") from None
     except OSError as error:
         raise NotARun(f"{path} cannot be read: {error.strerror}") from None

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     missing = [name for name in ("torch", "trl", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         return _wrong(f"training needs {', '.join(missing)}: pip install 'rlpeaks[train]'")
-    if options.name and not NAME.fullmatch(options.name):
+    if options.name is not None and not NAME.fullmatch(options.name):
         return _wrong(f"--name {options.name}: use letters, digits, '.', '_' and '-', beginning with a letter or digit")
     try:
         if options.target.endswith(".py"):
@@ -107,7 +107,7 @@ def _follow(directory: Path) -> int:
     while True:
         follower.poll(0.2)
         snapshot = follower.snapshot()
-        if snapshot.state == "starting" and (snapshot.state, snapshot.activity) != told:
+        if snapshot.activity != snapshot.state == "starting" and (snapshot.state, snapshot.activity) != told:
             told = (snapshot.state, snapshot.activity)
             print(f"starting: {snapshot.activity}", flush=True)
         elif snapshot.state == "paused" != told[0]:
@@ -133,7 +133,9 @@ def progress_line(snapshot: Snapshot) -> str:
     for metric, label in (*named, ("sparsity/bf16", "sparsity (bf16)")):
         last = snapshot.columns.last(metric)
         if last is not None:
-            parts.append(f"{label} {last[1]:.3f}")
+            # What was measured long ago says so: it is not the state of this step.
+            old = f" (step {last[0]})" if last[0] < 0.75 * snapshot.step else ""
+            parts.append(f"{label} {last[1]:.3f}{old}")
     if snapshot.phase:
         parts.append(f"phase {snapshot.phase}")
     return "  ".join(parts)

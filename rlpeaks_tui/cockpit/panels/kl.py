@@ -17,6 +17,9 @@ from ..scene import Scene
 from ..words import number
 from .parts import Row, chart, chart_over_table, heading, nothing, ticks_for, typical_span
 
+OLD = 0.25
+"""An exact value older than this share of the steps so far is history, and the headline is the estimate of now."""
+
 EXACT, K3, K1, FORWARD, REFERENCE = "kl/base", "kl/base_k3", "kl/base_k1", "kl/base_forward", "kl/ref"
 
 
@@ -61,18 +64,35 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
 
 
 def headline(scene: Scene) -> tuple[str, str]:
-    """The exact value with its error where a probe took one, otherwise the sampled estimate, named as such."""
-    exact = scene.value(EXACT)
-    if exact is not None:
-        error = scene.value("kl/base_se")
-        return number(exact), f"exact ±{1.96 * error:.1g}" if error is not None else "exact"
-    estimate = scene.value(K3)
-    return number(estimate), "k3 estimate"
+    """The exact value with its error and its step where a probe took one lately, otherwise the sampled estimate."""
+    exact, estimate = scene.value(EXACT), scene.value(K3)
+    if exact is None:
+        taken = _taken(scene, K3)
+        return number(estimate), f"k3 estimate at {taken:,}" if taken >= 0 and _old(scene, taken) else "k3 estimate"
+    taken = _taken(scene, EXACT)
+    if _old(scene, taken) and not _old(scene, _taken(scene, K3)):
+        return number(estimate), f"k3, exact {number(exact)} at {taken:,}"
+    error = scene.value("kl/base_se")
+    note = f"exact ±{1.96 * error:.1g}" if error is not None else "exact"
+    return number(exact), note if taken == scene.step else f"{note} at {taken:,}"
+
+
+def _taken(scene: Scene, name: str) -> int:
+    """The step whose value counts at the step shown; -1 where there is none."""
+    series = scene.series(name)
+    known = series.steps[(series.steps <= scene.step) & np.isfinite(series.values)]
+    return int(known[-1]) if len(known) else -1
+
+
+def _old(scene: Scene, taken: int) -> bool:
+    return scene.step - taken > OLD * scene.step
 
 
 def gain(scene: Scene) -> str:
     """Reward bought so far for each nat a token of drift; empty while there is no drift to speak of."""
-    drift = scene.value(EXACT) if scene.value(EXACT) is not None else scene.value(K3)
+    exact, estimate = scene.value(EXACT), scene.value(K3)
+    newer = _taken(scene, K3) > _taken(scene, EXACT) and _old(scene, _taken(scene, EXACT))
+    drift = estimate if exact is None or newer else exact
     reward, start = scene.value("reward"), scene.start("reward")
     if drift is None or reward is None or start is None or drift < 1e-4:
         return ""

@@ -1,0 +1,107 @@
+"""What a text must hold to match a regular expression, so that a filter of texts can pass over those that cannot.
+
+Only what surely follows is kept: anything in an expression that is not understood here asks for nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from re import _constants, _parser  # type: ignore[attr-defined]
+from typing import Any
+
+from .text_filter import GRAM
+
+Parsed = Iterable[tuple[object, Any]]
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Every part must be met; without parts, anything goes."""
+
+    parts: tuple[Need, ...] = ()
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of the parts must be met."""
+
+    parts: tuple[Need, ...]
+
+
+Need = str | AllOf | OneOf
+"""A text that must occur, whatever its case, or several such needs."""
+
+ANYTHING = AllOf()
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern, ready to use.
+
+    Raises:
+        ValueError: it is no regular expression; says what is wrong with it and where.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        where = "" if error.pos is None else f" at character {error.pos + 1}"
+        raise ValueError(f"the regular expression {pattern!r} cannot be read: {error.msg}{where}") from None
+    except (RecursionError, OverflowError):
+        raise ValueError("the regular expression is nested too deeply or counts too high") from None
+
+
+def needs(pattern: re.Pattern[str]) -> Need:
+    """What surely occurs in every text that `pattern` is found in; ANYTHING when nothing of three characters does."""
+    try:
+        return _sequence(_parser.parse(pattern.pattern, pattern.flags), bool(pattern.flags & re.IGNORECASE))
+    except (RecursionError, TypeError, ValueError, AttributeError):
+        return ANYTHING
+
+
+def _sequence(parsed: Parsed, any_case: bool) -> Need:
+    parts: list[Need] = []
+    run: list[str] = []
+    for op, value in [*parsed, (None, None)]:
+        # Without regard to case a character outside ASCII can stand for several that fold differently.
+        if op is _constants.LITERAL and (value < 128 or not any_case):
+            run.append(chr(value))
+            continue
+        if len(run) >= GRAM:
+            parts.append("".join(run))
+        run.clear()
+        inner = _INSIDE.get(op)
+        if inner is not None and (need := inner(value, any_case)) != ANYTHING:
+            parts.append(need)
+    return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+
+
+def _group(value: Sequence[Any], any_case: bool) -> Need:
+    _, added, removed, inside = value
+    # What one group turns off and another on is not worth telling apart.
+    return _sequence(inside, any_case or bool(added & re.IGNORECASE) or bool(removed & re.IGNORECASE))
+
+
+def _repeat(value: Sequence[Any], any_case: bool) -> Need:
+    least, _, inside = value
+    return _sequence(inside, any_case) if least else ANYTHING
+
+
+def _branch(value: Sequence[Any], any_case: bool) -> Need:
+    parts = tuple(_sequence(one, any_case) for one in value[1])
+    return ANYTHING if ANYTHING in parts else OneOf(parts)
+
+
+def _ahead(value: Sequence[Any], any_case: bool) -> Need:
+    return _sequence(value[1], any_case)
+
+
+_INSIDE: dict[object, Callable[[Any, bool], Need]] = {
+    _constants.SUBPATTERN: _group,
+    _constants.MAX_REPEAT: _repeat,
+    _constants.MIN_REPEAT: _repeat,
+    _constants.POSSESSIVE_REPEAT: _repeat,
+    _constants.ATOMIC_GROUP: _sequence,
+    _constants.BRANCH: _branch,
+    _constants.ASSERT: _ahead,
+}

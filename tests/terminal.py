@@ -36,8 +36,10 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             if cwd:
                 os.chdir(cwd)
+            # A size in the environment would be believed over that of the terminal.
+            kept = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
             os.execvpe(
-                command[0], command, {**env, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+                command[0], command, {**kept, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
             )
 
     def resize(self, columns: int, rows: int) -> None:

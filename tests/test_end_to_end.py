@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ import pytest
 from rlpeaks_tui.run.facts import process_alive, read_heartbeat
 from rlpeaks_tui.run.layout import Layout
 from tests.terminal import Terminal
-from tests.training_runs import RLPEAKS, environment, sets, wait
+from tests.training_runs import RLPEAKS, end_all, environment, sets, wait
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
+def runs(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "runs"
+    end_all(tmp_path / "runs")
 
 
 def open_terminal(runs: Path, *args: str, columns: int = 120, rows: int = 40) -> Terminal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,13 @@ from safetensors.torch import load_file
 from rlpeaks_tui.run.facts import process_alive, read_exit, read_facts, read_heartbeat
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layout import Layout
-from tests.training_runs import rlpeaks, sets, wait
+from tests.training_runs import end_all, rlpeaks, sets, wait
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
+def runs(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "runs"
+    end_all(tmp_path / "runs")
 
 
 def detached(runs: Path, **values: object) -> Path:

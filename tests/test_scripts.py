@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rlpeaks_tui import bundle
-from tests.training_runs import environment, rlpeaks, wait
+from tests.training_runs import end_all, environment, rlpeaks, wait
 
 SCRIPT = """
 import argparse, sys
@@ -44,8 +45,9 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
+def runs(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "runs"
+    end_all(tmp_path / "runs")
 
 
 def script(folder: Path, watch: str = "pass") -> Path:

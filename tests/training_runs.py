@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rlpeaks_tui.run.facts import process_alive, read_exit, read_heartbeat
 from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.layout import Layout
 
 RLPEAKS = [sys.executable, "-m", "rlpeaks_tui.cli"]
 PATIENCE = 120.0
@@ -33,6 +37,16 @@ def rlpeaks(runs: Path, *args: str, check: bool = False, cwd: Path | None = None
         timeout=PATIENCE * 2,
         check=check,
     )
+
+
+def end_all(runs: Path) -> None:
+    """Kill what a test has left running in its folder of runs."""
+    for facts in runs.glob("*/run.json"):
+        layout = Layout(facts.parent)
+        beat = read_heartbeat(layout)
+        if beat is not None and read_exit(layout) is None and process_alive(beat.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(beat.pid, signal.SIGKILL)
 
 
 def sets(**values: object) -> list[str]:

@@ -52,7 +52,7 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How much may be spent on measuring, and how often at the most."""
 
     budget: float = 0.02
-    """Share of training time that measuring may take."""
+    """Share of training time that measuring may take: 0 measures nothing, 1 sets no limit."""
     kl: int = 1
     """Steps between measurements of KL to the starting weights on the rollouts."""
     kl_exact: int = 25

@@ -77,6 +77,13 @@ def test_a_share_of_nothing_runs_nothing() -> None:
     assert train(budget, clock, {"kl": 0.1}, 10, 1.0) == {"kl": []}
 
 
+def test_a_share_of_all_sets_no_limit() -> None:
+    clock = Clock()
+    budget = Budget(1.0, {"kl": 1, "exact": 2}, clock=clock)
+    ran = train(budget, clock, {"kl": 5.0, "exact": 9.0}, 10, 1.0)
+    assert ran == {"kl": list(range(1, 11)), "exact": list(range(1, 11, 2))}
+
+
 @given(
     share=st.floats(0.005, 0.5),
     kl=st.floats(0.001, 2.0),

@@ -29,7 +29,7 @@ class Budget:
     """Decides which probes are due.
 
     Args:
-        share: of training time, 0 to 1.
+        share: of training time, 0 to 1; 0 measures nothing, and 1 sets no limit.
         every: steps between two runs of each probe, at the least.
         cheap: probes that run whenever they want to; they are charged like the others.
         clock: seconds.
@@ -61,7 +61,8 @@ class Budget:
             return True
         if step - account.last < account.every:
             return False
-        return account.cheap or account.cost is None or account.purse >= account.cost
+        free = account.cheap or account.cost is None or self.share >= 1
+        return free or account.purse >= (account.cost or 0.0)
 
     @contextmanager
     def running(self, name: str, step: int) -> Iterator[None]:

@@ -45,6 +45,9 @@ def train(directory: Path, recorder: Recorder) -> None:
     phases = [phase.name for phase in run.phases]
     trainer.add_callback(Watcher(trainer, recorder, run.probes, seed=run.seed, phases=phases))
     trainer.train()
+    # Left open, the group's threads can abort a rank on its way out, and a good run would count as failed.
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
 
 
 def make_trainer(run: RunFile, directory: Path, tell: Callable[[str], None]) -> GRPOTrainer:

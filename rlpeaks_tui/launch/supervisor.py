@@ -160,16 +160,13 @@ def _tail(code: int, lines: list[str]) -> list[str]:
         return []
     starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     # The last traceback is Accelerate's, about its child; the one before it is the child's own.
-    own = len(lines)
     for start in reversed(starts):
         part = lines[start:]
         end = next((i for i, line in enumerate(part[1:], 1) if not line.startswith(" ")), len(part) - 1)
         found = part[: end + 1]
         if not any("accelerate/commands/launch.py" in line or "torch/distributed/" in line for line in found):
             return found[-TAIL_LINES:]
-        own = start
-    # A killed process leaves no traceback, and Accelerate's would only hide that.
-    return lines[:own][-TAIL_LINES:]
+    return lines[-TAIL_LINES:]
 
 
 def main() -> int:

@@ -72,6 +72,10 @@ def _after(directory: Path) -> int:
 def _ended(follower: Follower, snapshot: Snapshot) -> int:
     directory = snapshot.directory
     ended = _exit(directory, follower.launcher_pid)
+    # How the process ended has the last word, also over its own that all went well.
+    while follower.poll(1.0) and follower.more:
+        pass
+    snapshot = follower.snapshot()
     if snapshot.refused:
         discard(directory)
         return _wrong(snapshot.why)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlpeaks_tui.stats.catalog import CATALOG, format_value, lookup
+from rlpeaks_tui.stats.catalog import CATALOG, format_value, has_entry, lookup
 
 DESIGN = [
     *("reward", "rewards/exact_match/mean", "frac_reward_zero_std", "eval/pass@8", "eval/pass@k", "reward/two-step"),
@@ -30,7 +30,13 @@ DESIGN = [
     *("gradient/cosine", "update/norm", "drift/straightness", "drift/cosine", "advantage/column", "sampling/ess"),
     *("texts/repeated", "texts/answer_repeated", "texts/skipped", "completions/p95_length"),
     *("calibration/tokens/ece", "calibration/agreement/ece", "features/stable_rank", "features/dead"),
-    *("eval/kept", "eval/kept_se"),
+    *("eval/kept", "eval/kept_se", "eval/pass@1_se", "eval/base_pass@8", "eval/gain", "eval/gain_low"),
+    *("eval/gain_high", "eval/policy_only", "eval/base_only", "eval/mcnemar", "eval/learned", "eval/forgotten"),
+    *("eval/stuck", "eval/dead", "eval/ceiling", "eval/ceiling_low", "eval/ceiling_high"),
+    *("exhaustion/left", "exhaustion/r2", "routing/recovery", "routing/recovery_low", "routing/recovery_high"),
+    *("routing/tokens", "routing/random", "routing/first", "routing/half", "routing/argmax"),
+    *("format/effective", "format/selection_rate", "format/selection_residual", "sampling/kl"),
+    "completions/median_length",
 ]
 
 # What TRL's GRPOTrainer and transformers' Trainer log under these names themselves.
@@ -79,6 +85,9 @@ def test_a_named_metric_wins_over_a_family_and_members_carry_their_name():
     assert lookup("format/column").title == "Format share: column"
     assert lookup("rewards/math/steps/mean").title == "Reward by function: math/steps"
     assert lookup("eval/pass@16").title == "pass@16"
+    assert lookup("eval/pass@1_se").title == "pass@1, standard error"
+    assert lookup("eval/base_pass@16").title == "Base's pass@16"
+    assert has_entry("format/effective") and not has_entry("format/column") and not has_entry("format/<name>")
     assert lookup("eval_reward").title == "Reward, held out"
 
 

@@ -111,6 +111,12 @@ def test_a_format_that_was_never_seen_before_can_take_over():
     assert found.evidence == "format other has 100% of completions, 0% at the start"
 
 
+def test_what_is_said_about_formats_is_no_format():
+    rise = np.linspace(0.25, 0.97, 100)
+    columns = _formats(direct=1 - rise, column=rise, effective=np.full(100, 2.0), selection_residual=np.ones(100))
+    assert _find(columns, "format-lock-in", 100).evidence.startswith("format column has 94%")
+
+
 def _with_evals(reward, held_out):
     return {"reward": _series(reward), "eval/pass@1": _series(held_out, 25, 25)}
 

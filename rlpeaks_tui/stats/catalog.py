@@ -13,13 +13,14 @@ from functools import cache
 
 from rlpeaks_tui.stats.metric import Metric
 from rlpeaks_tui.stats.metrics_drift import DRIFT
+from rlpeaks_tui.stats.metrics_eval import EVAL
 from rlpeaks_tui.stats.metrics_probes import PROBES
 from rlpeaks_tui.stats.metrics_signal import SIGNAL
 from rlpeaks_tui.stats.metrics_training import TRAINING
 
-__all__ = ["CATALOG", "Metric", "format_value", "lookup"]
+__all__ = ["CATALOG", "Metric", "format_value", "has_entry", "lookup"]
 
-CATALOG: tuple[Metric, ...] = (*TRAINING, *PROBES, *SIGNAL, *DRIFT)
+CATALOG: tuple[Metric, ...] = (*TRAINING, *EVAL, *PROBES, *SIGNAL, *DRIFT)
 """Every metric and family, training first; names are unique."""
 
 MISSING = "-"
@@ -30,6 +31,11 @@ _PATTERNS = [
     (re.compile(re.sub(r"<\w+>", "(.+)", re.escape(metric.name))), metric) for metric in CATALOG if "<" in metric.name
 ]
 _COUNTS = {"count", "tokens"}
+
+
+def has_entry(name: str) -> bool:
+    """Whether the catalog has an entry of exactly this name: `format/entropy` is no format, whatever its family."""
+    return name in _EXACT
 
 
 @cache
@@ -46,7 +52,8 @@ def lookup(name: str) -> Metric | None:
         if name == metric.name:
             return metric
         if match := pattern.fullmatch(name):
-            member = f"pass@{match[1]}" if metric.name == "eval/pass@<k>" else f"{metric.title}: {match[1]}"
+            of_k = metric.title.endswith("pass@k")
+            member = f"{metric.title[:-1]}{match[1]}" if of_k else f"{metric.title}: {match[1]}"
             return replace(metric, name=name, title=member)
     if name.startswith("eval_") and (metric := lookup(name.removeprefix("eval_"))):
         return replace(metric, name=name, title=f"{metric.title}, held out")

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rlpeaks_tui.stats.catalog import has_entry
 from rlpeaks_tui.stats.rule import IDLE, Flags, Levels, Rule, Severity, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
 
@@ -155,11 +156,14 @@ def plain_needs(rule: Rule) -> int:
 
 
 def members(rule: Rule, names: Iterable[str]) -> tuple[str, ...]:
-    """Those of `names` that belong to the family which a rule needs; () when it needs none."""
+    """Those of `names` that belong to the family which a rule needs; () when it needs none.
+
+    What the catalog has an entry for by itself, as `format/entropy`, is no member.
+    """
     if plain_needs(rule) == len(rule.needs):
         return ()
     pattern = _family(rule.needs[-1])
-    return tuple(name for name in names if pattern.fullmatch(name) and name not in rule.needs)
+    return tuple(name for name in names if pattern.fullmatch(name) and not has_entry(name))
 
 
 @cache

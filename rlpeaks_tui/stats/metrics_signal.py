@@ -89,6 +89,43 @@ _GROUP_SHARES = (
         healthy="the most accurate format has the highest",
         misleads="Advantages compare within a group: a format that only easy prompts get has none, right as it may be.",
     ),
+    Metric(
+        name="format/effective",
+        title="Effective formats",
+        unit="",
+        panel="format",
+        formula="exp of format/entropy: how many equally frequent formats would have the same entropy",
+        estimator=_STEP,
+        source="2504.07912 for formats; Hill 1973 for the number",
+        healthy="falling is common; 1 means that every completion has one format",
+        misleads="Says how many, not which: a swap of the winner does not show. Sees only formats that it was taught.",
+        bounds=(0.0, None),
+    ),
+    Metric(
+        name="format/selection_rate",
+        title="Speed of selection",
+        unit="",
+        panel="format",
+        formula="c that fits change of s_f = c s_f (a_f - mean a) best, from one generation to the next",
+        estimator="least squares over the formats of the step, which are few",
+        source="2504.07912; the replicator equation",
+        healthy="above 0 and steady: what is paid for grows",
+        misleads="Below 0 by chance where shares hardly move. Shares of few rollouts change by chance: smooth it.",
+    ),
+    Metric(
+        name="format/selection_residual",
+        title="Change beyond selection",
+        unit="fraction",
+        panel="format",
+        formula="sum (change of s_f - c s_f (a_f - mean a))^2 / sum (change of s_f)^2",
+        estimator="least squares over the formats of the step, which are few",
+        source="2504.07912; the replicator equation",
+        healthy="unknown: 0 is pure selection, 1 is none",
+        misleads="Sampling noise counts as residual, so that it is near 1 once shares have settled. With two formats "
+        "one number is fitted by one, and it is always 0.",
+        digits=2,
+        bounds=(0.0, 1.0),
+    ),
 )
 
 _TOKENS = (
@@ -129,6 +166,20 @@ _TOKENS = (
         digits=2,
         better="higher",
         bounds=(0.0, 1.0),
+    ),
+    Metric(
+        name="sampling/kl",
+        title="Sampler mismatch, KL",
+        unit="nats/token",
+        panel="optimizer",
+        formula="mean over tokens of p/q - 1 - log(p/q), p by the trainer and q by the sampler",
+        estimator="k3 on the tokens that the sampler drew; never negative",
+        source="2605.14220 for what mismatch does",
+        healthy="below 0.01; above 0.1 is unsafe",
+        misleads="Rounding alone gives a floor that depends on the number format of both engines. One token that the "
+        "sampler took for unlikely can raise a whole step.",
+        better="lower",
+        bounds=(0.0, None),
     ),
     *(
         Metric(
@@ -220,6 +271,18 @@ _TEXTS = (
         misleads="Becoming concise looks the same as guessing. The baseline is of the prompts of the first steps.",
         digits=2,
         bounds=(0.0, 1.0),
+    ),
+    Metric(
+        name="completions/median_length",
+        title="Completion length, median",
+        unit="tokens",
+        panel="completions",
+        formula="median number of tokens of a completion",
+        estimator=f"{_STEP}, cut ones included",
+        source="rlpeaks",
+        healthy="moves with the mean; a mean that leaves it behind is a few very long completions",
+        misleads="Does not see truncation until half of the completions are cut.",
+        bounds=(0.0, None),
     ),
     Metric(
         name="completions/p95_length",

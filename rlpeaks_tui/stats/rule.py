@@ -33,7 +33,7 @@ class Rule:
         title: the verdict in words, when it fires.
         severity: the gravest that it can become.
         needs: metrics; "a|b" means a, or b where a has no value; "format/<name>", which may only come last, means
-            every metric of that form that is not named otherwise, 0 where it has no value. The first sets the
+            every metric of that form without an entry of its own, 0 where it has no value. The first sets the
             pace: one evaluation for each of its values, from the first on at which all others have one.
         window: evaluations, the present one included, that its level depends on.
         warmup: steps from the first evaluation on during which the rule is unknown. Levels may depend on them

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rlpeaks_tui.stats.catalog import has_entry
+
 from ..bars import lying
 from ..cells import SERIES, SOFT, Cells, Ink, fit, width_of
 from ..chart import Line
@@ -15,7 +17,7 @@ ENTROPY = "format/entropy"
 
 def names(scene: Scene) -> list[str]:
     """The formats that the run tells apart, the most frequent first."""
-    found = [name for name in scene.snapshot.columns.names() if name.startswith(PREFIX) and name != ENTROPY]
+    found = [name for name in scene.snapshot.columns.names() if name.startswith(PREFIX) and not has_entry(name)]
     return sorted(found, key=lambda name: -(scene.value(name) or 0.0))
 
 

@@ -45,7 +45,10 @@ class Accelerate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Computing threads of each process; None leaves the choice to PyTorch."""
 
 
-PROBES = ("kl", "kl_exact", "sparsity", "calibration", "gradients", "after", "rank", "features", "health")
+PROBES = (
+    *("kl", "kl_exact", "sparsity", "calibration", "gradients", "after", "rank", "features", "health"),
+    *("eval", "routing"),
+)
 
 
 class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +70,14 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     features: int = 100
     health: int = 5
     """Steps between looks of the health rules."""
+    eval: int = 100
+    """Steps between evaluations on held-out prompts, those of the trainer's eval_dataset."""
+    routing: int = 200
+    """Steps between measurements of how few of the policy's tokens its base needs to do as well."""
+    heldout_prompts: int = 48
+    """Held-out prompts at most; 0 evaluates nothing."""
+    heldout_samples: int = 8
+    """Completions of each held-out prompt at an evaluation."""
     calibration: int = 5
     calibration_window: int = 512
     """Rollouts that a calibration figure looks back over."""
@@ -354,11 +365,12 @@ def _check_surroundings(run: RunFile | Script, refuse: Callable[[str, str], None
         refuse("name", "a run's name has letters, digits, '.', '_' and '-', and begins with a letter or digit")
     if not 0 <= run.probes.budget <= 1:
         refuse("probes.budget", "the share of training time spent on measuring lies between 0 and 1")
-    for name in (*PROBES, "kl_exact_rollouts", "calibration_window"):
+    for name in (*PROBES, "kl_exact_rollouts", "calibration_window", "heldout_samples"):
         if getattr(run.probes, name) < 1:
             refuse(f"probes.{name}", "must be at least 1")
-    if run.probes.token_rollouts < 0:
-        refuse("probes.token_rollouts", "must be at least 0")
+    for name in ("token_rollouts", "heldout_prompts"):
+        if getattr(run.probes, name) < 0:
+            refuse(f"probes.{name}", "must be at least 0")
     if run.accelerate.num_processes < 1:
         refuse("accelerate.num_processes", "must be at least 1")
     if run.accelerate.threads is not None and run.accelerate.threads < 1:

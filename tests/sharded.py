@@ -18,7 +18,8 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from rlpeaks_tui.instrument.probes.update import measure_update
+from rlpeaks_tui.instrument.probes.update import as_table, measure_update, of_all_ranks
+from rlpeaks_tui.instrument.ranks import Ranks
 from rlpeaks_tui.instrument.starting_weights import StartingWeights, reshard
 
 
@@ -46,7 +47,10 @@ def main(out: Path) -> None:
     change(sharded)
     change(whole)
     moved = sharded(x).detach()
-    found = measure_update(sharded, base, np.random.default_rng(0))
+    shards = measure_update(sharded, base, np.random.default_rng(0))
+    ranks = Ranks(dist.get_world_size(), dist.get_rank(), torch.device("cpu"))
+    names = list(base.tensors)
+    found = of_all_ranks(ranks.exchange(lambda: as_table(shards, names)), names)
     with base.lent_to(sharded):
         lent = sharded(x).detach()
     after = sharded(x).detach()

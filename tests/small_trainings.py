@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, s
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from rlpeaks_tui import bundle
-from rlpeaks_tui.config import Probes
+from rlpeaks_tui.config import PROBES, Probes
 from rlpeaks_tui.instrument.recorder import Recorder
 from rlpeaks_tui.instrument.watcher import Watcher
 from rlpeaks_tui.run.facts import RunInfo, write_facts
@@ -23,9 +23,9 @@ from rlpeaks_tui.run.layout import SCHEMA, Layout
 torch.set_num_threads(1)
 
 EVERY_STEP = Probes(
-    budget=1.0, kl=1, kl_exact=1, sparsity=1, calibration=1, gradients=1, after=1, rank=1, features=1, health=1
+    budget=1.0, **(dict.fromkeys(PROBES, 1) | {"eval": 2, "routing": 2}), heldout_prompts=4, heldout_samples=4
 )
-"""Every probe at every step, whatever it costs."""
+"""Every probe at every step, whatever it costs; those on held-out prompts at every second."""
 
 
 def exact(completions: list[str], answer: list[str], **_: Any) -> list[float]:
@@ -50,6 +50,7 @@ def trainer(
     tiny = bundle.model_folder("tiny_arith")
     set_seed(1)
     rows = [{"prompt": f"{a}+{b}=", "answer": str(a + b)} for a in range(10, 30) for b in range(10, 20)]
+    held_out = [{"prompt": f"{a}+{b}=", "answer": str(a + b), "task": "sums"} for a in (40, 41, 42) for b in (30, 31)]
     common: dict[str, Any] = {
         "output_dir": str(folder / "out"),
         "max_steps": 3,
@@ -80,6 +81,7 @@ def trainer(
         reward_funcs=rewards or [exact, short],
         args=(RLOOConfig if kind == "rloo" else GRPOConfig)(**common),
         train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(held_out),
         **extra,
     )
     made.remove_callback(PrinterCallback)

@@ -23,7 +23,9 @@ ALWAYS = (
     "reward", "entropy", "entropy/forking", "kl/base", "kl/base_k1", "kl/base_k3", "kl/base_forward", "shift/js_share",
     "shift/argmax", "cov/logp_advantage", "sparsity/exact", "sparsity/bf16", "sparsity/relative", "sparsity/null",
     "update/rank", "update/stable_rank", "gradient/cosine", "dlogp/right", "dlogp/wrong", "calibration/ece",
-    "rollouts/no_gradient", "texts/repeated", "features/stable_rank", "probes/share", "probes/sparsity",
+    "eval/pass@1", "eval/pass@4", "eval/base_pass@1", "eval/gain", "eval/accuracy/sums", "eval/stuck",
+    "routing/argmax", "routing/tokens", "rollouts/no_gradient", "texts/repeated", "features/stable_rank",
+    "probes/share", "probes/sparsity",
 )  # fmt: skip
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -118,6 +120,8 @@ PARTS = {
     "features": (measurements, "features"),
     "calibration": (Keeper, "calibrations"),
     "health": (measurements.Alerts, "judge"),
+    "eval": (measurements.HeldOut, "sampled"),
+    "routing": (measurements.HeldOut, "routed"),
     "rollouts": (Keeper, "keep"),
 }
 

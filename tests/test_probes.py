@@ -14,7 +14,7 @@ from scipy.special import rel_entr, softmax
 
 from rlpeaks_tui.instrument.generation import Generation
 from rlpeaks_tui.instrument.probes.divergence import diverge, forward_kl
-from rlpeaks_tui.instrument.probes.signs import change_by_outcome, split_gradient
+from rlpeaks_tui.instrument.probes.signs import change_by_outcome, change_sums, split_gradient
 from rlpeaks_tui.instrument.probes.update import measure_ranks
 from rlpeaks_tui.instrument.starting_weights import StartingWeights
 
@@ -119,12 +119,12 @@ def test_change_by_outcome_is_a_mean_over_tokens_of_each_kind() -> None:
     nan = float("nan")
     made = generation(right=[1.0, 0.0, nan, nan, 1.0], advantage=[1.0, 1.0, 2.0, -2.0, 0.0], lengths=[1, 2, 3, 1, 2])
     after = torch.tensor([[0.1, 9, 9], [-0.2, -0.4, 9], [0.3, 0.3, 0.3], [-0.5, 9, 9], [0.0, 0.6, 9]])
-    values, n = change_by_outcome(made, after, slice(None), world=1)
+    values, n = change_by_outcome(change_sums(made, after, slice(None))[None])
     # Right: the first, the last, and the third by the sign of its advantage. Wrong: the second and the fourth.
     assert values["dlogp/right"] == pytest.approx((0.1 + 0.9 + 0.6) / 6)
     assert values["dlogp/wrong"] == pytest.approx((-0.6 - 0.5) / 3)
     assert n == 5
-    only, _ = change_by_outcome(generation([1.0], [1.0], [2]), torch.zeros(1, 2), slice(None), world=1)
+    only, _ = change_by_outcome(change_sums(generation([1.0], [1.0], [2]), torch.zeros(1, 2), slice(None))[None])
     assert only["dlogp/wrong"] is None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rlpeaks_tui.config import ConfigError, load
-from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.smollm2 import cache_folder, cached
 from tests.training_runs import rlpeaks, sets
 from trainers.rewards import correct
@@ -254,7 +254,8 @@ def test_the_prepared_tokenizer_reads_chat_and_single_digits(folder: Path) -> No
 def test_two_real_steps_are_journaled_with_every_layer(folder: Path, tmp_path: Path) -> None:
     done = rlpeaks(tmp_path, "run", "smollm2", "--headless", *sets(grpo__max_steps=2))
     assert done.returncode == 0, done.stderr
-    snapshot = opened(tmp_path / "smollm2")
+    follower = read(tmp_path / "smollm2")
+    snapshot = follower.snapshot()
     assert (snapshot.state, snapshot.step) == ("finished", 2)
     assert snapshot.errors == ()
     assert snapshot.info.parameters == 134_515_008
@@ -268,7 +269,6 @@ def test_two_real_steps_are_journaled_with_every_layer(folder: Path, tmp_path: P
     assert columns.at("reward/chat_sums", 1) == columns.at("reward", 1)
     assert columns.why("kl")
 
-    follower = Follower(tmp_path / "smollm2")
     layers = follower.layers(2)
     assert layers is not None
     assert layers.n.sum() == 134_515_008
@@ -290,8 +290,8 @@ def answer_to(prompt: str) -> str:
     return str(a + b)
 
 
-def opened(directory: Path) -> Snapshot:
+def read(directory: Path) -> Follower:
     follower = Follower(directory)
     while follower.poll(1.0) and follower.more:
         pass
-    return follower.snapshot()
+    return follower

@@ -69,6 +69,7 @@ def make_trainer(run: RunFile, directory: Path, tell: Callable[[str], None]) -> 
             reward_funcs=[REWARDS[name] for name in run.rewards],
             args=arguments,
             train_dataset=dataset,
+            eval_dataset=held_out(run),
             processing_class=tokenizer,
         )
     except ValueError as error:
@@ -137,6 +138,18 @@ def prompts(run: RunFile, prompts_per_step: int, steps: int) -> Dataset:
 
     numbers = Dataset.from_dict({"number": list(range(prompts_per_step * max(1, steps)))})
     return numbers.with_transform(lambda batch: curriculum.rows(batch["number"], run.seed, draw))
+
+
+def held_out(run: RunFile) -> Dataset | None:
+    """Held-out problems of every task of the curriculum, as many of each; their operands never occur in training."""
+    tasks = list(dict.fromkeys(task for phase in run.phases for task in phase.tasks))
+    share = -(-run.probes.heldout_prompts // len(tasks))
+    rows = [
+        {"prompt": problem.prompt, "answer": problem.answer, "task": name}
+        for name in tasks
+        for problem in TASKS[name].heldout(share)
+    ]
+    return Dataset.from_list(rows) if rows else None
 
 
 def _first_line(error: BaseException) -> str:

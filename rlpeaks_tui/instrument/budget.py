@@ -18,6 +18,7 @@ from dataclasses import dataclass
 class _Account:
     every: int
     cheap: bool
+    waits: bool = False
     last: int | None = None
     cost: float | None = None
     """Seconds of a warm run; None until there has been one."""
@@ -32,6 +33,7 @@ class Budget:
         share: of training time, 0 to 1; 0 measures nothing, and 1 sets no limit.
         every: steps between two runs of each probe, at the least.
         cheap: probes that run whenever they want to; they are charged like the others.
+        later: probes that wait as many steps for their first run as they want between two.
         clock: seconds.
     """
 
@@ -40,10 +42,13 @@ class Budget:
         share: float,
         every: dict[str, int],
         cheap: frozenset[str] = frozenset(),
+        later: frozenset[str] = frozenset(),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.share = share
-        self._accounts = {name: _Account(steps, name in cheap) for name, steps in every.items()}
+        self._accounts = {
+            name: _Account(steps, name in cheap, waits=name in later and steps > 1) for name, steps in every.items()
+        }
         self._clock = clock
         self.spent = 0.0
         """Seconds measured so far, since training began."""
@@ -58,7 +63,7 @@ class Budget:
         if self.share == 0:
             return False
         if account.last is None:
-            return True
+            return not account.waits or step >= account.every
         if step - account.last < account.every:
             return False
         free = account.cheap or account.cost is None or self.share >= 1

@@ -40,6 +40,7 @@ class Generation:
     weights: torch.Tensor | None = None  # importance weights where a separate sampler generated
     base_logps: torch.Tensor | None = None  # [B, T] nats
     base_entropies: torch.Tensor | None = None  # [B, T] nats
+    js: torch.Tensor | None = None  # [k, T] nats, policy against base, of the first k rows of `traced`
     logps: torch.Tensor | None = None  # [B, T] nats, of the policy that generated
     entropies: torch.Tensor | None = None  # [B, T] nats
     seen: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))  # [B] rows the loss has seen
@@ -55,6 +56,11 @@ class Generation:
             self.logps[rows] = logps.detach().float()
             self.entropies[rows] = entropies.detach().float()
             self.seen[rows] = True
+
+    def traced(self, count: int) -> list[int]:
+        """`count` of this rank's rows, to be kept token by token: one of each group before a second of any."""
+        size, n = self.group_size, len(self.mask)
+        return sorted(range(n), key=lambda row: (row % size, row))[:count]
 
     @property
     def phase(self) -> str:

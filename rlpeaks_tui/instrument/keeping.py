@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from accelerate.utils import gather
 from numpy.typing import NDArray
 
 from ..config import Probes
@@ -26,6 +25,7 @@ from .probes.confidence import AGREEMENT, STATED, TOKENS, ConfidenceWindow
 from .probes.outcome import Outcome
 from .probes.texts import by_format, format_shares, mean_by_task
 from .probes.tokens import token_metrics, token_sums
+from .ranks import Ranks
 from .recorder import Recorder
 from .trl_bridge import TrlBridge
 
@@ -48,11 +48,12 @@ class Told:
 class Keeper:
     """Writes each generation and remembers what later ones are compared with."""
 
-    def __init__(self, bridge: TrlBridge, recorder: Recorder, settings: Probes) -> None:
+    def __init__(self, bridge: TrlBridge, recorder: Recorder, settings: Probes, ranks: Ranks) -> None:
         self._bridge = bridge
+        self._ranks = ranks
         self._recorder = recorder
         self._settings = settings
-        self._outcome = Outcome()
+        self.outcome = Outcome()
         self._skips = SkipBaseline()
         self._formats: set[str] = set()
         size = settings.calibration_window
@@ -61,7 +62,7 @@ class Keeper:
     @property
     def reasons(self) -> dict[str, str]:
         """Why a metric of `keep` can be without a value."""
-        unknown = self._outcome.why or "no group has an outcome that is known"
+        unknown = self.outcome.why or "no group has an outcome that is known"
         return {
             "groups/rare_success": "no group of 8 or more with a success and a known outcome",
             "groups/expected_zero_variance": unknown,
@@ -72,10 +73,15 @@ class Keeper:
 
     def keep(self, generation: Generation) -> dict[str, float | None]:
         """Write the completions; gives the step's metrics. All ranks call it together."""
-        sums = gather(generation.sums()).double().cpu().numpy()  # [N, 6]
-        tokens = gather(token_sums(generation)[None]).double().cpu().numpy()  # [ranks, k]
+        completions = len(generation.mask)
+
+        def mine() -> torch.Tensor:
+            return torch.cat([generation.sums().double().flatten(), token_sums(generation)])
+
+        parts = self._ranks.exchange(mine).cpu().numpy()  # [ranks, 6 B + k]
+        sums = parts[:, : 6 * completions].reshape(-1, 6)  # [N, 6]
         length, _, logp, base_logp, entropy, k3 = sums.T
-        row: dict[str, float | None] = token_metrics(tokens)
+        row: dict[str, float | None] = token_metrics(parts[:, 6 * completions :])
         total = float(length.sum())
         if total and np.isfinite(base_logp).all():
             row["kl/base_k1"] = float((logp - base_logp).sum()) / total
@@ -83,7 +89,7 @@ class Keeper:
         if self._recorder.directory is None:
             return row
         n = len(length)
-        correct = self._outcome.of(generation)
+        correct = self.outcome.of(generation)
         tasks = [str(task) for task in generation.columns.get("task", [])] or [""] * n
         formats = [str(name) if name is not None else "other" for name in generation.columns.get("format", [])]
         if any(tasks):
@@ -115,11 +121,11 @@ class Keeper:
         main = filled[0] if filled else STATED
         found = self._windows[main].calibrate(rng)
         reasons = {f"calibration/{name}": why for name, why in found.why.items()}
-        if self._outcome.why:
-            reasons = dict.fromkeys(found.metrics(), self._outcome.why)
+        if self.outcome.why:
+            reasons = dict.fromkeys(found.metrics(), self.outcome.why)
         facts: dict[str, Value] = {
             "calibration/source": main,
-            "outcome": self._outcome.source,
+            "outcome": self.outcome.source,
             "prompts": found.clusters,
             "missing": found.missing,
         }
@@ -201,11 +207,9 @@ class Keeper:
         if generation.logps is None or generation.entropies is None:
             return []
         traces = []
-        count = min(self._settings.token_rollouts, len(generation.mask))
-        # One completion of each of the first groups rather than the first group whole.
-        for row in [i * generation.group_size % len(generation.mask) for i in range(count)]:
+        base, js = generation.base_logps, generation.js
+        for i, row in enumerate(generation.traced(self._settings.token_rollouts)):
             keep = generation.mask[row].bool()
-            base = generation.base_logps
             traces.append(
                 TokenBlock(
                     index=row,
@@ -213,6 +217,7 @@ class Keeper:
                     logp=_bytes(generation.logps[row][keep]),
                     base_logp=b"" if base is None else _bytes(base[row][keep]),
                     entropy=_bytes(generation.entropies[row][keep]),
+                    js=b"" if js is None else _bytes(js[i][keep]),
                 )
             )
         return traces

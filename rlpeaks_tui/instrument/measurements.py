@@ -1,39 +1,38 @@
 """What is measured of a training, and when: probes on one side, the generation or the weights at hand on
 the other.
-
-A probe that raises is journaled with its traceback and, after three times, switched off; training goes on.
-All ranks take part in a probe that the first one decides on, because a probe may need them.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch.distributed.tensor import DTensor
 
 from ..config import Probes
-from ..run.entries import Metrics, Probe, Value, finite
+from ..run.entries import Metrics, Value
 from ..stats.drift import features
-from ..stats.sparsity import ETA, pool
+from ..stats.sparsity import ETA, ModuleSparsity, pool
 from .alerts import Alerts
+from .answering import Answering
 from .budget import Budget
+from .examination import EXAMS, Examination
 from .generation import Generation
+from .heldout import HeldOut
 from .keeping import Keeper
-from .probes.divergence import diverge, forward_kl
+from .probes.divergence import diverge, forward_kl, js_by_token
 from .probes.drift import Drift
-from .probes.signs import change_by_outcome, split_gradient
-from .probes.update import as_layers, measure_ranks, measure_update
+from .probes.signs import change_by_outcome, change_sums, split_gradient
+from .probes.update import as_layers, as_table, measure_ranks, measure_update, of_all_ranks
+from .probing import Probing
+from .ranks import Ranks
 from .recorder import Recorder
 from .starting_weights import StartingWeights
 from .trl_bridge import TrlBridge
 
-STRIKES = 3
 GRADIENT_ROWS = 8
 CHEAP = frozenset({"rollouts", "calibration", "health"})
 """What takes a few milliseconds whatever the model's size."""
@@ -43,28 +42,41 @@ class Measurements:
     """All probes of one training, within their budget.
 
     Args:
-        bridge: the trainer.
+        trainer: a TRL online trainer.
+        bridge: the same, as the instruments see it.
         recorder: where results go; on ranks other than the first it takes nothing.
         settings: how closely to look.
         seed: of the instruments' own random state.
-        world: number of ranks; all of them measure together.
+        ranks: all of them measure together.
     """
 
-    def __init__(self, bridge: TrlBridge, recorder: Recorder, settings: Probes, seed: int, world: int) -> None:
+    def __init__(
+        self, trainer: Any, bridge: TrlBridge, recorder: Recorder, settings: Probes, seed: int, ranks: Ranks
+    ) -> None:
         self._bridge = bridge
         self._recorder = recorder
         self._settings = settings
-        self._world = world
+        self._ranks = ranks
         self._rng = np.random.default_rng(seed)
-        self._strikes: dict[str, int] = defaultdict(int)
-        self._keeper = Keeper(bridge, recorder, settings)
+        self._keeper = Keeper(bridge, recorder, settings, ranks)
         self._first: Generation | None = None
         self._alerts = Alerts(str(next(bridge.model.parameters()).dtype).removeprefix("torch."))
         self.base = StartingWeights(bridge.model) if settings.starting_weights else None
         self._drift = Drift(bridge.model, self.base, seed) if self.base else None
         self._sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
         # Keeping the completions is no probe that could be left out, but it is charged like one.
-        self.budget = Budget(settings.budget, {**settings.every(), "rollouts": 1}, CHEAP)
+        self.budget = Budget(settings.budget, {**settings.every(), "rollouts": 1}, CHEAP, later=frozenset(EXAMS))
+        self._probing = Probing(recorder, self._alerts, ranks, self.budget)
+        held_out = HeldOut(
+            bridge,
+            Answering(trainer, bridge),
+            self._keeper.outcome,
+            0 if self._sharded or bridge.missing else settings.heldout_prompts,
+            settings.heldout_samples,
+            ranks,
+            seed,
+        )
+        self._examination = Examination(held_out, self.base, self._probing, recorder, self._rng)
 
     @property
     def why_not(self) -> dict[str, str]:
@@ -76,6 +88,7 @@ class Measurements:
         if self.base is None:
             text = "probes.starting_weights is off, so there is nothing to compare with"
             why |= dict.fromkeys(("kl/base", "kl/base_k1", "kl/base_k3", "sparsity/bf16", "sparsity/exact"), text)
+        why |= self._examination.why_not
         if self.budget.share == 0:
             why |= dict.fromkeys(("kl/base", "sparsity/bf16", "calibration/ece"), "probes.budget is 0")
         return why
@@ -83,13 +96,13 @@ class Measurements:
     def before_update(self, generation: Generation) -> None:
         """A generation has just been scored: policy and completions belong together exactly."""
         base = self.base
-        due = self._due(("kl", "kl_exact", "gradients"), generation.step)
-        if base is not None and due["kl"]:
-            self._run("kl", generation.step, lambda: self._look_through_base(generation, base))
-        if base is not None and due["kl_exact"]:
-            self._run("kl_exact", generation.step, lambda: self._measure_divergence(generation, base))
-        if due["gradients"]:
-            self._run("gradients", generation.step, lambda: self._measure_gradients(generation))
+        due = self._probing.due(("kl", "kl_exact", "gradients"), generation.step)
+        if base is not None and "kl" in due:
+            self._probing.run("kl", generation.step, lambda: self._look_through_base(generation, base))
+        if base is not None and "kl_exact" in due:
+            self._probing.run("kl_exact", generation.step, lambda: self._measure_divergence(generation, base))
+        if "gradients" in due:
+            self._probing.run("gradients", generation.step, lambda: self._measure_gradients(generation))
         if self._first is None:
             # The policy is the base still: what it writes now is a sample of the base, for the forward divergence.
             self._first = generation
@@ -97,22 +110,24 @@ class Measurements:
     def after_update(self, step: int, generation: Generation | None) -> None:
         """A training step is over; `generation` is the one it used last, when all its rows have been used."""
         base = self.base
-        due = self._due(("sparsity", "rank", "after", "features"), step)
-        if base is not None and due["sparsity"]:
-            self._run("sparsity", step, lambda: self._measure_update(step, base))
-        if base is not None and due["rank"] and not self._sharded:
-            self._run("rank", step, lambda: self._measure_ranks(step, base))
-        if generation is not None and due["after"]:
-            self._run("after", step, lambda: self._measure_change(generation, step))
-        if generation is not None and due["features"]:
-            self._run("features", step, lambda: self._measure_features(generation, step))
+        due = self._probing.due(("sparsity", "rank", "after", "features", *self._examination.exams), step)
+        if base is not None and "sparsity" in due:
+            self._probing.run("sparsity", step, lambda: self._measure_update(step, base))
+        if base is not None and "rank" in due and not self._sharded:
+            self._probing.run("rank", step, lambda: self._measure_ranks(step, base))
+        if generation is not None and "after" in due:
+            self._probing.run("after", step, lambda: self._measure_change(generation, step))
+        if generation is not None and "features" in due:
+            self._probing.run("features", step, lambda: self._measure_features(generation, step))
+        self._examination.run(due, step)
 
     def finish(self, generation: Generation) -> tuple[dict[str, float | None], dict[str, str]]:
         """All rows have been through the loss: keep the completions; gives metrics, and why some are None."""
         row: dict[str, float | None] = {}
-        self._run("rollouts", generation.step, lambda: row.update(self._keeper.keep(generation)))
-        if self._recorder.directory is not None and self.budget.due("calibration", generation.step):
-            self._run("calibration", generation.step, lambda: self._measure_calibration(generation.step))
+        if self._probing.allowed("rollouts"):
+            self._probing.run("rollouts", generation.step, lambda: row.update(self._keeper.keep(generation)))
+        if self._recorder.directory is not None and self._probing.due_here("calibration", generation.step):
+            self._probing.run("calibration", generation.step, lambda: self._measure_calibration(generation.step))
         return row, {name: why for name, why in self._keeper.reasons.items() if row.get(name, 0.0) is None}
 
     def judge(self, row: Metrics) -> None:
@@ -120,19 +135,32 @@ class Measurements:
         if self._recorder.directory is None or self.budget.share == 0:
             return
         self._alerts.take(row)
-        if self.budget.due("health", row.step):
-            self._run("health", row.step, lambda: self._recorder.write(*self._alerts.judge(row.step)))
+        if self._probing.due_here("health", row.step):
+            self._probing.run("health", row.step, lambda: self._recorder.write(*self._alerts.judge(row.step)))
 
     def at_end(self, step: int) -> None:
         """Training is over. Whatever the budget says, the last weights are measured: they are what people keep."""
         base = self.base
-        if base is not None and self._settings.budget > 0 and self.budget.last("sparsity") != step:
-            self._run("sparsity", step, lambda: self._measure_update(step, base))
+        if base is None or self._settings.budget == 0 or self.budget.last("sparsity") == step:
+            return
+        if self._probing.allowed("sparsity"):
+            self._probing.run("sparsity", step, lambda: self._measure_update(step, base))
+
+    def failed(self, name: str, error: Exception) -> None:
+        """A part outside of the probes failed."""
+        self._probing.failed(name, error)
 
     # The probes.
 
     def _look_through_base(self, generation: Generation, base: StartingWeights) -> None:
         generation.base_logps, generation.base_entropies = self._bridge.score(generation, base)
+        rows = torch.tensor(generation.traced(self._settings.token_rollouts), device=self._bridge.device)
+        if len(rows) and self._recorder.directory is not None and not self._sharded:
+            generation.js = js_by_token(
+                lambda part, of_base: self._bridge.logits(generation, rows[part], base if of_base else None),
+                generation.mask[rows],
+                self._bridge.vocabulary,
+            )
 
     def _measure_divergence(self, generation: Generation, base: StartingWeights) -> None:
         if self._recorder.directory is None and not self._sharded:
@@ -167,7 +195,7 @@ class Measurements:
             "moved": "; ".join(moved),
         }
         arrays: dict[str, list[float | None]] = {"js_by_position": list(found.js_by_position)}
-        self._tell("kl", generation.step, values, n=found.completions, began=began, facts=facts, arrays=arrays)
+        self._probing.tell("kl", generation.step, values, n=found.completions, began=began, facts=facts, arrays=arrays)
 
     def _measure_gradients(self, generation: Generation) -> None:
         if self._sharded or self._recorder.directory is None:
@@ -180,7 +208,9 @@ class Measurements:
         if not len(positive) or not len(negative):
             reason = "all advantages of this generation are zero"
             names = ("gradient/positive", "gradient/negative", "gradient/cosine")
-            self._tell("gradients", generation.step, dict.fromkeys(names), dict.fromkeys(names, reason), began=began)
+            self._probing.tell(
+                "gradients", generation.step, dict.fromkeys(names), dict.fromkeys(names, reason), began=began
+            )
             return
         rows = torch.cat([positive, negative])
         logps = self._bridge.score_with_graph(generation, rows)
@@ -191,13 +221,13 @@ class Measurements:
             "gradient/cosine": split.cosine,
         }
         facts: dict[str, Value] = {"rank": "first", "positive": len(positive), "negative": len(negative)}
-        self._tell("gradients", generation.step, values, n=len(rows), began=began, facts=facts)
+        self._probing.tell("gradients", generation.step, values, n=len(rows), began=began, facts=facts)
 
     def _measure_update(self, step: int, base: StartingWeights) -> None:
         if self._recorder.directory is None and not self._sharded:
             return
         began = time.perf_counter()
-        modules = measure_update(self._bridge.model, base, self._rng)
+        modules = self._updates(base)
         total = pool(modules)
         values: dict[str, float | None] = {
             "sparsity/exact": total.exact,
@@ -221,7 +251,17 @@ class Measurements:
             else "parameters",
         }
         self._recorder.layers(as_layers(modules, step))
-        self._tell("sparsity", step, values, reasons, n=total.n, began=began, facts=facts)
+        self._probing.tell("sparsity", step, values, reasons, n=total.n, began=began, facts=facts)
+
+    def _updates(self, base: StartingWeights) -> list[ModuleSparsity]:
+        if not self._sharded:
+            return measure_update(self._bridge.model, base, self._rng)
+        names = list(base.tensors)
+
+        def mine() -> torch.Tensor:
+            return as_table(measure_update(self._bridge.model, base, self._rng), names)
+
+        return of_all_ranks(self._ranks.exchange(mine), names)
 
     def _measure_ranks(self, step: int, base: StartingWeights) -> None:
         if self._recorder.directory is None:
@@ -233,14 +273,18 @@ class Measurements:
             "update/stable_rank": float(np.mean([rank.stable for rank in ranks.values()])),
         }
         facts: dict[str, Value] = {name: f"rank {r.numeric}, stable rank {r.stable:.1f}" for name, r in ranks.items()}
-        self._tell("rank", step, values, n=len(ranks), began=began, facts=facts)
+        self._probing.tell("rank", step, values, n=len(ranks), began=began, facts=facts)
 
     def _measure_change(self, generation: Generation, step: int) -> None:
         began = time.perf_counter()
         rows = slice(0, self._settings.kl_exact_rollouts)
-        after, _ = self._bridge.score(generation, rows=rows)
-        values, n = change_by_outcome(generation, after, rows, self._world)
-        self._tell("after", step, values, n=n, began=began, facts={"generation": generation.step})
+
+        def mine() -> torch.Tensor:
+            after, _ = self._bridge.score(generation, rows=rows)
+            return change_sums(generation, after, rows)
+
+        values, n = change_by_outcome(self._ranks.exchange(mine))
+        self._probing.tell("after", step, values, n=n, began=began, facts={"generation": generation.step})
 
     def _measure_features(self, generation: Generation, step: int) -> None:
         if self._recorder.directory is None and not self._sharded:
@@ -249,69 +293,9 @@ class Measurements:
         hidden = self._bridge.features(generation, slice(0, GRADIENT_ROWS)).cpu().numpy()
         found = features(hidden)
         values = {"features/stable_rank": found.stable_rank, "features/dead": found.dead}
-        self._tell("features", step, values, n=len(hidden), began=began, facts={"kind": "proxy for plasticity"})
+        self._probing.tell("features", step, values, n=len(hidden), began=began, facts={"kind": "proxy for plasticity"})
 
     def _measure_calibration(self, step: int) -> None:
         began = time.perf_counter()
         for told in self._keeper.calibrations(self._rng):
-            self._tell(told.name, step, told.values, told.why, told.n, began, told.facts, told.arrays)
-
-    # Running them.
-
-    def _run(self, name: str, step: int, work: Callable[[], None]) -> None:
-        self._recorder.doing("probing")
-        with self.budget.running(name, step):
-            self._guard(name, work)
-
-    def _guard(self, name: str, work: Callable[[], None]) -> None:
-        """Run a part of the instruments; what it raises is journaled, and after three times the part is off."""
-        if self._strikes[name] >= STRIKES:
-            return
-        try:
-            work()
-        except Exception as error:
-            self.failed(name, error)
-
-    def failed(self, name: str, error: Exception) -> None:
-        """Take note of a failure of a part, and switch the part off at the third."""
-        self._strikes[name] += 1
-        self._recorder.error(f"probe {name}", error)
-        if self._strikes[name] == STRIKES:
-            text = f"rlpeaks: the {name} measurement failed {STRIKES} times and is off now; training goes on"
-            print(text, file=sys.stderr)
-
-    def _due(self, names: tuple[str, ...], step: int) -> dict[str, bool]:
-        """Which probes run now, as the first rank decides it; one message to the others for all of them."""
-        due = [self._strikes[name] < STRIKES and self.budget.due(name, step) for name in names]
-        if self._world > 1:
-            flags = torch.tensor(due, dtype=torch.uint8, device=self._bridge.device)
-            torch.distributed.broadcast(flags, src=0)
-            due = [bool(flag) for flag in flags.tolist()]
-        return dict(zip(names, due, strict=True))
-
-    def _tell(
-        self,
-        name: str,
-        step: int,
-        measured: Mapping[str, float | None],
-        reasons: Mapping[str, str] | None = None,
-        n: int = 0,
-        began: float = 0.0,
-        facts: dict[str, Value] | None = None,
-        arrays: dict[str, list[float | None]] | None = None,
-    ) -> None:
-        seconds = time.perf_counter() - began
-        values, why = finite({**measured, f"probes/{name}": seconds}, reasons or {})
-        told = Probe(
-            t=time.time(),
-            name=name,
-            step=step,
-            v=values,
-            why=why,
-            n=n,
-            seconds=seconds,
-            facts=facts or {},
-            arrays=arrays or {},
-        )
-        self._recorder.write(told)
-        self._alerts.take(told)
+            self._probing.tell(told.name, step, told.values, told.why, told.n, began, told.facts, told.arrays)

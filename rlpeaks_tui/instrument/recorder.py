@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..run.entries import Entry, Error, RunState, State
 from ..run.facts import Heartbeat, RunInfo, read_facts, write_facts, write_heartbeat
+from ..run.heldout import HeldOutPrompts, write_held_out
 from ..run.journal import JournalWriter
 from ..run.layers import Layers, write_layers
 from ..run.layout import Layout
@@ -94,6 +95,10 @@ class Recorder:
     def layers(self, layers: Layers) -> None:
         if self.directory is not None:
             self._file(lambda: write_layers(self._layout.layers, layers))
+
+    def held_out(self, prompts: HeldOutPrompts) -> None:
+        if self.directory is not None:
+            self._file(lambda: write_held_out(self._layout, prompts))
 
     def facts(self, change: Callable[[RunInfo], RunInfo]) -> None:
         """Complete run.json with what only the training process knows."""

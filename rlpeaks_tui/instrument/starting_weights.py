@@ -9,7 +9,7 @@ forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -39,26 +39,46 @@ class StartingWeights:
     @contextmanager
     def lent_to(self, model: nn.Module) -> Iterator[None]:
         """Within, `model` computes with the starting weights; afterwards its own tensors are back, untouched."""
+        parameters = self._of(model)
+        if not any(isinstance(parameter, DTensor) for parameter in parameters.values()):
+            with self.beside(model) as use_base:
+                use_base(True)
+                yield
+            return
+        # Sharded training holds on to the storage itself, so the values move instead of the tensors.
         reshard(model)
-        parameters = {name: p for name, p in model.named_parameters() if name in self.tensors}
-        sharded = any(isinstance(p, DTensor) for p in parameters.values())
-        own = {name: local(p).clone() if sharded else p.data for name, p in parameters.items()}
+        own = {name: local(parameter).clone() for name, parameter in parameters.items()}
         try:
             for name, parameter in parameters.items():
-                base = self.tensors[name]
-                if sharded:
-                    # Sharded training holds on to the storage itself, so the values move instead of the tensors.
-                    local(parameter).copy_(base)
-                else:
-                    parameter.data = base.to(parameter.device, parameter.dtype)
+                local(parameter).copy_(self.tensors[name])
             yield
         finally:
             reshard(model)
             for name, parameter in parameters.items():
-                if sharded:
-                    local(parameter).copy_(own[name])
-                else:
-                    parameter.data = own[name]
+                local(parameter).copy_(own[name])
+
+    @contextmanager
+    def beside(self, model: nn.Module) -> Iterator[Callable[[bool], None]]:
+        """Within, the function given switches `model`, which is not sharded, to the starting weights or to its own.
+
+        A switch moves no values, so two models can take turns at every token. On an accelerator the starting weights
+        lie beside the model's own for as long as this lasts.
+        """
+        parameters = self._of(model)
+        own = {name: parameter.data for name, parameter in parameters.items()}
+        base = {name: self.tensors[name].to(p.device, p.dtype) for name, p in parameters.items()}
+
+        def use(of_base: bool) -> None:
+            for name, parameter in parameters.items():
+                parameter.data = base[name] if of_base else own[name]
+
+        try:
+            yield use
+        finally:
+            use(False)
+
+    def _of(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        return {name: parameter for name, parameter in model.named_parameters() if name in self.tensors}
 
 
 def reshard(model: nn.Module) -> None:

@@ -25,6 +25,7 @@ WANTED = (
     "_calculate_rewards",
     "_compute_loss",
     "_get_per_token_logps_and_entropies",
+    "_tokenize_prompts",
 )
 ROW = "rlpeaks_row"
 EVERY = slice(None)
@@ -133,11 +134,16 @@ class TrlBridge:
         hidden: torch.Tensor = out.hidden_states[-1][:, -tokens:].float()
         return hidden[generation.mask[rows].bool()]
 
+    def tokenize(self, prompts: list[Any]) -> list[list[int]]:
+        """Token ids of prompts (text or chat messages), exactly as training makes them."""
+        ids: list[list[int]] = self._trainer._tokenize_prompts(prompts)[0]
+        return ids
+
     def text(self, token: int) -> str:
         """One token as text."""
         return str(self._trainer.processing_class.decode([token]))
 
-    def logits(self, generation: Generation, rows: slice, base: StartingWeights | None) -> torch.Tensor:
+    def logits(self, generation: Generation, rows: slice | torch.Tensor, base: StartingWeights | None) -> torch.Tensor:
         """[b, T, V] logits over the full vocabulary at the sampling temperature, of the policy or of `base`."""
         tokens = generation.mask.size(1)
         with looking(self.model), base.lent_to(self.model) if base else nullcontext():

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
-from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
 from ..config import Probes
@@ -24,6 +22,7 @@ from ..run.mailbox import Order
 from .controls import Controls
 from .generation import Generation
 from .measurements import Measurements
+from .ranks import Ranks
 from .recorder import Recorder
 from .trl_bridge import TrlBridge
 
@@ -45,9 +44,10 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self._trainer = trainer
         self._recorder = recorder
         self._phases = phases or []
-        self._world = int(trainer.accelerator.num_processes)
+        accelerator = trainer.accelerator
+        self._ranks = Ranks(int(accelerator.num_processes), int(accelerator.process_index), accelerator.device)
         self._bridge = TrlBridge(trainer, self)
-        self._measuring = Measurements(self._bridge, recorder, settings, seed, self._world)
+        self._measuring = Measurements(trainer, self._bridge, recorder, settings, seed, self._ranks)
         self._controls = Controls(recorder, self._share)
         self._phase = ""
         self._row: dict[str, float | None] = {}
@@ -89,7 +89,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
                 parameters=sum(p.numel() for p in model.parameters()),
                 dtype=str(first.dtype).removeprefix("torch."),
                 device=str(self._trainer.accelerator.device),
-                world_size=self._world,
+                world_size=self._ranks.world,
                 max_steps=int(state.max_steps),
                 versions={**info.versions, **_versions()},
                 facts={
@@ -221,15 +221,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             self._recorder.write(Phase(t=time.time(), step=step, name=phase, index=index, of=total))
 
     def _share(self, orders: list[Order]) -> list[Order]:
-        if self._world == 1:
-            return orders
-        flag = torch.tensor([len(orders)], device=self._trainer.accelerator.device)
-        torch.distributed.broadcast(flag, src=0)
-        if not int(flag.item()):
-            return []
-        wire: list[Any] = [msgspec.json.encode(orders)]
-        broadcast_object_list(wire)
-        return msgspec.json.decode(wire[0], type=list[Order])
+        told = self._ranks.share(msgspec.json.encode(orders) if orders else b"")
+        return msgspec.json.decode(told, type=list[Order]) if told else []
 
 
 def _versions() -> dict[str, str]:

@@ -43,6 +43,10 @@ class Layout:
         return self.root / "layers"
 
     @property
+    def held_out(self) -> Path:
+        return self.root / "heldout.json"
+
+    @property
     def console(self) -> Path:
         return self.root / "console.log"
 

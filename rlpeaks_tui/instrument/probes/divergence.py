@@ -57,8 +57,7 @@ def diverge(logits: Logits, mask: torch.Tensor, vocabulary: int) -> Divergence:
         policy = torch.log_softmax(logits(rows, False), dim=-1)
         base = torch.log_softmax(logits(rows, True), dim=-1)
         kls.append(_kl(policy, base))
-        middle = torch.logaddexp(policy, base) - math.log(2)
-        jss.append((_kl(policy, middle) + _kl(base, middle)) / 2)
+        jss.append(jensen_shannon(policy, base))
         now, then = policy.argmax(-1), base.argmax(-1)
         differ = (now != then) & mask[rows].bool()
         differs.append(differ)
@@ -92,6 +91,16 @@ def forward_kl(logits: Logits, mask: torch.Tensor, vocabulary: int) -> tuple[flo
     return ratio_of_means(torch.cat(sums), mask.sum(1))
 
 
+def js_by_token(logits: Logits, mask: torch.Tensor, vocabulary: int) -> torch.Tensor:
+    """[B, T] Jensen-Shannon divergence of policy and base at every position, nats; arguments as for `diverge`."""
+    return torch.cat(
+        [
+            jensen_shannon(torch.log_softmax(logits(rows, False), -1), torch.log_softmax(logits(rows, True), -1))
+            for rows in _slices(mask, vocabulary)
+        ]
+    )
+
+
 def ratio_of_means(sums: torch.Tensor, counts: torch.Tensor) -> tuple[float, float]:
     """sum(sums) / sum(counts) over completions [B], and its standard error with completions as independent units."""
     sums, counts = sums.double(), counts.double()
@@ -104,6 +113,12 @@ def ratio_of_means(sums: torch.Tensor, counts: torch.Tensor) -> tuple[float, flo
     # A ratio of two means, linearised.
     residual = sums - mean * counts
     return mean, math.sqrt(float((residual**2).sum()) * n / (n - 1)) / total
+
+
+def jensen_shannon(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """[b, T] Jensen-Shannon divergence of log-probabilities [b, T, V]."""
+    middle = torch.logaddexp(p, q) - math.log(2)
+    return (_kl(p, middle) + _kl(q, middle)) / 2
 
 
 def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,8 @@ The bundled tasks log it. Somebody's own script has reward functions only: one w
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ..generation import Generation
 
 LOGGED = "logged by the reward function"
@@ -30,14 +32,26 @@ class Outcome:
         logged = generation.columns.get("correct")
         if logged:
             self.source = LOGGED
+        else:
+            binary = [
+                name
+                for name, values in generation.rewards.items()
+                if all(value is None or value in (0.0, 1.0) for value in values)
+            ]
+            self._binary = binary if self._binary is None else [name for name in self._binary if name in binary]
+            self.source = f"reward function {self._binary[0]}" if self._binary else ""
+        return self.judge(logged, generation.rewards, len(generation.completions))
+
+    def judge(
+        self, logged: Sequence[float | None] | None, rewards: Mapping[str, Sequence[float | None]], n: int
+    ) -> list[float | None]:
+        """[n] outcomes of other completions, by the source that training has shown to be one.
+
+        Args:
+            logged: what the reward functions logged as `correct`, if they did.
+            rewards: values by reward function.
+            n: how many completions there are.
+        """
+        if logged:
             return [None if value is None else float(value) for value in logged]
-        binary = [
-            name
-            for name, values in generation.rewards.items()
-            if all(value is None or value in (0.0, 1.0) for value in values)
-        ]
-        self._binary = binary if self._binary is None else [name for name in self._binary if name in binary]
-        self.source = f"reward function {self._binary[0]}" if self._binary else ""
-        if not self._binary:
-            return [None] * len(generation.completions)
-        return list(generation.rewards[self._binary[0]])
+        return list(rewards[self._binary[0]]) if self._binary else [None] * n

@@ -54,20 +54,15 @@ def _dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
     return float(sum((x.float() * y.float()).sum() for x, y in zip(a, b, strict=True)))
 
 
-def change_by_outcome(
-    generation: Generation, after: torch.Tensor, rows: slice, world: int
-) -> tuple[dict[str, float | None], int]:
-    """Mean change of log-probability per token through the update, of right and of wrong completions, over all ranks.
+def change_sums(generation: Generation, after: torch.Tensor, rows: slice) -> torch.Tensor:
+    """float64[6] of this rank: summed change of log-probability, tokens and completions, of right and of wrong ones.
+
+    Where it is not known which are right, the sign of the advantage decides.
 
     Args:
         generation: with the log-probabilities before the update.
         after: [b, T] log-probabilities after it.
         rows: the completions that `after` is of.
-        world: number of ranks.
-
-    Returns:
-        `dlogp/right` and `dlogp/wrong` in nats a token (None where there was no such completion), and how many
-        completions there were. Where it is not known which are right, the sign of the advantage decides.
     """
     assert generation.logps is not None
     mask = generation.mask[rows].float()
@@ -76,11 +71,22 @@ def change_by_outcome(
     sign = generation.advantage[rows]
     right = torch.where(known, generation.right[rows] > 0.5, sign > 0)
     wrong = torch.where(known, generation.right[rows] <= 0.5, sign < 0)
-    sums = torch.stack(
+    return torch.stack(
         [part for kind in (right, wrong) for part in ((change * kind).sum(), (mask.sum(1) * kind).sum(), kind.sum())]
     ).double()
-    if world > 1:
-        torch.distributed.all_reduce(sums)
+
+
+def change_by_outcome(ranks: torch.Tensor) -> tuple[dict[str, float | None], int]:
+    """Mean change of log-probability per token through the update, of right and of wrong completions.
+
+    Args:
+        ranks: [ranks, 6], the sums of every rank.
+
+    Returns:
+        `dlogp/right` and `dlogp/wrong` in nats a token (None where there was no such completion), and how many
+        completions there were.
+    """
+    sums = ranks.sum(0)
     values: dict[str, float | None] = {}
     for name, (total, tokens, _) in zip(("dlogp/right", "dlogp/wrong"), sums.view(2, 3).tolist(), strict=True):
         values[name] = total / tokens if tokens else None

@@ -8,14 +8,13 @@ bounded by construction, and is said to be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.distributed.tensor import DTensor
 
 from ...run.layers import Layers
 from ...stats.sparsity import ModuleSparsity, UpdateRank, measure, rank_from_singular_values
@@ -46,11 +45,9 @@ def pairs(model: nn.Module, base: StartingWeights) -> Iterator[Pair]:
 def measure_update(model: nn.Module, base: StartingWeights, rng: np.random.Generator) -> list[ModuleSparsity]:
     """Compare every module with its starting value, one at a time, so memory stays that of the largest.
 
-    With sharded parameters all ranks have to call it, and each gets the counts of all.
+    Of sharded parameters only this rank's shard: `of_all_ranks` puts the shards together.
     """
-    found = [measure(name, _array(before), _array(after), rng) for name, before, after in pairs(model, base)]
-    sharded = any(isinstance(parameter, DTensor) for parameter in model.parameters())
-    return _over_ranks(found) if sharded else found
+    return [measure(name, _array(before), _array(after), rng) for name, before, after in pairs(model, base)]
 
 
 def measure_ranks(model: nn.Module, base: StartingWeights) -> dict[str, UpdateRank]:
@@ -96,30 +93,36 @@ def _adapter_update(layer: nn.Module) -> torch.Tensor:
     return total
 
 
-def _over_ranks(modules: list[ModuleSparsity]) -> list[ModuleSparsity]:
-    """Shards of the same modules on all ranks, put together: counts are added, norms are added in squares."""
-    shares = ("exact", "bf16", "relative", "atol", "null")
-    norms = ("delta_norm", "weight_norm")
-    assert {field.name for field in fields(ModuleSparsity)} == {"name", "n", "null_n", *shares, *norms}
-    # [modules, 9] in float64: whole counts up to 2^53 and squares of norms
-    table = torch.tensor(
-        [
-            [m.n, m.null_n, *(getattr(m, s) * m.n for s in shares), *(getattr(m, s) ** 2 for s in norms)]
-            for m in modules
-        ],
-        dtype=torch.float64,
-    )
-    torch.distributed.all_reduce(table)
-    rows = table.tolist()
+_SHARES = ("exact", "bf16", "relative", "atol", "null")
+_NORMS = ("delta_norm", "weight_norm")
+
+
+def as_table(modules: list[ModuleSparsity], names: Sequence[str]) -> torch.Tensor:
+    """float64[names, 9], zeros for a module of which this rank holds nothing.
+
+    Whole counts up to 2^53 and squares of norms, so that tables can be added over shards.
+    """
+    assert {field.name for field in fields(ModuleSparsity)} == {"name", "n", "null_n", *_SHARES, *_NORMS}
+    rows = {
+        m.name: [m.n, m.null_n, *(getattr(m, s) * m.n for s in _SHARES), *(getattr(m, s) ** 2 for s in _NORMS)]
+        for m in modules
+    }
+    nothing = [0.0] * (2 + len(_SHARES) + len(_NORMS))
+    return torch.tensor([rows.get(name, nothing) for name in names], dtype=torch.float64)
+
+
+def of_all_ranks(tables: torch.Tensor, names: Sequence[str]) -> list[ModuleSparsity]:
+    """Shards of the same modules on all ranks, put together from [ranks, names, 9]."""
     return [
         ModuleSparsity(
-            name=m.name,
+            name=name,
             n=int(n),
             null_n=int(null_n),
-            **{share: value / n for share, value in zip(shares, values[: len(shares)], strict=True)},
-            **{norm: value**0.5 for norm, value in zip(norms, values[len(shares) :], strict=True)},
+            **{share: value / n for share, value in zip(_SHARES, values[: len(_SHARES)], strict=True)},
+            **{norm: value**0.5 for norm, value in zip(_NORMS, values[len(_SHARES) :], strict=True)},
         )
-        for m, (n, null_n, *values) in zip(modules, rows, strict=True)
+        for name, (n, null_n, *values) in zip(names, tables.sum(0).tolist(), strict=True)
+        if n
     ]
 
 

@@ -1,0 +1,129 @@
+"""The dearest measurements: what the policy can do on held-out prompts, beside what its base can, and how
+few of the policy's tokens the base needs to do the same.
+
+The base never changes, so it is asked once, at the first evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import torch
+
+from ..run.entries import Value
+from ..run.heldout import HeldOutPrompts
+from ..stats.heldout import ABLE, against_base, rates, summary
+from ..stats.routing import recovery
+from ..stats.summaries import Floats
+from .heldout import HeldOut
+from .keeping import listed
+from .probes.routing import at_random, everywhere, first_token, nowhere, where_gained, where_shifted
+from .probing import Probing
+from .recorder import Recorder
+from .starting_weights import StartingWeights
+
+EXAMS = ("eval", "routing")
+
+
+class Examination:
+    """Evaluates the policy on held-out prompts, all ranks together.
+
+    Args:
+        held_out: the prompts.
+        base: the starting weights, or None where they are not kept.
+        probing: where results are told.
+        recorder: keeps the prompts beside their results.
+        rng: the instruments' own random state.
+    """
+
+    def __init__(
+        self,
+        held_out: HeldOut,
+        base: StartingWeights | None,
+        probing: Probing,
+        recorder: Recorder,
+        rng: np.random.Generator,
+    ) -> None:
+        self._held_out = held_out
+        self._base = base
+        self._probing = probing
+        self._recorder = recorder
+        self._rng = rng
+        self._base_outcomes: Floats | None = None  # [P, n]
+
+    @property
+    def why_not(self) -> dict[str, str]:
+        """Why nothing is evaluated in this run."""
+        if not self._held_out.why:
+            return {}
+        return dict.fromkeys(("eval/pass@1", "eval/kept", "eval/gain", "routing/recovery"), self._held_out.why)
+
+    @property
+    def exams(self) -> tuple[str, ...]:
+        """The probes that this run can have."""
+        if self._held_out.why:
+            return ()
+        return EXAMS if self._base is not None else EXAMS[:1]
+
+    def run(self, due: set[str], step: int) -> None:
+        """Run what is due after training step `step`."""
+        if "eval" in due:
+            self._probing.run("eval", step, lambda: self._evaluate(step))
+        if "routing" in due and self._base is not None:
+            base = self._base
+            self._probing.run("routing", step, lambda: self._route(step, base))
+
+    def _evaluate(self, step: int) -> None:
+        began = time.perf_counter()
+        held = self._held_out
+        if self._base is not None and self._base_outcomes is None:
+            self._base_outcomes = held.sampled(self._base, seed=0)
+            self._recorder.held_out(HeldOutPrompts(prompts=held.prompts, tasks=held.tasks))
+        now = held.sampled(None, seed=1)
+        values = summary(now, held.tasks)
+        arrays = {"rate": listed(rates(now))}
+        facts: dict[str, Value] = {"samples": held.samples, "prompts": "the trainer's eval_dataset"}
+        why: dict[str, str] = {}
+        if not math.isfinite(values["eval/pass@1"]):
+            why = dict.fromkeys(values, "right and wrong are not known for held-out completions")
+        elif self._base_outcomes is None:
+            why["eval/gain"] = "the starting weights are not kept"
+        else:
+            values |= against_base(now, self._base_outcomes, self._rng)
+            arrays["base_rate"] = listed(rates(self._base_outcomes))
+            nothing = f"the base solves no held-out prompt in more than {ABLE} of its samples"
+            why |= dict.fromkeys(("eval/kept", "eval/kept_se"), nothing)
+        self._probing.tell("eval", step, values, why, n=len(held.rows), began=began, facts=facts, arrays=arrays)
+
+    def _route(self, step: int, base: StartingWeights) -> None:
+        began = time.perf_counter()
+        held = self._held_out
+        main = held.routed(base, [nowhere, everywhere, where_shifted, first_token])
+        # The control has the budget of the rule that it is held against, and the further rule half of all differences.
+        generator = torch.Generator().manual_seed(int(self._rng.integers(2**31)))
+        rate, middle = float(main.fired[2]), float(np.nan_to_num(main.gain[1]))
+        more = held.routed(base, [at_random(rate, generator), where_gained(middle)])
+        of_base, of_policy, shifted, first = main.outcomes.T
+        hybrids = {"recovery": shifted, "first": first, "random": more.outcomes[:, 0], "half": more.outcomes[:, 1]}
+        values = {"routing/argmax": float(main.differing[1]), "routing/tokens": rate}
+        why: dict[str, str] = {}
+        for name, hybrid in hybrids.items():
+            found = recovery(of_base, of_policy, hybrid, self._rng)
+            told = {f"routing/{name}": found.value}
+            if name == "recovery":
+                told |= {"routing/recovery_low": found.low, "routing/recovery_high": found.high}
+            values |= told
+            why |= dict.fromkeys(told, found.why)
+        facts: dict[str, Value] = {
+            "decoding": "greedy, the base drives",
+            "base accuracy": _accuracy(of_base),
+            "policy accuracy": _accuracy(of_policy),
+        }
+        self._probing.tell("routing", step, values, why, n=len(held.rows), began=began, facts=facts)
+
+
+def _accuracy(outcomes: Floats) -> float | None:
+    known = outcomes[np.isfinite(outcomes)]
+    return float(known.mean()) if known.size else None

@@ -1,4 +1,4 @@
-"""Completions that were kept, and how the command line finds them again."""
+"""Completions that were kept: how many there may be, and how the command line finds them again."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from rlpeaks_tui import cli
+from rlpeaks_tui.instrument.recorder import Recorder
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.rollouts import Block, RolloutReader, RolloutWriter, TokenBlock
 from rlpeaks_tui.verbs.find import paragraph, span
-from tests.run_fakes import NASTY, finished_run, is_safe
+from tests.run_fakes import NASTY, finished_run, is_safe, new_run
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -319,3 +321,106 @@ def test_a_reader_that_leaves_is_no_error(runs: Path) -> None:
         timeout=60,
     )
     assert done.stderr == "" and done.stdout.splitlines()[1:] == ["0 0"]
+
+
+# The bound
+
+
+def noise(step: int) -> Block:
+    """A generation of about 50 kB on disk, which says its step."""
+    hexadecimal = np.random.default_rng(step).bytes(50_000).hex()
+    return block(step, completions=[f"number {step}", hexadecimal, "", ""])
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("config", "bounded"),
+    [
+        ({"probes": {"rollouts_mb": 1}}, True),
+        ({"probes": {"rollouts_mb": 0}}, False),
+        # Where nothing usable is said the default holds, which is far off here.
+        ({}, False),
+        ({"probes": {"rollouts_mb": -1}}, False),
+        ({"probes": {"rollouts_mb": "1"}}, False),
+        ({"probes": [1]}, False),
+        ({"probes": None}, False),
+    ],
+)
+def test_the_setting_reaches_what_is_written(runs: Path, config: dict[str, Any], bounded: bool) -> None:
+    layout = new_run(runs / "demo", config=config)
+    recorder = Recorder(layout.root)
+    sizes = []
+    for step in range(30):
+        recorder.rollouts(noise(step))
+        sizes.append(size(layout.rollouts))
+    recorder.close()
+    assert recorder.lost == 0
+    assert (max(sizes) <= 1_000_000) == bounded and (sizes[-1] > 1_200_000) != bounded
+
+
+def test_a_recorder_needs_no_readable_run_file(runs: Path) -> None:
+    layout = new_run(runs / "demo")
+    for damage in (layout.facts.unlink, lambda: layout.facts.write_text("{")):
+        damage()
+        recorder = Recorder(layout.root)
+        recorder.rollouts(noise(1))
+        recorder.close()
+    assert size(layout.rollouts) > 50_000
+
+
+def test_the_default_is_two_gigabytes_whoever_starts_the_run(monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
+    limits: list[int | None] = []
+
+    class Watched(RolloutWriter):
+        def __init__(self, folder: Path, limit_bytes: int | None = None) -> None:
+            limits.append(limit_bytes)
+            super().__init__(folder, limit_bytes)
+
+    monkeypatch.setattr("rlpeaks_tui.instrument.recorder.RolloutWriter", Watched)
+    for number, config in enumerate(({}, {"grpo": {"beta": 0.0}}, {"probes": {}}, {"probes": {"rollouts_mb": 0}})):
+        Recorder(new_run(runs / str(number), config=config).root).close()
+    assert limits == [2_000_000_000] * 3 + [None]
+
+
+TRAINS = """
+import sys
+from pathlib import Path
+from rlpeaks_tui.instrument.recorder import Recorder
+from tests.test_find import noise
+recorder = Recorder(Path(sys.argv[-1]))
+recorder.state("running")
+for step in range(1, 31):
+    recorder.step = step
+    recorder.rollouts(noise(step))
+recorder.state("finished")
+recorder.close()
+"""
+
+
+def test_a_run_keeps_within_its_bound_and_what_is_left_is_found(tmp_path: Path, runs: Path, call: Call) -> None:
+    launch = tmp_path / "fake" / "accelerate" / "commands" / "launch.py"
+    launch.parent.mkdir(parents=True)
+    (launch.parent / "__init__.py").touch()
+    (launch.parent.parent / "__init__.py").touch()
+    launch.write_text(TRAINS)
+    sample = yaml.safe_load((Path(cli.__file__).parent.parent / "sample_configs" / "quickstart.yaml").read_text())
+    sample["probes"]["rollouts_mb"] = 1
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(sample))
+    path = os.pathsep.join([str(launch.parent.parent.parent), str(Path(__file__).parent.parent)])
+    done = subprocess.run(
+        [sys.executable, "-m", "rlpeaks_tui.cli", "run", str(tmp_path / "small.yaml"), "--headless"],
+        env={**os.environ, "RLPEAKS_RUNS": str(runs), "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert size(runs / "small" / "rollouts") <= 1_000_000
+    status, out, err = call("small", "number", "--json", "--limit", "0")
+    steps = [json.loads(line)["step"] for line in out.splitlines()]
+    assert status == 0 and steps == list(range(30, 30 - len(steps), -1)) and 10 < len(steps) < 20
+    assert f"{len(steps)} of {len(steps)} generations read; {30 - len(steps)} older ones not kept any more" in err

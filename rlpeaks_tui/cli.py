@@ -58,6 +58,19 @@ def parser() -> argparse.ArgumentParser:
     status = verb("status", "one look at a run, without a screen", run=True)
     status.add_argument("--json", action="store_true", help="one JSON object")
 
+    find = verb("find", "find completions by text, task, reward, step and outcome, newest first", run=True)
+    find.add_argument("text", nargs="?", help="occurs in the prompt or in the completion, whatever its case")
+    find.add_argument("--regex", metavar="R", help="a regular expression that is found there; (?i) first: any case")
+    find.add_argument("--task", metavar="T", help="the task's name")
+    find.add_argument("--reward", metavar="LOW..HIGH", help="both within; also LOW.., ..HIGH or one number")
+    find.add_argument("--steps", metavar="A..B", help="first and last, likewise")
+    outcome = find.add_mutually_exclusive_group()
+    outcome.add_argument("--right", action="store_true", default=None, help="only those known to be right")
+    outcome.add_argument("--wrong", dest="right", action="store_false", help="only those known to be wrong")
+    find.add_argument("--limit", type=int, default=20, metavar="N", help="at most N of them (default: 20; 0: all)")
+    find.add_argument("--json", action="store_true", help="one JSON object a line")
+    find.add_argument("--tokens", action="store_true", help="also what was measured token by token, where it was kept")
+
     ctl = verb("ctl", "steer a run: pause, resume, step [N], stop", run=True)
     ctl.add_argument("command", help="pause, resume, step or stop")
     ctl.add_argument("args", nargs="*", help="arguments of the command")
@@ -85,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             own, script_args = _split(list(sys.argv[1:] if argv is None else argv))
-            return _verb(parser().parse_args(own, argparse.Namespace(script_args=script_args)))
+            return _verb(_parsed(own, script_args))
         finally:
             # Here and not at exit, where a closed pipe would be reported as an error.
             if sys.stdout is not None:
@@ -105,6 +118,31 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
             if word.endswith(".py") and not word.startswith("-") and argv[at - 1] not in ("--set", "--name", "--runs"):
                 return argv[: at + 1], argv[at + 1 :]
     return argv, []
+
+
+def _parsed(argv: list[str], script_args: list[str]) -> argparse.Namespace:
+    """The request. What `find` looks for may begin with a minus, and its text may follow its options."""
+    finding = argv[:1] == ["find"]
+    if finding:
+        # Argparse takes the value in `--reward -1..0` for an option.
+        joined: list[str] = []
+        for word in argv:
+            if joined and joined[-1] in ("--reward", "--steps", "--regex", "--task") and "--" not in joined:
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        argv = joined
+    top = parser()
+    options, left = top.parse_known_args(argv, argparse.Namespace(script_args=script_args))
+    if finding and options.text is None:
+        match left:
+            case ["--", text]:
+                options.text, left = text, []
+            case [text] if not text.startswith("-") or text[1:2].isdecimal():
+                options.text, left = text, []
+    if left:
+        top.error(f"unrecognized arguments: {' '.join(left)}")
+    return options
 
 
 def _verb(options: argparse.Namespace) -> int:

@@ -85,10 +85,16 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Keep a copy of the starting weights; without it nothing can be compared with them."""
     token_rollouts: int = 4
     """Completions of each generation that are kept token by token."""
+    rollouts_mb: int = 2000
+    """Megabytes (of a million bytes) that kept completions may take on disk; 0 sets no bound."""
 
     def every(self) -> dict[str, int]:
         """Steps between two runs of each probe, at the least."""
         return {name: getattr(self, name) for name in PROBES}
+
+    def rollout_bytes(self) -> int | None:
+        """What the kept completions may take on disk; None is no bound."""
+        return self.rollouts_mb * 1_000_000 or None
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -371,6 +377,8 @@ def _check_surroundings(run: RunFile | Script, refuse: Callable[[str, str], None
     for name in ("token_rollouts", "heldout_prompts"):
         if getattr(run.probes, name) < 0:
             refuse(f"probes.{name}", "must be at least 0")
+    if run.probes.rollouts_mb < 0:
+        refuse("probes.rollouts_mb", "must be at least 1, in megabytes, or 0 to keep every completion")
     if run.accelerate.num_processes < 1:
         refuse("accelerate.num_processes", "must be at least 1")
     if run.accelerate.threads is not None and run.accelerate.threads < 1:

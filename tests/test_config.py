@@ -196,6 +196,14 @@ BAD: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "budget": (put(22, "  budget: 1.5"), ("bad.yaml:22: ", "probes.budget", "between 0 and 1")),
     "budget that is no number": (put(22, "  budget: .nan"), ("bad.yaml:22: ", "probes.budget")),
     "probe interval": (put(22, "  sparsity: 0"), ("bad.yaml:22: ", "probes.sparsity", "at least 1")),
+    "bound on completions": (
+        put(22, "  rollouts_mb: -1"),
+        ("bad.yaml:22: ", "probes.rollouts_mb", "at least 1", "or 0"),
+    ),
+    "bound that is no whole number": (
+        put(22, "  rollouts_mb: 0.5"),
+        ("bad.yaml:22: ", "probes.rollouts_mb: expected a whole number, got 0.5"),
+    ),
     "processes": (put(19, "  num_processes: 0"), ("bad.yaml:19: ", "accelerate.num_processes", "at least 1")),
     "threads": (put(19, "  threads: 0"), ("bad.yaml:19: ", "accelerate.threads", "at least 1")),
     "config file": (

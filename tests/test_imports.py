@@ -75,7 +75,7 @@ def test_the_package_and_the_command_line_load_nothing() -> None:
     assert loaded("import rlpeaks_tui.cli") & EVERYTHING == set()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["nonsense"], []])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["find", "--help"], ["nonsense"], []])
 def test_help_and_a_wrong_request_load_nothing_heavy(words: list[str]) -> None:
     code = f"""
 from rlpeaks_tui.cli import main

@@ -16,8 +16,11 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
+from ..config import Probes
 from ..run.entries import Entry, Error, RunState, State
-from ..run.facts import Heartbeat, RunInfo, read_facts, write_facts, write_heartbeat
+from ..run.facts import Heartbeat, NotARun, RunInfo, read_facts, write_facts, write_heartbeat
 from ..run.heldout import HeldOutPrompts, write_held_out
 from ..run.journal import JournalWriter
 from ..run.layers import Layers, write_layers
@@ -46,7 +49,7 @@ class Recorder:
             return
         self._layout = Layout(directory)
         self._journal = JournalWriter(self._layout.journal, "trainer")
-        self._rollouts = RolloutWriter(self._layout.rollouts)
+        self._rollouts = RolloutWriter(self._layout.rollouts, _rollout_bytes(self._layout))
         self._thread = threading.Thread(target=self._beat, name="rlpeaks-heartbeat", daemon=True)
         self._thread.start()
 
@@ -151,3 +154,12 @@ class Recorder:
                 write_heartbeat(self._layout, life)
             if self._stop.wait(BEAT_SECONDS):
                 return
+
+
+def _rollout_bytes(layout: Layout) -> int | None:
+    """What the run's completions may take on disk; the default where run.json does not say, or says what cannot be."""
+    try:
+        settings = msgspec.convert(read_facts(layout).config.get("probes", {}), Probes)
+    except (NotARun, msgspec.ValidationError):
+        settings = Probes()
+    return (settings if settings.rollouts_mb >= 0 else Probes()).rollout_bytes()

@@ -75,6 +75,7 @@ class Search(Iterator[Hit]):
         self._candidates = np.flatnonzero(self._possible())[::-1]
         self._work = self._pieces()
         self.blocks_read = 0
+        self.blocks_unreadable = 0
         self.generations_left = len(self._candidates)
         self.found = 0
         self.done = False
@@ -139,6 +140,8 @@ class Search(Iterator[Hit]):
                 self.blocks_read += 1
                 if block is not None:
                     yield from self._hits(number, block)
+                else:
+                    self.blocks_unreadable += 1
                 yield None
         self.generations_left = 0
 

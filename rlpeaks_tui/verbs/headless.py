@@ -198,6 +198,12 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def find(options: argparse.Namespace) -> int:
+    from .find import find as show
+
+    return show(options)
+
+
 def explain(options: argparse.Namespace) -> int:
     from .explain import explain as told
 

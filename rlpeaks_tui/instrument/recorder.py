@@ -21,6 +21,7 @@ from ..run.facts import Heartbeat, RunInfo, read_facts, write_facts, write_heart
 from ..run.journal import JournalWriter
 from ..run.layers import Layers, write_layers
 from ..run.layout import Layout
+from ..run.masks import Masks, write_masks
 from ..run.rollouts import Block, RolloutWriter
 
 BEAT_SECONDS = 0.5
@@ -94,6 +95,10 @@ class Recorder:
     def layers(self, layers: Layers) -> None:
         if self.directory is not None:
             self._file(lambda: write_layers(self._layout.layers, layers))
+
+    def masks(self, masks: Masks) -> None:
+        if self.directory is not None:
+            self._file(lambda: write_masks(self._layout.layers, masks))
 
     def facts(self, change: Callable[[RunInfo], RunInfo]) -> None:
         """Complete run.json with what only the training process knows."""

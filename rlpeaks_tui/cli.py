@@ -71,6 +71,11 @@ def parser() -> argparse.ArgumentParser:
     find.add_argument("--json", action="store_true", help="one JSON object a line")
     find.add_argument("--tokens", action="store_true", help="also what was measured token by token, where it was kept")
 
+    compare = verb("compare", "two runs side by side: last values, and whether they changed the same weights")
+    for name in ("first", "second"):
+        compare.add_argument(name, metavar="RUN", help="a run's name, directory or unambiguous prefix")
+    compare.add_argument("--json", action="store_true", help="one JSON object")
+
     ctl = verb("ctl", "steer a run: pause, resume, step [N], stop", run=True)
     ctl.add_argument("command", help="pause, resume, step or stop")
     ctl.add_argument("args", nargs="*", help="arguments of the command")
@@ -159,6 +164,10 @@ def _verb(options: argparse.Namespace) -> int:
             from .verbs import view
 
             return view.watch(options)
+        if options.verb == "compare":
+            from .verbs import compare
+
+            return compare.compare(options)
         from .verbs import headless
 
         return int(getattr(headless, options.verb)(options))

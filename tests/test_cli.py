@@ -113,7 +113,8 @@ def test_a_name_that_no_run_can_have_is_refused_and_nothing_starts(call: Call, r
 
 def test_an_unknown_verb_is_told_the_known_ones(call: Call) -> None:
     _, _, err = call("fly")
-    assert all(verb in err for verb in ("run", "watch", "replay", "ls", "status", "ctl", "export", "explain", "doctor"))
+    verbs = ("run", "watch", "replay", "ls", "status", "compare", "ctl", "export", "explain", "doctor")
+    assert all(verb in err for verb in verbs)
 
 
 def test_help_and_version(call: Call) -> None:

@@ -9,13 +9,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import subspace_angles
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr, softmax
 
 from rlpeaks_tui.instrument.generation import Generation
 from rlpeaks_tui.instrument.probes.divergence import diverge, forward_kl
 from rlpeaks_tui.instrument.probes.signs import change_by_outcome, change_sums, split_gradient
-from rlpeaks_tui.instrument.probes.update import measure_ranks
+from rlpeaks_tui.instrument.probes.texts import Selection
+from rlpeaks_tui.instrument.probes.tokens import token_metrics, token_sums
+from rlpeaks_tui.instrument.probes.update import masks_of_update, measure_ranks, measure_update
 from rlpeaks_tui.instrument.starting_weights import StartingWeights
 
 
@@ -140,3 +143,86 @@ def test_the_rank_of_an_update_is_numpys(tmp_path: Path) -> None:
     values = np.linalg.svd(delta, compute_uv=False)
     assert found.numeric == np.linalg.matrix_rank(delta)
     assert found.stable == pytest.approx((values**2).sum() / values[0] ** 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((12, 9), 1e-3), ((80, 100), 1e-4), ((80, 100), 0.3), ((3, 40), 0.1)])
+def test_turned_directions_and_the_shifted_spectrum_are_those_of_scipy_and_numpy(
+    shape: tuple[int, int], size: float
+) -> None:
+    torch.manual_seed(2)
+    net = torch.nn.Linear(shape[1], shape[0], bias=False)
+    base = StartingWeights(net)
+    with torch.no_grad():
+        net.weight.add_(size * torch.randn(shape))
+    (found,) = measure_ranks(net, base).values()
+    w0, w1 = base.tensors["weight"].double().numpy(), net.weight.detach().double().numpy()
+    (u0, s0, v0), (u1, s1, v1) = np.linalg.svd(w0), np.linalg.svd(w1)
+    k = max(1, min(16, min(shape) // 4))
+    left, right = subspace_angles(u0[:, :k], u1[:, :k]).max(), subspace_angles(v0[:k].T, v1[:k].T).max()
+    assert found.angle == pytest.approx(np.degrees(max(left, right)), rel=1e-2, abs=1e-3)
+    assert found.nss == pytest.approx(np.linalg.norm(s1 - s0) / np.linalg.norm(s0), rel=1e-2, abs=1e-6)
+
+
+def test_weights_that_did_not_move_did_not_turn() -> None:
+    net = torch.nn.Linear(30, 20, bias=False)
+    (found,) = measure_ranks(net, StartingWeights(net)).values()
+    assert (found.numeric, found.nss) == (0, 0.0)
+    assert found.angle == pytest.approx(0, abs=1e-3)
+    torch.nn.init.zeros_(net.weight)
+    base = StartingWeights(net)
+    torch.nn.init.ones_(net.weight)
+    (found,) = measure_ranks(net, base).values()
+    assert np.isnan(found.angle) and np.isnan(found.nss)
+
+
+def test_masks_of_an_update_are_torchs_and_agree_with_its_sparsity() -> None:
+    torch.manual_seed(3)
+    net = torch.nn.Sequential(torch.nn.Linear(30, 20), torch.nn.LayerNorm(20))
+    base = StartingWeights(net)
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(2e-3 * torch.randn_like(p) * p.abs())
+    masks = masks_of_update(net, base, step=7)
+    assert (masks.step, masks.names) == (7, tuple(before))
+    sparsity = {module.name: module for module in measure_update(net, base, np.random.default_rng(0))}
+    for name, changed, top in masks.modules():
+        after = net.get_parameter(name).detach()
+        expected = before[name].bfloat16() != after.bfloat16()
+        np.testing.assert_array_equal(changed, expected.numpy())
+        assert changed.mean() == pytest.approx(1 - sparsity[name].bf16)
+        delta = (after - before[name]).abs().flatten()
+        if bool(delta.any()):
+            farthest = torch.topk(delta, max(1, delta.numel() // 10)).indices
+            np.testing.assert_array_equal(np.flatnonzero(top), farthest.sort().values.numpy())
+        else:
+            assert not top.any()
+
+
+def test_selection_finds_the_speed_of_a_replicator_that_it_was_fed() -> None:
+    selection = Selection()
+    share, speed, told = 0.3, 0.02, {}
+    counts = []
+    for _ in range(40):
+        n = round(4000 * share)
+        counts.append(n / 4000)
+        told = selection.add(["a"] * n + ["b"] * (4000 - n), [1.0] * n + [-1.0] * (4000 - n))
+        share += speed * share * (1 - (share - (1 - share)))
+    # By hand: the change between the windows' means, over the force at the first window's mean.
+    before, after = np.mean(counts[:20]), np.mean(counts[20:])
+    force = before * (1 - (2 * before - 1))
+    assert told["format/selection_rate"] == pytest.approx((after - before) / force / 20, rel=1e-6)
+    assert told["format/selection_rate"] == pytest.approx(speed, rel=0.1)
+    assert told["format/selection_residual"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_separate_samplers_divergence_is_its_own_expectation() -> None:
+    """k3 averaged over all tokens with the sampler's own probabilities is the divergence in closed form."""
+    q, p = np.array([0.5, 0.3, 0.2]), np.array([0.4, 0.35, 0.25])
+    counts = np.array([500, 300, 200])
+    tokens = np.repeat([0, 1, 2], counts)
+    made = generation([1.0] * 1000, [0.5] * 1000, [1] * 1000)
+    made.logps = torch.from_numpy(np.log(p)[tokens])[:, None].float()
+    made.sampling_logps = torch.from_numpy(np.log(q)[tokens])[:, None].float()
+    told = token_metrics(token_sums(made)[None].numpy())
+    assert told["sampling/kl"] == pytest.approx(rel_entr(q, p).sum(), rel=1e-4)

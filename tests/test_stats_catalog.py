@@ -27,6 +27,7 @@ DESIGN = [
     *("entropy/forking_overlap", "shift/argmax", "shift/js", "shift/js_share", "cov/logp_advantage", "cov/top_share"),
     *("groups/all_right", "groups/all_wrong", "groups/expected_zero_variance", "groups/rare_success"),
     *("rollouts/no_gradient", "dlogp/right", "dlogp/wrong", "gradient/positive", "gradient/negative"),
+    *("update/angle", "update/nss"),
     *("gradient/cosine", "update/norm", "drift/straightness", "drift/cosine", "advantage/column", "sampling/ess"),
     *("texts/repeated", "texts/answer_repeated", "texts/skipped", "completions/p95_length"),
     *("calibration/tokens/ece", "calibration/agreement/ece", "features/stable_rank", "features/dead"),
@@ -109,7 +110,7 @@ def test_every_entry_says_what_makes_it_honest():
         for text in (metric.title, metric.formula, metric.estimator, metric.source, metric.healthy, metric.misleads):
             assert text.strip() and text.isascii(), metric.name
         assert metric.panel in panels
-        assert metric.unit in {"", "fraction", "%", "nats", "nats/token", "tokens", "s", "bytes", "count"}
+        assert metric.unit in {"", "fraction", "%", "nats", "nats/token", "tokens", "s", "bytes", "count", "degrees"}
         assert metric.misleads.endswith("."), metric.name
         low, high = metric.bounds
         assert low is None or high is None or low < high
@@ -196,7 +197,7 @@ def test_quick_commands_do_not_pay_for_numpy():
 def test_the_numeric_modules_need_numpy_and_nothing_else():
     code = (
         "import sys\n"
-        "from rlpeaks_tui.stats import calibration, divergence, drift, evaluator, groups, health\n"
+        "from rlpeaks_tui.stats import calibration, divergence, drift, evaluator, groups, health, overlap\n"
         "from rlpeaks_tui.stats import passk, sparsity, summaries, texts, tokens\n"
         "print([m for m in ('torch', 'textual', 'rich', 'scipy', 'sklearn', 'pandas') if m in sys.modules])"
     )

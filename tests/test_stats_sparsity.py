@@ -11,14 +11,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.linalg import subspace_angles
 
 from rlpeaks_tui.stats import sparsity
 from rlpeaks_tui.stats.sparsity import (
     ModuleSparsity,
     bfloat16_round,
+    leading,
     measure,
     pool,
     rank_from_singular_values,
+    spectral_shift,
+    subspace_angle,
     update_rank,
 )
 
@@ -220,3 +224,24 @@ def test_relative_norm():
     part = ModuleSparsity("x", 1, 0, 0, 0, 0, 0, 1, delta_norm=1.0, weight_norm=4.0)
     assert part.relative_norm == 0.25
     assert math.isnan(ModuleSparsity("x", 1, 0, 0, 0, 0, 0, 1, delta_norm=1.0, weight_norm=0.0).relative_norm)
+
+
+@given(st.integers(1, 8), st.integers(0, 20), st.floats(-9, 1), st.integers(0, 2**32 - 1))
+def test_the_angle_is_scipys_from_the_smallest_to_the_largest(k, more, power, seed):
+    rng = np.random.default_rng(seed)
+    before = np.linalg.qr(rng.normal(size=(k + more, k)))[0]
+    after = np.linalg.qr(before + 10.0**power * rng.normal(size=before.shape))[0]
+    expected = np.degrees(subspace_angles(before, after).max())
+    assert subspace_angle(before, after) == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_angles_and_spectra_by_hand():
+    plane = np.eye(4)[:, :2]
+    turned = np.array([[1, 0], [0, np.sqrt(3) / 2], [0, 0.5], [0, 0]])
+    assert subspace_angle(plane, turned) == pytest.approx(30)
+    assert subspace_angle(plane, np.eye(4)[:, [0, 3]]) == pytest.approx(90)
+    assert spectral_shift(np.array([3.0, 4.0]), np.array([3.0, 4.5])) == pytest.approx(0.1)
+    assert math.isnan(spectral_shift(np.zeros(2), np.ones(2)))
+    assert [leading(shape) for shape in ((1, 9), (7, 9), (8, 9), (200, 70))] == [1, 1, 2, 16]
+    with pytest.raises(ValueError, match="different kinds"):
+        subspace_angle(plane, np.eye(5)[:, :2])

@@ -38,6 +38,7 @@ class Generation:
     right: torch.Tensor  # [B] 1 right, 0 wrong, NaN unknown
     ref_logps: torch.Tensor | None = None  # [B, T] nats, of TRL's reference model where there is one
     weights: torch.Tensor | None = None  # importance weights where a separate sampler generated
+    sampling_logps: torch.Tensor | None = None  # [B, T] nats, as a separate sampler gave them
     base_logps: torch.Tensor | None = None  # [B, T] nats
     base_entropies: torch.Tensor | None = None  # [B, T] nats
     js: torch.Tensor | None = None  # [k, T] nats, policy against base, of the first k rows of `traced`

@@ -19,11 +19,11 @@ from ..config import Probes
 from ..run.entries import Value
 from ..run.rollouts import Block, TokenBlock
 from ..stats.groups import agreement_confidence, groups
-from ..stats.texts import SkipBaseline, answers, repetition
+from ..stats.texts import SkipBaseline, answers, length_quantiles, repetition
 from .generation import Generation
 from .probes.confidence import AGREEMENT, STATED, TOKENS, ConfidenceWindow
 from .probes.outcome import Outcome
-from .probes.texts import by_format, format_shares, mean_by_task
+from .probes.texts import Selection, by_format, format_shares, mean_by_task
 from .probes.tokens import token_metrics, token_sums
 from .ranks import Ranks
 from .recorder import Recorder
@@ -56,6 +56,7 @@ class Keeper:
         self.outcome = Outcome()
         self._skips = SkipBaseline()
         self._formats: set[str] = set()
+        self._selection = Selection()
         size = settings.calibration_window
         self._windows = {source: ConfidenceWindow(size) for source in (STATED, TOKENS, AGREEMENT)}
 
@@ -69,6 +70,8 @@ class Keeper:
             "groups/all_right": unknown,
             "groups/all_wrong": unknown,
             "texts/repeated": "every completion is too short to tell",
+            "format/selection_rate": "no format was paid more than another",
+            "format/selection_residual": "the shares of formats did not change",
         }
 
     def keep(self, generation: Generation) -> dict[str, float | None]:
@@ -98,19 +101,21 @@ class Keeper:
         if formats:
             row |= format_shares(formats, self._formats)
             row |= by_format(formats, generation.advantages)
+            row |= {
+                n: None if math.isnan(v) else v for n, v in self._selection.add(formats, generation.advantages).items()
+            }
         found = groups(
             _array(generation.reward),
             np.arange(n) // generation.group_size,
             _array(correct),
             np.array(generation.advantages, dtype=np.float64),
         )
-        row |= {name: None if math.isnan(value) else value for name, value in found.metrics().items()}
-        texts = repetition(generation.completions).metrics()
-        row |= {name: None if math.isnan(value) else value for name, value in texts.items()}
+        row |= _known(found.metrics())
+        row |= _known(repetition(generation.completions).metrics())
         skipped = self._skipped(generation.step, tasks, length, _array(correct))
         if skipped is not None:
             row["texts/skipped"] = skipped
-        row["completions/p95_length"] = float(np.quantile(length, 0.95))
+        row["completions/median_length"], row["completions/p95_length"] = length_quantiles(length, (0.5, 0.95)).tolist()
         self._recorder.rollouts(self._block(generation, sums, tasks, formats, correct))
         self._remember(generation, correct, logp, length)
         return row
@@ -225,6 +230,10 @@ class Keeper:
 
 def _array(values: list[float | None]) -> NDArray[np.float64]:
     return np.array(values, dtype=np.float64)
+
+
+def _known(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def listed(values: NDArray[np.float64]) -> list[float | None]:

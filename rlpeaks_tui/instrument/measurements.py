@@ -26,7 +26,7 @@ from .keeping import Keeper
 from .probes.divergence import diverge, forward_kl, js_by_token
 from .probes.drift import Drift
 from .probes.signs import change_by_outcome, change_sums, split_gradient
-from .probes.update import as_layers, as_table, measure_ranks, measure_update, of_all_ranks
+from .probes.update import as_layers, as_table, masks_of_update, measure_ranks, measure_update, of_all_ranks
 from .probing import Probing
 from .ranks import Ranks
 from .recorder import Recorder
@@ -64,8 +64,10 @@ class Measurements:
         self.base = StartingWeights(bridge.model) if settings.starting_weights else None
         self._drift = Drift(bridge.model, self.base, seed) if self.base else None
         self._sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
-        # Keeping the completions is no probe that could be left out, but it is charged like one.
-        self.budget = Budget(settings.budget, {**settings.every(), "rollouts": 1}, CHEAP, later=frozenset(EXAMS))
+        # Keeping completions and masks are no probes that could be left out, but they are charged like ones.
+        self.budget = Budget(
+            settings.budget, {**settings.every(), "rollouts": 1, "masks": 1}, CHEAP, later=frozenset(EXAMS)
+        )
         self._probing = Probing(recorder, self._alerts, ranks, self.budget)
         held_out = HeldOut(
             bridge,
@@ -141,10 +143,13 @@ class Measurements:
     def at_end(self, step: int) -> None:
         """Training is over. Whatever the budget says, the last weights are measured: they are what people keep."""
         base = self.base
-        if base is None or self._settings.budget == 0 or self.budget.last("sparsity") == step:
+        if base is None or self._settings.budget == 0:
             return
-        if self._probing.allowed("sparsity"):
+        if self.budget.last("sparsity") != step and self._probing.allowed("sparsity"):
             self._probing.run("sparsity", step, lambda: self._measure_update(step, base))
+        if not self._sharded and self._recorder.directory is not None:
+            model = self._bridge.model
+            self._probing.run("masks", step, lambda: self._recorder.masks(masks_of_update(model, base, step)))
 
     def failed(self, name: str, error: Exception) -> None:
         """A part outside of the probes failed."""
@@ -269,10 +274,13 @@ class Measurements:
         began = time.perf_counter()
         ranks = measure_ranks(self._bridge.model, base)
         values = {
-            "update/rank": float(np.mean([rank.fraction for rank in ranks.values()])),
-            "update/stable_rank": float(np.mean([rank.stable for rank in ranks.values()])),
+            f"update/{metric}": float(np.mean([getattr(rank, name) for rank in ranks.values()]))
+            for metric, name in (("rank", "fraction"), ("stable_rank", "stable"), ("angle", "angle"), ("nss", "nss"))
         }
-        facts: dict[str, Value] = {name: f"rank {r.numeric}, stable rank {r.stable:.1f}" for name, r in ranks.items()}
+        facts: dict[str, Value] = {
+            name: f"rank {r.numeric}, stable rank {r.stable:.1f}, angle {r.angle:.2f} degrees"
+            for name, r in ranks.items()
+        }
         self._probing.tell("rank", step, values, n=len(ranks), began=began, facts=facts)
 
     def _measure_change(self, generation: Generation, step: int) -> None:

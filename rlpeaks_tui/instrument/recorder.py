@@ -25,6 +25,7 @@ from ..run.heldout import HeldOutPrompts, write_held_out
 from ..run.journal import JournalWriter
 from ..run.layers import Layers, write_layers
 from ..run.layout import Layout
+from ..run.masks import Masks, write_masks
 from ..run.rollouts import Block, RolloutWriter
 
 BEAT_SECONDS = 0.5
@@ -102,6 +103,10 @@ class Recorder:
     def held_out(self, prompts: HeldOutPrompts) -> None:
         if self.directory is not None:
             self._file(lambda: write_held_out(self._layout, prompts))
+
+    def masks(self, masks: Masks) -> None:
+        if self.directory is not None:
+            self._file(lambda: write_masks(self._layout.layers, masks))
 
     def facts(self, change: Callable[[RunInfo], RunInfo]) -> None:
         """Complete run.json with what only the training process knows."""

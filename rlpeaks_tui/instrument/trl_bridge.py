@@ -246,6 +246,7 @@ class TrlBridge:
             right=torch.tensor(right, device=mask.device),
             ref_logps=output.get("ref_per_token_logps"),
             weights=output.get("importance_sampling_ratio"),
+            sampling_logps=output.get("sampling_per_token_logps"),
         )
 
     def pieces(self, generation: Generation, row: int) -> list[str]:

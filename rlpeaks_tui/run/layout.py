@@ -92,7 +92,7 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes | memoryview) -> None:
     """Put `data` at `path` so that a reader sees the old content or the new, never a part.
 
     Raises:

@@ -14,7 +14,7 @@ class Metric:
         name: as journaled; `<function>`, `<task>`, `<name>` or `<k>` stands for any text.
         title: a few words for the head of a panel.
         unit: "nats/token", "fraction" (in [0, 1]), "%" (a fraction, shown in percent), "tokens", "s", "bytes",
-            "count", or "" for a number without one.
+            "count", "degrees", or "" for a number without one.
         panel: reward, entropy, kl, calibration, sparsity, format, peaks, completions, optimizer or cost.
         formula: what is computed, in ASCII.
         estimator: from what and when, with how much it can be trusted.

@@ -106,6 +106,34 @@ _WEIGHTS = (
         bounds=(0.0, None),
     ),
     Metric(
+        name="update/angle",
+        title="Singular directions turned",
+        unit="degrees",
+        panel="sparsity",
+        formula="largest principal angle between the top-k singular subspaces of w_0 and w_t, the larger of left and "
+        "right; k = a quarter of min(shape), 16 at most",
+        estimator="full decomposition in float32 of up to four matrices, mean",
+        source="2511.08567, restated in 2606.07082: below 0.5 for RL, above 10 for SFT",
+        healthy="small; where it grows, training has left the starting geometry",
+        misleads="Where singular values k and k + 1 are close, the subspace is hardly determined and any small change "
+        "turns it. It is the largest of k angles: one direction that swaps with its neighbour gives 90.",
+        digits=2,
+        bounds=(0.0, 90.0),
+    ),
+    Metric(
+        name="update/nss",
+        title="Spectrum shifted",
+        unit="",
+        panel="sparsity",
+        formula="|s(w_t) - s(w_0)| / |s(w_0)|, s the singular values in falling order",
+        estimator="full decomposition in float32 of up to four matrices, mean; below 1e-7 it is rounding",
+        source="2511.08567, restated in 2606.07082: about 1e-5 for RL, 1e-3 for SFT",
+        healthy="small beside update/norm, which bounds it from above",
+        misleads="Blind to rotation: weights can turn anywhere without moving a singular value. It grows with learning "
+        "rate and steps whatever the method, so compare it at equal update/norm.",
+        bounds=(0.0, None),
+    ),
+    Metric(
         name="drift/straightness",
         title="Drift along a line",
         unit="",

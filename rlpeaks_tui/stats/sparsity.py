@@ -27,6 +27,9 @@ NULL_SAMPLE = 65_536
 CHUNK = 1 << 15
 """Coordinates worked on at once: the temporaries of a chunk stay in the cache, which is half the time."""
 
+LEADING = 16
+"""Most singular directions whose turning is measured."""
+
 Array = NDArray[np.floating]
 Float32s = NDArray[np.float32]
 
@@ -81,12 +84,17 @@ class UpdateRank:
         fraction: numeric / min(shape).
         stable: |d|_F^2 / s1^2, the number of directions that carry weight; 0 for no change.
         energy90: fewest directions that hold 90 % of |d|_F^2.
+        angle: by how many degrees the change turned the leading singular directions of the weights; nan where it was
+            not measured or they have none. See `subspace_angle`.
+        nss: how far it moved their singular values. See `spectral_shift`.
     """
 
     numeric: int
     fraction: float
     stable: float
     energy90: int
+    angle: float = math.nan
+    nss: float = math.nan
 
 
 def bfloat16_round(x: Array) -> Float32s:
@@ -235,6 +243,37 @@ def rank_from_singular_values(values: Array, shape: tuple[int, ...]) -> UpdateRa
     energy = np.cumsum(np.square(s / s[0]))
     energy90 = int(np.searchsorted(energy, 0.9 * energy[-1])) + 1
     return UpdateRank(numeric, numeric / min(shape), float(energy[-1]), energy90)
+
+
+def leading(shape: tuple[int, ...]) -> int:
+    """How many singular directions count as leading: a quarter of them, 16 at the most and one at the least."""
+    return max(1, min(LEADING, min(shape) // 4))
+
+
+def subspace_angle(before: Array, after: Array) -> float:
+    """Largest principal angle between two subspaces, in degrees from 0 to 90.
+
+    Args:
+        before, after: orthonormal bases in their columns, shape [d, k] both.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if before.shape != after.shape:
+        raise ValueError(f"bases of shapes {before.shape} and {after.shape} span spaces of different kinds")
+    a, b = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    cosines = a.T @ b
+    # Each of cosine and sine is blind where it is flat, so the smaller of the two tells the angle.
+    cosine = float(np.linalg.svd(cosines, compute_uv=False)[-1])
+    sine = float(np.linalg.svd(b - a @ cosines, compute_uv=False)[0])
+    return math.degrees(math.atan2(sine, cosine))
+
+
+def spectral_shift(before: Array, after: Array) -> float:
+    """Normalised shift of the spectrum, |s1 - s0| / |s0| of singular values in falling order (2511.08567)."""
+    s0, s1 = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    norm = float(np.linalg.norm(s0))
+    return float(np.linalg.norm(s1 - s0)) / norm if norm else math.nan
 
 
 def _shuffled_null(before: Array, after: Array, rng: np.random.Generator, limit: int) -> tuple[float, int]:

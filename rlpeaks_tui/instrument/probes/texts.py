@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from ...stats.texts import replicator
+
+WINDOW = 20
+"""Generations whose shares and advantages are averaged before selection is looked for: one alone is mostly chance."""
 
 
 def mean_by_task(
@@ -37,7 +42,34 @@ def format_shares(formats: Sequence[str], known: set[str]) -> dict[str, float]:
     counts = Counter(formats)
     shares = {name: counts[name] / len(formats) for name in sorted(known)}
     entropy = -sum(share * math.log(share) for share in shares.values() if share > 0)
-    return {**{f"format/{name}": share for name, share in shares.items()}, "format/entropy": entropy}
+    named = {f"format/{name}": share for name, share in shares.items()}
+    return {**named, "format/entropy": entropy, "format/effective": math.exp(entropy)}
+
+
+class Selection:
+    """How far shares of formats follow what each was paid for, over the last two windows of generations."""
+
+    def __init__(self) -> None:
+        self._shares: deque[dict[str, float]] = deque(maxlen=2 * WINDOW)
+        self._advantages: deque[dict[str, float]] = deque(maxlen=2 * WINDOW)
+
+    def add(self, formats: Sequence[str], advantages: Sequence[float]) -> dict[str, float]:
+        """Take a generation; gives the fit of the replicator equation once there are two windows (2504.07912)."""
+        counts = Counter(formats)
+        self._shares.append({name: count / len(formats) for name, count in counts.items()})
+        self._advantages.append({n.removeprefix("advantage/"): a for n, a in by_format(formats, advantages).items()})
+        if len(self._shares) < 2 * WINDOW:
+            return {}
+        names = sorted({name for shares in self._shares for name in shares})
+        shares = np.array([[step.get(name, 0.0) for name in names] for step in self._shares])  # [2 W, formats]
+        paid = [[step[name] for step in list(self._advantages)[:WINDOW] if name in step] for name in names]
+        found = replicator(
+            dict(zip(names, shares[:WINDOW].mean(0).tolist(), strict=True)),
+            {name: float(np.mean(given)) for name, given in zip(names, paid, strict=True) if given},
+            dict(zip(names, shares[WINDOW:].mean(0).tolist(), strict=True)),
+        )
+        # From the middle of one window to the middle of the next are as many generations as a window has.
+        return {"format/selection_rate": found.rate / WINDOW, "format/selection_residual": found.residual}
 
 
 def by_format(formats: Sequence[str], advantages: Sequence[float]) -> dict[str, float]:

@@ -15,13 +15,14 @@ _MOMENTS = 5
 
 
 def token_sums(generation: Generation) -> torch.Tensor:
-    """float64[12] of this rank, NaN where a thing is not known.
+    """float64[13] of this rank, NaN where a thing is not known.
 
     Moments of (log-probability, advantage) 0-4, top covariance share 5, entropy and number of forking tokens 6-7,
-    overlap of those with the base's 8-9, k3 to the reference 10, effective sample size of importance weights 11.
+    overlap of those with the base's 8-9, k3 to the reference 10, effective sample size of importance weights 11,
+    k3 of a separate sampler to the policy 12.
     """
     mask = generation.mask.bool().cpu().numpy()
-    unknown = np.full(12, np.nan)
+    unknown = np.full(13, np.nan)
     if generation.logps is None or generation.entropies is None or not mask.any():
         return torch.from_numpy(unknown).to(generation.mask.device)
     logps, entropies = _numpy(generation.logps), _numpy(generation.entropies)
@@ -39,11 +40,15 @@ def token_sums(generation: Generation) -> torch.Tensor:
         sums[10] = (np.expm1(-d) + d).sum()
     if generation.weights is not None:
         sums[11] = effective_sample_size(_numpy(generation.weights).ravel())
+    if generation.sampling_logps is not None:
+        # Drawn from the sampler, so that it is the sampler's divergence from the policy.
+        d = (logps - _numpy(generation.sampling_logps))[mask]
+        sums[12] = (np.expm1(d) - d).sum()
     return torch.from_numpy(sums).to(generation.mask.device)
 
 
 def token_metrics(ranks: NDArray[np.float64]) -> dict[str, float | None]:
-    """Metrics from the sums [ranks, 12] of all ranks; what is not known is left out."""
+    """Metrics from the sums [ranks, 13] of all ranks; what is not known is left out."""
     total = ranks.sum(0)
     row: dict[str, float | None] = {}
     if math.isfinite(total[0]):
@@ -56,6 +61,8 @@ def token_metrics(ranks: NDArray[np.float64]) -> dict[str, float | None]:
         row["kl/ref"] = total[10] / total[0]
     if math.isfinite(total[11]):
         row["sampling/ess"] = float(ranks[:, 11].mean())
+    if math.isfinite(total[12]):
+        row["sampling/kl"] = total[12] / total[0]
     return row
 
 

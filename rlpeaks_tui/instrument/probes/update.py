@@ -8,8 +8,9 @@ bounded by construction, and is said to be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -17,7 +18,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ...run.layers import Layers
-from ...stats.sparsity import ModuleSparsity, UpdateRank, measure, rank_from_singular_values
+from ...run.masks import Masks, pack
+from ...stats.overlap import top_tenth
+from ...stats.sparsity import (
+    ModuleSparsity,
+    UpdateRank,
+    bfloat16_round,
+    leading,
+    measure,
+    rank_from_singular_values,
+    spectral_shift,
+    subspace_angle,
+)
 from ..starting_weights import StartingWeights, local, reshard
 
 RANKED = 4
@@ -51,14 +63,32 @@ def measure_update(model: nn.Module, base: StartingWeights, rng: np.random.Gener
 
 
 def measure_ranks(model: nn.Module, base: StartingWeights) -> dict[str, UpdateRank]:
-    """Ranks of the update of a few matrices spread over the depth of a model that is not sharded."""
+    """Ranks of the update of a few matrices spread over the depth of a model that is not sharded, and how far it
+    turned and scaled their singular directions."""
     matrices = [(name, a, b) for name, a, b in pairs(model, base) if a.ndim == 2 and "embed" not in name]
     chosen = matrices[:: max(1, len(matrices) // RANKED)][:RANKED]
     found = {}
     for name, before, after in chosen:
-        delta = after.to("cpu", torch.float32) - before.to("cpu", torch.float32)
-        found[name] = rank_from_singular_values(torch.linalg.svdvals(delta).numpy(), tuple(delta.shape))
+        w0, w1 = before.to("cpu", torch.float32), after.to("cpu", torch.float32)
+        rank = rank_from_singular_values(torch.linalg.svdvals(w1 - w0).numpy(), tuple(w0.shape))
+        angle, nss = _turn(w0, w1)
+        found[name] = replace(rank, angle=angle, nss=nss)
     return found
+
+
+def masks_of_update(model: nn.Module, base: StartingWeights, step: int = 0) -> Masks:
+    """Which weights of a model that is not sharded differ from their start in bfloat16, and which moved the farthest.
+
+    One module at a time; `step` is only carried into the result.
+    """
+
+    def modules() -> Iterator[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
+        for name, before, after in pairs(model, base):
+            w0, w1 = _array(before), _array(after)
+            with np.errstate(invalid="ignore", over="ignore"):
+                yield name, bfloat16_round(w0) != bfloat16_round(w1), top_tenth(w1 - w0)
+
+    return pack(step, modules())
 
 
 def as_layers(modules: list[ModuleSparsity], step: int) -> Layers:
@@ -91,6 +121,19 @@ def _adapter_update(layer: nn.Module) -> torch.Tensor:
         updates = [layer.get_delta_weight(adapter) for adapter in layer.active_adapters]  # type: ignore[operator, union-attr]
     total: torch.Tensor = torch.stack([update.float().cpu() for update in updates]).sum(0)
     return total
+
+
+def _turn(w0: torch.Tensor, w1: torch.Tensor) -> tuple[float, float]:
+    """Largest angle in degrees, of both sides, between the leading singular directions; and the spectral shift."""
+    u0, s0, v0 = torch.linalg.svd(w0, full_matrices=False)
+    u1, s1, v1 = torch.linalg.svd(w1, full_matrices=False)
+    k = leading(tuple(w0.shape))
+    nss = spectral_shift(s0.numpy(), s1.numpy())
+    if not (s0[k - 1] > 0 and s1[k - 1] > 0):
+        return math.nan, nss  # there are not as many directions
+    left = subspace_angle(u0[:, :k].numpy(), u1[:, :k].numpy())
+    right = subspace_angle(v0[:k].T.numpy(), v1[:k].T.numpy())
+    return max(left, right), nss
 
 
 _SHARES = ("exact", "bf16", "relative", "atol", "null")

@@ -89,7 +89,10 @@ def parser() -> argparse.ArgumentParser:
     )
 
     explain = verb("explain", "what a metric is: formula, unit, source, how it misleads")
-    explain.add_argument("metric", nargs="?", help="a metric's name (default: list them all)")
+    what = explain.add_mutually_exclusive_group()
+    what.add_argument("metric", nargs="?", help="a metric's name (default: list them all)")
+    what.add_argument("--markdown", action="store_true", help="every metric in full, as docs/metrics.md")
+    what.add_argument("--rules", action="store_true", help="every health rule in full, as docs/health-rules.md")
     verb("doctor", "what this machine can do, and what is missing")
     return top
 

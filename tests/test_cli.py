@@ -31,6 +31,7 @@ from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.mailbox import take, waiting
 from rlpeaks_tui.stats.catalog import CATALOG
+from rlpeaks_tui.stats.rules import RULES
 from rlpeaks_tui.verbs.headless import read_all
 from rlpeaks_tui.verbs.start import progress_line
 from tests.run_fakes import BEGAN, NASTY, finished_run, is_safe, new_run, rlpeaks
@@ -413,6 +414,27 @@ def test_explain_of_a_name_that_is_close(call: Call) -> None:
     status, out, err = call("explain", "entropi")
     assert (status, out) == (2, "") and "entropy" in err and err.count("\n") == 1
     assert call("explain", "\x1b[2J")[0] == 2 and is_safe(call("explain", "\x1b[2J")[2])
+
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+@pytest.mark.parametrize(("option", "page"), [("--markdown", "metrics.md"), ("--rules", "health-rules.md")])
+def test_the_reference_pages_are_what_the_program_says_now(call: Call, option: str, page: str) -> None:
+    status, out, err = call("explain", option)
+    assert (status, err) == (0, "")
+    assert (DOCS / page).read_text() == out, f"rlpeaks explain {option} > docs/{page}"
+    assert max(map(len, out.splitlines())) < 1000 and out.endswith("\n") and not out.endswith("\n\n")
+
+
+def test_the_reference_pages_leave_nothing_out(call: Call) -> None:
+    metrics, rules = call("explain", "--markdown")[1], call("explain", "--rules")[1]
+    for metric in CATALOG:
+        assert f"\n`{metric.name}`\n" in metrics and f"`{metric.formula}`" in metrics
+    for rule in RULES:
+        assert f"\n`{rule.id}`\n" in rules and f"- remedy: `{rule.remedy}`" in rules
+    assert "{" not in rules  # evidence is shown with the names of its numbers
+    assert call("explain", "--rules", "--markdown")[0] == call("explain", "reward", "--rules")[0] == 2
 
 
 def test_doctor_says_what_is_there(call: Call, runs: Path) -> None:

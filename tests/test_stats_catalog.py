@@ -197,8 +197,9 @@ def test_quick_commands_do_not_pay_for_numpy():
 def test_the_numeric_modules_need_numpy_and_nothing_else():
     code = (
         "import sys\n"
-        "from rlpeaks_tui.stats import calibration, divergence, drift, evaluator, groups, health, overlap\n"
-        "from rlpeaks_tui.stats import passk, sparsity, summaries, texts, tokens\n"
+        "from rlpeaks_tui.stats import calibration, difficulty, divergence, drift, evaluator\n"
+        "from rlpeaks_tui.stats import exhaustion, groups, health, heldout, overlap, paired, passk, routing, scaling\n"
+        "from rlpeaks_tui.stats import sparsity, summaries, texts, tokens\n"
         "print([m for m in ('torch', 'textual', 'rich', 'scipy', 'sklearn', 'pandas') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

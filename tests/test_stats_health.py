@@ -53,6 +53,12 @@ def _healthy(n: int = 400) -> dict[str, Series]:
         "eval/pass@1": _series(0.3 + 0.5 * np.arange(16) / 16, 25),
         "eval/kept": _series(np.full(16, 0.95), 25),
         "eval/kept_se": _series(np.full(16, 0.01), 25),
+        "eval/pass@1_se": _series(np.full(16, 0.03), 25),
+        "eval/gain": _series(np.full(16, 0.05), 25),
+        "eval/gain_high": _series(np.full(16, 0.1), 25),
+        "eval/ceiling": _series(np.full(16, 0.95), 25),
+        "exhaustion/left": _series(np.linspace(0.5, 0.1, 16), 25),
+        "exhaustion/r2": _series(np.full(16, 0.95), 25),
         "calibration/ece": _series(0.2 - 0.1 * np.arange(16) / 16, 25),
         "calibration/ece_high": _series(np.full(16, 0.25), 25),
         "calibration/confidence_std": _series(np.full(16, 0.2), 25),
@@ -86,7 +92,7 @@ def test_every_rule_rests_on_metrics_of_the_catalog_and_has_a_remedy():
     assert len({rule.id for rule in RULES}) == len(RULES)
     verbs = {"set", "phase", "rollback", "probe", "eval", "reset", "sync-ref", "pause", "stop"}
     for rule in RULES:
-        assert all(lookup(name) for need in rule.needs for name in need.split("|"))
+        assert all(lookup(name) for need in rule.needs + rule.wants for name in need.split("|"))
         assert rule.remedy.split()[0] in verbs
         assert rule.source and rule.title
 
@@ -111,6 +117,9 @@ SICK = {
         "warn",
     ),
     "gradient": (lambda: _changed("grad_norm", np.full(5, 100.0), start=395), "warn"),
+    "exhaustion": (lambda: _changed("exhaustion/left", np.full(8, 0.01), start=8), "warn"),
+    "narrowing": (lambda: _changed("eval/gain_high", np.full(8, -0.02), start=8), "warn"),
+    "plateau": (lambda: _changed("eval/ceiling", np.full(16, 0.68)), "warn"),
     "calibration": (lambda: _changed("calibration/ece", np.full(8, 0.4), start=8), "warn"),
     "confidence-collapse": (lambda: _changed("calibration/confidence_std", np.full(8, 0.01), start=8), "warn"),
     "reward-zero": (lambda: _changed("reward", np.zeros(100), start=300), "critical"),

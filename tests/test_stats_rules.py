@@ -164,6 +164,146 @@ def test_a_leash_needs_a_standstill_with_something_left_to_learn():
         assert _find(columns, "kl-leash").state == "ok"
 
 
+def _evals():
+    columns = {
+        "eval/pass@1": np.concatenate(([0.4], np.full(9, 0.6))),
+        "eval/pass@1_se": np.full(10, 0.03),
+        "eval/gain": np.full(10, -0.08),
+        "eval/gain_high": np.full(10, -0.02),
+        "eval/ceiling": np.full(10, 0.62),
+        "exhaustion/left": np.full(10, 0.02),
+        "exhaustion/r2": np.full(10, 0.9),
+    }
+    return {name: _series(values, 25) for name, values in columns.items()}
+
+
+def test_narrowing_needs_a_gain_once_and_a_loss_at_large_k():
+    found = _find(_evals(), "narrowing", 226)
+    assert found.state == "firing"
+    assert found.evidence == (
+        "pass@1 0.600, 0.400 before; at large k -0.080 against the base, at most -0.020; "
+        "solved by the base only unknown, by the policy only unknown"
+    )
+    for name, values in (
+        ("gain_high", np.full(10, 0.01)),
+        ("pass@1", np.concatenate(([0.4], np.full(9, 0.48)))),  # margin 2 * sqrt(2) * 0.03 = 0.085
+    ):
+        assert _find(_evals() | {f"eval/{name}": _series(values, 25)}, "narrowing", 226).state == "ok"
+
+
+def test_narrowing_is_measured_from_the_base_where_that_is_known():
+    """A first evaluation after the rise would hide it."""
+    columns = _evals() | {"eval/pass@1": _series(np.full(10, 0.6), 25)}
+    assert _find(columns, "narrowing", 226).state == "ok"
+    columns |= {"eval/base_pass@1": _series([0.4]), "eval/base_only": _series(np.full(10, 0.1), 25)}
+    found = _find(columns, "narrowing", 226)
+    assert found.state == "firing"
+    assert "0.400 before" in found.evidence and "by the base only 10.0%" in found.evidence
+
+
+def test_a_plateau_is_within_a_few_percent_of_a_ceiling_that_stays():
+    assert _find(_evals(), "plateau", 226).state == "firing"
+    far = _evals() | {"eval/ceiling": _series(np.full(10, 0.63), 25)}  # (0.63 - 0.6) / 0.63 = 0.048
+    assert _find(far, "plateau", 226).state == "ok"
+    moving = _evals() | {"eval/ceiling": _series(np.linspace(0.8, 0.62, 10), 25)}
+    found = _find(moving, "plateau", 226)
+    assert found.state == "n/a"
+    assert found.evidence.startswith("the fitted ceiling, now 0.620, has moved by 0.080 over the last 5 fits")
+    early = {name: series for name, series in _evals().items() if name != "eval/ceiling"}
+    assert _find(early, "plateau", 226).state == "unknown"  # written only once it is identified
+
+
+def test_exhaustion_is_said_only_where_the_law_explains_something():
+    assert _find(_evals(), "exhaustion", 226).state == "firing"
+    assert _find(_evals() | {"exhaustion/left": _series(np.full(10, 0.04), 25)}, "exhaustion", 226).state == "ok"
+    found = _find(_evals() | {"exhaustion/r2": _series(np.full(10, 0.2), 25)}, "exhaustion", 226)
+    assert (found.state, found.evidence) == (
+        "n/a",
+        "accuracy does not follow entropy in this run: the law explains 20% of the variance",
+    )
+
+
+# KL: steadiness, and resets of the reference.
+
+
+def _wander(rng, n, scale):
+    """Autocorrelated noise, as batches of neighbouring steps have it."""
+    shocks, x = rng.normal(0, scale, n), np.zeros(n)
+    for i in range(1, n):
+        x[i] = 0.9 * x[i - 1] + np.sqrt(0.19) * shocks[i]
+    return x
+
+
+def _levelling(seed, n=500):
+    """A small model's run that levels off: KL passes 0.1 and stays, reward wavers about where it ended."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(n)
+    kl = 0.15 * (1 - np.exp(-t / 120)) * np.exp(rng.normal(0, 0.25, n) + _wander(rng, n, 0.08))
+    reward = 0.3 + 0.6 * (1 - np.exp(-t / 100)) + rng.normal(0, 0.05, n) + _wander(rng, n, 0.015)
+    return {"kl/base_k3": _series(kl), "reward": _series(reward)}
+
+
+def _switches(columns):
+    rule = next(rule for rule in RULES if rule.id == "kl-blow-up")
+    return int((np.diff((history(rule, columns)[1] > 0).astype(int)) != 0).sum())
+
+
+def test_growth_of_kl_does_not_flicker_on_a_noisy_plateau():
+    counts = [_switches(_levelling(seed)) for seed in range(20)]
+    assert max(counts) <= 2  # on and off once
+    assert np.mean(counts) < 1
+
+
+def test_growth_of_kl_without_reward_is_seen_and_stays():
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        t = np.arange(500)
+        kl = 0.05 * np.where(t < 200, 1 - np.exp(-t / 50), np.exp((t - 200) / 120)) * np.exp(rng.normal(0, 0.25, 500))
+        reward = 0.3 + 0.3 * np.minimum(t, 200) / 200 - 0.0003 * np.maximum(t - 200, 0) + rng.normal(0, 0.05, 500)
+        columns = {"kl/base_k3": _series(kl), "reward": _series(reward)}
+        assert _switches(columns) == 1
+        found = _find(columns, "kl-blow-up", 500)
+        assert found.state == "firing" and 300 < found.since < 360
+
+
+def _with_reset(at=300, *, base_too=False):
+    """KL to the reference falls to nothing at a step; KL to the base goes on, or falls as well."""
+    t = np.arange(400)
+    drift = 0.02 + 0.0002 * t
+    since = np.where(t < at, drift, 0.0002 * (t - at))
+    return {
+        "kl": _series(since),
+        "kl/base_k3": _series(since if base_too else drift),
+        "reward": _series(np.full(400, 0.5)),
+        "frac_reward_zero_std": _series(np.full(400, 0.2)),
+    }
+
+
+@pytest.mark.parametrize("rule", ["kl-blow-up", "kl-leash"])
+def test_a_reset_of_the_reference_silences_the_rules_on_kl(rule):
+    columns = _with_reset()
+    quiet = [step for step in range(280, 400) if _find(columns, rule, step).state == "n/a"]
+    assert quiet == list(range(quiet[0], quiet[0] + 21))
+    assert 301 <= quiet[0] <= 304
+    assert _find(columns, rule, quiet[0] + 5).evidence == (
+        f"the reference was reset by step {quiet[0]}: not judged until KL has had 20 steps to settle"
+    )
+
+
+@pytest.mark.parametrize("rule", ["kl-blow-up", "kl-leash"])
+def test_a_policy_that_returns_to_its_base_is_no_reset(rule):
+    columns = _with_reset(base_too=True)
+    del columns["kl/base_k3"]
+    for found in (_find(_with_reset(base_too=True), rule, 310), _find(columns, rule, 310)):
+        assert found.state == "ok"
+
+
+def test_a_reset_during_a_blow_up_clears_it():
+    columns = _with_reset() | {"kl/base_k3": _series(np.where(np.arange(400) < 290, 0.05, 0.5))}
+    assert _find(columns, "kl-blow-up", 300).state == "firing"
+    assert _find(columns, "kl-blow-up", 310).state == "n/a"
+
+
 @settings(max_examples=40)
 @given(st.lists(st.floats(-5, 5).map(lambda x: round(x, 1)), min_size=6, max_size=20))
 def test_concordance_is_kendalls_s(values):
@@ -197,13 +337,16 @@ def test_a_rule_waits_until_all_of_its_metrics_are_known():
 
 # The evaluator against the definition.
 
-NAMES = sorted({name for rule in RULES for need in rule.needs if "<" not in need for name in need.split("|")})
+NAMES = sorted(
+    {name for rule in RULES for need in rule.needs + rule.wants if "<" not in need for name in need.split("|")}
+)
 FORMATS = ("format/direct", "format/column", "format/other")
 
 
 def _course(rng: np.random.Generator, name: str, n: int) -> np.ndarray:
     """A course of one metric that makes rules fire and clear: stretches at levels around their thresholds."""
     typical = {"entropy": 0.2, "reward": 0.5, "kl": 0.05, "grad_norm": 1.0, "completions/mean_length": 20.0}
+    typical |= {"sparsity/bf16": 0.8, "eval/gain_high": -0.05}
     level = typical.get(name, 0.2)
     stretches = level * np.exp(rng.normal(0, 1.5, n // 40 + 1)).repeat(40)[:n]
     x = stretches * np.exp(rng.normal(0, 0.1, n))
@@ -307,6 +450,22 @@ def test_a_long_run_is_judged_alike_row_by_row(every):
         fired |= {each.rule.id for each in found if each.state == "firing"}
         assert found == evaluate(columns, end)
     assert fired >= {"reward-zero", "reward-hacking", "kl-leash"}
+
+
+@pytest.mark.parametrize("late", [0, 200, 310])
+def test_a_reset_is_judged_alike_row_by_row(late):
+    """Also where the metric that tells of resets appears after the rules have begun to judge without it."""
+    whole, evaluator, idle = _with_reset(), Evaluator(), set()
+    for end in range(1, 400, 3):
+        columns = {name: Series(series.steps[:end], series.values[:end]) for name, series in whole.items()}
+        kl = columns.pop("kl")
+        if end > late:
+            columns["kl"] = Series(kl.steps[late:], kl.values[late:])
+        found = evaluator.evaluate(columns, end)
+        idle |= {each.rule.id for each in found if "was reset" in each.evidence}
+        assert found == evaluate(columns, end)
+        assert evaluator.evaluate(columns, end // 2) == evaluate(columns, end // 2)
+    assert ("kl-blow-up" in idle) == (late < 300)
 
 
 def _counting(counts):

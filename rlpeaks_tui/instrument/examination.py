@@ -14,8 +14,10 @@ import torch
 
 from ..run.entries import Value
 from ..run.heldout import HeldOutPrompts
+from ..stats.exhaustion import exhaustion
 from ..stats.heldout import ABLE, against_base, rates, summary
 from ..stats.routing import recovery
+from ..stats.scaling import fit_sigmoid
 from ..stats.summaries import Floats
 from .heldout import HeldOut
 from .keeping import listed
@@ -52,6 +54,8 @@ class Examination:
         self._recorder = recorder
         self._rng = rng
         self._base_outcomes: Floats | None = None  # [P, n]
+        self._history: list[tuple[int, float, float, float]] = []
+        """Step, pass@1, its standard error and the policy's entropy, of every evaluation."""
 
     @property
     def why_not(self) -> dict[str, str]:
@@ -67,15 +71,15 @@ class Examination:
             return ()
         return EXAMS if self._base is not None else EXAMS[:1]
 
-    def run(self, due: set[str], step: int) -> None:
-        """Run what is due after training step `step`."""
+    def run(self, due: set[str], step: int, entropy: float) -> None:
+        """Run what is due after training step `step`, in whose generation the policy had `entropy` nats a token."""
         if "eval" in due:
-            self._probing.run("eval", step, lambda: self._evaluate(step))
+            self._probing.run("eval", step, lambda: self._evaluate(step, entropy))
         if "routing" in due and self._base is not None:
             base = self._base
             self._probing.run("routing", step, lambda: self._route(step, base))
 
-    def _evaluate(self, step: int) -> None:
+    def _evaluate(self, step: int, entropy: float) -> None:
         began = time.perf_counter()
         held = self._held_out
         if self._base is not None and self._base_outcomes is None:
@@ -95,7 +99,21 @@ class Examination:
             arrays["base_rate"] = listed(rates(self._base_outcomes))
             nothing = f"the base solves no held-out prompt in more than {ABLE} of its samples"
             why |= dict.fromkeys(("eval/kept", "eval/kept_se"), nothing)
+            self._history.append((step, values["eval/pass@1"], values["eval/pass@1_se"], entropy))
+            told, reasons = self._laws(values["eval/base_pass@1"])
+            values, why = values | told, why | reasons
         self._probing.tell("eval", step, values, why, n=len(held.rows), began=began, facts=facts, arrays=arrays)
+
+    def _laws(self, start: float) -> tuple[dict[str, float], dict[str, str]]:
+        """Where held-out accuracy is going: the ceiling of its curve, and what the entropy left can still buy."""
+        steps, rates, errors, entropies = np.array(self._history, dtype=np.float64).T
+        ceiling = fit_sigmoid(steps, rates, errors, start, self._rng)
+        left = exhaustion(entropies, rates)
+        ends = {"eval/ceiling": ceiling.asymptote, "eval/ceiling_low": ceiling.low, "eval/ceiling_high": ceiling.high}
+        if not ceiling.identified:
+            ends = dict.fromkeys(ends, math.nan)
+        why = dict.fromkeys(ends, ceiling.why) | dict.fromkeys(left.metrics(), left.why)
+        return ends | left.metrics(), why
 
     def _route(self, step: int, base: StartingWeights) -> None:
         began = time.perf_counter()

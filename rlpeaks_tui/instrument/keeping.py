@@ -54,6 +54,8 @@ class Keeper:
         self._recorder = recorder
         self._settings = settings
         self.outcome = Outcome()
+        self.entropy = math.nan
+        """Nats a token of the newest generation, over all ranks."""
         self._skips = SkipBaseline()
         self._formats: set[str] = set()
         self._selection = Selection()
@@ -86,6 +88,7 @@ class Keeper:
         length, _, logp, base_logp, entropy, k3 = sums.T
         row: dict[str, float | None] = token_metrics(parts[:, 6 * completions :])
         total = float(length.sum())
+        self.entropy = float(entropy.sum()) / total if total else math.nan
         if total and np.isfinite(base_logp).all():
             row["kl/base_k1"] = float((logp - base_logp).sum()) / total
             row["kl/base_k3"] = float(k3.sum()) / total

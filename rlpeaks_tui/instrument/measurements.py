@@ -121,7 +121,7 @@ class Measurements:
             self._probing.run("after", step, lambda: self._measure_change(generation, step))
         if generation is not None and "features" in due:
             self._probing.run("features", step, lambda: self._measure_features(generation, step))
-        self._examination.run(due, step)
+        self._examination.run(due, step, self._keeper.entropy)
 
     def finish(self, generation: Generation) -> tuple[dict[str, float | None], dict[str, str]]:
         """All rows have been through the loss: keep the completions; gives metrics, and why some are None."""

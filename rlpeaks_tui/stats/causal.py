@@ -43,15 +43,15 @@ def ago(x: Floats, lag: int) -> Floats:
     return np.concatenate((np.full(min(lag, x.size), np.nan), x[: max(x.size - lag, 0)]))
 
 
-def rising(x: Floats, window: int) -> Flags:
-    """The mean of the last window exceeds that of the window before by more than its standard error.
+def rising(x: Floats, window: int, margin: float = 1.0) -> Flags:
+    """The mean of the last window exceeds that of the window before by more than `margin` standard errors.
 
     Looks back on 3 * window values.
     """
     level = mean(x, window)
     spread = np.maximum(mean(np.square(x - level), window), 0.0)
     error = np.sqrt((spread + ago(spread, window)) / window)
-    return np.greater(level - ago(level, window), error)
+    return np.greater(level - ago(level, window), margin * error)
 
 
 def median_before(x: Floats, window: int) -> Floats:
@@ -82,6 +82,19 @@ def concordance(x: Floats, window: int) -> Floats:
         for later in lagged[i + 1 :]:
             result += np.sign(later - earlier)
     return result
+
+
+def last_reset(steps: Steps, reference: Floats, base: Floats) -> Steps:
+    """Step of the last evaluation at which KL to the reference was seen to have fallen and KL to the base not; else 0.
+
+    A fall is to less than 0.3 of the mean of ten evaluations, in the mean of three, since single values of either are
+    noisy. It looks back on 14 values; a reset further back than a rule's window need not be found.
+    """
+    fell = mean(reference, 3) < 0.3 * ago(mean(reference, 10), 3)
+    stayed = mean(base, 3) > 0.7 * ago(mean(base, 10), 3)
+    seen = fell & stayed
+    first = seen & ~np.concatenate((np.zeros(min(1, seen.size), np.bool_), seen[:-1]))
+    return np.maximum.accumulate(np.where(first, steps, 0))
 
 
 def start(steps: Steps, x: Floats, span: int = 20) -> float:

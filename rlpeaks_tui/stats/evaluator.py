@@ -73,11 +73,13 @@ class Evaluator:
         if len(columns) != len(self._names) or tuple(columns) != self._names:
             self._names = tuple(columns)
             self._members = {rule.id: members(rule, self._names) for rule in self._rules}
-            wanted = {name for rule in self._rules for need in rule.needs for name in need.split("|")}
+            wanted = {name for rule in self._rules for need in rule.needs + rule.wants for name in need.split("|")}
             wanted.update(name for family in self._members.values() for name in family)
             self._columns = {name: self._columns.get(name) or _Column() for name in self._names if name in wanted}
             self._tracks = {
-                key: track for key, track in self._tracks.items() if all(name in self._columns for name in track.names)
+                key: track
+                for key, track in self._tracks.items()
+                if all(name in self._columns for name in track.names if name)
             }
         for name, column in self._columns.items():
             if not column.continued_by(columns[name]):
@@ -93,12 +95,10 @@ class Evaluator:
             return found
         names: list[str] = []
         for i, need in enumerate(rule.needs[: plain_needs(rule)]):
-            for name in need.split("|"):
-                if name in self._columns and self._columns[name].before(step, rule.finite or i > 0, or_at=True):
-                    names.append(name)
-                    break
-            else:
+            names.append(self._serving(need, step, rule.finite or i > 0))
+            if not names[-1]:
                 return lacking(rule, need, columns, step)
+        names += [self._serving(want, step, True) for want in rule.wants]
         family = self._members[rule.id]
         if plain_needs(rule) < len(rule.needs) and not any(
             self._columns[name].before(step, True, or_at=True) for name in family
@@ -106,9 +106,16 @@ class Evaluator:
             return lacking(rule, rule.needs[-1], columns, step)
         key = rule.id, (*names, *family)
         if key not in self._tracks:
-            self._tracks[key] = _Track(rule, key[1], [self._columns[name] for name in key[1]])
+            self._tracks[key] = _Track(rule, key[1], [self._columns.get(name) or _Column() for name in key[1]])
         judged = self._tracks[key].at(step)
         return apart(rule) if judged is None else conclude(rule, step, judged)
+
+    def _serving(self, need: str, step: int, finite: bool) -> str:
+        """The first metric of "a|b" that has a value up to `step`, "" when none has."""
+        for name in need.split("|"):
+            if name in self._columns and self._columns[name].before(step, finite, or_at=True):
+                return name
+        return ""
 
 
 class _Rows:

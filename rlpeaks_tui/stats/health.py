@@ -39,7 +39,7 @@ from rlpeaks_tui.stats.summaries import Floats
 
 __all__ = ["CLEAR_AFTER", "FIRE_AFTER", "RULES", "Finding", "Logged", "Rule", "evaluate", "history"]
 
-_Named = dict[str, tuple[Steps, Floats]]
+_Named = list[tuple[str, tuple[Steps, Floats]]]
 
 
 def evaluate(columns: Mapping[str, Logged], step: int, *, dtype: str | None = None) -> tuple[Finding, ...]:
@@ -65,7 +65,7 @@ def history(rule: Rule, columns: Mapping[str, Logged]) -> tuple[Steps, Levels]:
     chosen = _choose(rule, columns, None)
     if isinstance(chosen, str):
         return np.empty(0, np.int64), np.empty(0, np.int8)
-    steps, values = align(rule, list(chosen.values()))
+    steps, values = align(rule, [series for _, series in chosen])
     if not steps.size:
         return steps, np.empty(0, np.int8)
     return steps, settle(judge(rule, steps, values)[0], np.empty(0, np.int8), 0)
@@ -77,15 +77,15 @@ def _finding(rule: Rule, columns: Mapping[str, Logged], step: int, dtype: str | 
     chosen = _choose(rule, columns, step)
     if isinstance(chosen, str):
         return lacking(rule, chosen, columns, step)
-    steps, values = align(rule, list(chosen.values()))
+    steps, values = align(rule, [series for _, series in chosen])
     if not steps.size:
         return apart(rule)
     raw, shown = judge(rule, steps, values)
     levels = settle(raw, np.empty(0, np.int8), 0)
     quiet = np.flatnonzero(levels == 0)  # never empty: firing takes FIRE_AFTER evaluations
     judged = Judged(
-        names=tuple(chosen),
-        recent=tuple(own[-RECENT:] for own, _ in list(chosen.values())[: plain_needs(rule)]),
+        names=tuple(name for name, _ in chosen),
+        recent=tuple(own[-RECENT:] for _, (own, _) in chosen[: plain_needs(rule)]),
         first=int(steps[0]),
         last=int(steps[-1]),
         count=steps.size,
@@ -98,21 +98,28 @@ def _finding(rule: Rule, columns: Mapping[str, Logged], step: int, dtype: str | 
 
 
 def _choose(rule: Rule, columns: Mapping[str, Logged], step: int | None) -> _Named | str:
-    """The metric that serves each need, up to `step`; or the first need that none serves."""
-    chosen: _Named = {}
+    """The metric that serves each need and each want, up to `step`; or the first need that none serves."""
+    chosen: _Named = []
     for i, need in enumerate(rule.needs[: plain_needs(rule)]):
-        for name in need.split("|"):
-            if name in columns:
-                found = _values(columns[name], step, finite=rule.finite or i > 0)
-                if found[0].size:
-                    chosen[name] = found
-                    break
-        else:
+        found = _serving(need, columns, step, finite=rule.finite or i > 0)
+        if not found[1][0].size:
             return need
-    family = {name: _values(columns[name], step) for name in members(rule, columns)}
-    if plain_needs(rule) < len(rule.needs) and not any(steps.size for steps, _ in family.values()):
+        chosen.append(found)
+    chosen += [_serving(want, columns, step) for want in rule.wants]
+    family = [(name, _values(columns[name], step)) for name in members(rule, columns)]
+    if plain_needs(rule) < len(rule.needs) and not any(steps.size for _, (steps, _) in family):
         return rule.needs[-1]
-    return chosen | family
+    return chosen + family
+
+
+def _serving(
+    need: str, columns: Mapping[str, Logged], step: int | None, *, finite: bool = True
+) -> tuple[str, tuple[Steps, Floats]]:
+    """The first metric of "a|b" that has a value, by name; ("", nothing) when none has."""
+    for name in need.split("|"):
+        if name in columns and (found := _values(columns[name], step, finite=finite))[0].size:
+            return name, found
+    return "", (np.empty(0, np.int64), np.empty(0))
 
 
 def _values(series: Logged, step: int | None, *, finite: bool = True) -> tuple[Steps, Floats]:

@@ -176,20 +176,23 @@ def align(rule: Rule, series: Sequence[tuple[Steps, Floats]]) -> tuple[Steps, li
 
     Args:
         rule: says how many of `series` are single metrics; the rest are members of a family.
-        series: (steps, values) of each metric, steps strictly rising; but for the first without nan.
+        series: (steps, values) of each metric, steps strictly rising; but for the first without nan. One that the
+            rule wants and the run lacks is empty.
 
     Returns:
         (steps [n], one array [n] per metric): its last value at or before, or with `rule.pooled` the mean of its
-        values since the step before, where there is any. A member of a family is 0 before its first value.
+        values since the step before, where there is any. Before its first value a member of a family is 0, and a
+        metric that the rule only wants is nan.
     """
     plain = plain_needs(rule)
+    absent = np.nan if plain == len(rule.needs) else 0.0
     steps, first = series[0]
     begins = [other[0] if other.size else np.iinfo(np.int64).max for other, _ in series[1:plain]]
     start = int(np.searchsorted(steps, max(begins, default=steps[0] if steps.size else 0)))
     aligned = [first[start:]]
     for i, (other_steps, other) in enumerate(series[1:], 1):
         index = np.searchsorted(other_steps, steps, side="right")
-        last = np.concatenate(([np.nan if i < plain else 0.0], other))[index]
+        last = np.concatenate(([np.nan if i < plain else absent], other))[index]
         if rule.pooled and steps.size:
             bounds = np.concatenate(([0], index))
             # reduceat sums from each bound to the next and from the last to the end, which must not be empty.

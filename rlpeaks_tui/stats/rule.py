@@ -43,9 +43,12 @@ class Rule:
         remedy: a steering command; words in capitals are for the person to fill in.
         evidence: text with the numbers that `judge` shows. A number called `member` is shown as the name of that
             member of the family.
-        judge: (steps [n], one array [n] per metric) -> (levels [n]: 0, 1 warn, 2 critical, IDLE; numbers to
-            show). Entry t must depend on the last `window` entries up to t and on those of the warm-up only.
+        judge: (steps [n], one array [n] per metric, those it wants last) -> (levels [n]: 0, 1 warn, 2 critical,
+            IDLE; numbers to show). Entry t must depend on the last `window` entries up to t and on those of the
+            warm-up only.
         least: evaluations that it takes to say anything.
+        wants: metrics as in `needs` that it can do without, nan where they have no value. A rule that needs a family
+            wants nothing.
         weights: the rule applies only when weights are of this dtype.
         finite: values of the first metric that are not finite are passed over; otherwise the judge sees them.
         pooled: other metrics enter with the mean of their values since the evaluation before, not with the last.
@@ -66,6 +69,7 @@ class Rule:
     evidence: str
     judge: Callable[..., tuple[Levels, Shown]] = field(repr=False, compare=False)
     least: int = 1
+    wants: tuple[str, ...] = ()
     weights: str | None = None
     finite: bool = True
     pooled: bool = False

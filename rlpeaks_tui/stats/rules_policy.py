@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlpeaks_tui.stats.causal import concordance, levels, mean, start
+from rlpeaks_tui.stats.causal import ago, concordance, levels, mean, start
 from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
 
@@ -16,6 +16,12 @@ CLEAR_TREND = 11
 
 NO_TREND = 3
 """Kendall's S of six values that is not exceeded by chance in 77 % of cases."""
+
+CEILING_MARGIN = 0.02
+"""How far the ceilings of repeats of one recipe lie apart (2510.13786, A.7)."""
+
+REFITS = 5
+"""Fits over which a ceiling must stay where it is for the curve to be believed."""
 
 
 def _zero_variance(steps: Steps, share: Floats, reward: Floats) -> tuple[Levels, Shown]:
@@ -69,6 +75,43 @@ def _skill_damage(steps: Steps, kept: Floats, error: Floats) -> tuple[Levels, Sh
         "start": float(kept[0]) if kept.size else np.nan,
         "se": error,
     }
+
+
+def _exhaustion(steps: Steps, left: Floats, error: Floats, fit: Floats) -> tuple[Levels, Shown]:
+    result = levels(left < error)
+    result[fit < 0.5] = IDLE
+    return result, {"left": left, "se": error, "fit": fit}
+
+
+def _narrowing(
+    steps: Steps,
+    high: Floats,
+    gain: Floats,
+    once: Floats,
+    error: Floats,
+    base: Floats,
+    base_only: Floats,
+    policy_only: Floats,
+) -> tuple[Levels, Shown]:
+    before = np.where(np.isnan(base), once[:1], base)
+    margin = 2 * np.sqrt(np.square(error) + np.square(error[:1]))
+    return levels((once > before + margin) & (high < 0)), {
+        "once": once,
+        "before": before,
+        "gain": gain,
+        "high": high,
+        "base_only": base_only,
+        "policy_only": policy_only,
+    }
+
+
+def _plateau(steps: Steps, ceiling: Floats, once: Floats) -> tuple[Levels, Shown]:
+    now = mean(once, 3)
+    result = levels((ceiling - now) / ceiling < 2 * CEILING_MARGIN)
+    lagged = [ago(ceiling, lag) for lag in range(REFITS)]
+    moved = np.fmax.reduce(lagged) - np.fmin.reduce(lagged)
+    result[moved > 0.05] = IDLE
+    return result, {"now": now, "ceiling": ceiling, "moved": moved}
 
 
 def _calibration(steps: Steps, error: Floats, high: Floats) -> tuple[Levels, Shown]:
@@ -181,6 +224,52 @@ POLICY: tuple[Rule, ...] = (
         evidence="{now:.3f} +/- {se:.3f} on prompts that the base solves, {start:.3f} at first",
         judge=_skill_damage,
         least=2,
+    ),
+    Rule(
+        id="exhaustion",
+        title="Entropy is spent: little is left to gain",
+        severity="warn",
+        needs=("exhaustion/left", "eval/pass@1_se", "exhaustion/r2"),
+        window=1,
+        warmup=0,
+        source="2505.22617 for the law; that a gain below one standard error of the evaluation is none is ours",
+        strength="ours",
+        remedy="phase NAME",
+        evidence="{left:.3f} of accuracy left by the law, standard error of an evaluation {se:.3f}; the law explains "
+        "{fit:.0%} of the variance",
+        judge=_exhaustion,
+        idle="accuracy does not follow entropy in this run: the law explains {fit:.0%} of the variance",
+    ),
+    Rule(
+        id="narrowing",
+        title="pass@1 is bought with what many tries could find",
+        severity="warn",
+        needs=("eval/gain_high", "eval/gain", "eval/pass@1", "eval/pass@1_se"),
+        wants=("eval/base_pass@1", "eval/base_only", "eval/policy_only"),
+        window=1,
+        warmup=0,
+        source="2504.13837 finds the base ahead at large k; the 90 % interval and two standard errors are ours",
+        strength="published",
+        remedy="set beta=VALUE",
+        evidence="pass@1 {once:.3f}, {before:.3f} before; at large k {gain:+.3f} against the base, at most {high:+.3f}"
+        "; solved by the base only {base_only:.1%}, by the policy only {policy_only:.1%}",
+        judge=_narrowing,
+    ),
+    Rule(
+        id="plateau",
+        title="Accuracy is at its ceiling",
+        severity="warn",
+        needs=("eval/ceiling", "eval/pass@1"),
+        window=5,
+        warmup=0,
+        source="2510.13786: ceilings of repeats agree within 0.02; twice that, relative to the ceiling, is ours, as is "
+        "that one which moves by 0.05 is not believed",
+        strength="ours",
+        remedy="phase NAME",
+        evidence="pass@1 {now:.3f} in the mean of three evaluations, ceiling of the fitted sigmoid {ceiling:.3f}",
+        judge=_plateau,
+        idle="the fitted ceiling, now {ceiling:.3f}, has moved by {moved:.3f} over the last 5 fits: the curve is no "
+        "sigmoid, or it is too early to tell",
     ),
     Rule(
         id="calibration",

@@ -12,9 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlpeaks_tui.stats.causal import ago, levels, mean, median_before, rising, start, total
+from rlpeaks_tui.stats.causal import ago, last_reset, levels, mean, median_before, rising, start, total
 from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
+
+MUTED = 20
+"""Steps after a reset of the reference during which the rules on KL keep silent."""
+
+_RESET = "the reference was reset by step {reset}: not judged until KL has had 20 steps to settle"
 
 
 def _entropy_collapse(steps: Steps, entropy: Floats, reward: Floats) -> tuple[Levels, Shown]:
@@ -31,22 +36,28 @@ def _entropy_explosion(steps: Steps, entropy: Floats) -> tuple[Levels, Shown]:
     return levels((now > 2 * first) | ((now > 1.5 * before) & (now > first))), {"now": now, "start": first}
 
 
-def _kl_blow_up(steps: Steps, kl: Floats, reward: Floats) -> tuple[Levels, Shown]:
+def _kl_blow_up(steps: Steps, kl: Floats, reward: Floats, reference: Floats, base: Floats) -> tuple[Levels, Shown]:
     usual, now, gains = median_before(kl, 50), mean(kl, 5), rising(reward, 50)
-    level = mean(kl, 50)
     jump = (kl > 5 * usual) & (kl > 1e-3)  # below a thousandth of a nat a factor of five is noise
-    drift = (now > 0.1) & (level > ago(level, 50)) & ~gains
-    return levels(jump | drift), {"now": now, "usual": usual, "trend": gains}
+    grows = (mean(kl, 50) > 0.1) & rising(kl, 50, 2.0) & ~gains
+    # Of most of the last 50: on a plateau the comparison of two noisy means says yes and no by turns.
+    drift = total(grows.astype(np.float64), 50) > 25
+    return _unless_reset(steps, levels(jump | drift), reference, base, {"now": now, "usual": usual, "trend": gains})
 
 
-def _kl_leash(steps: Steps, kl: Floats, reward: Floats, no_signal: Floats) -> tuple[Levels, Shown]:
+def _kl_leash(steps: Steps, kl: Floats, reward: Floats, no_signal: Floats, base: Floats) -> tuple[Levels, Shown]:
     level, gains, silent = mean(kl, 50), rising(reward, 50), mean(no_signal, 50)
     still = np.abs(level - ago(level, 50)) < 0.05 * level
     was_reset = total((kl < 0.3 * level).astype(np.float64), 50) > 0  # a synchronised reference drops KL to 0
-    return (
-        levels(still & ~was_reset & ~gains & (level > 1e-3) & (silent < 0.5)),
-        {"now": level, "reward": mean(reward, 50), "signal": 1 - silent},
-    )
+    result = levels(still & ~was_reset & ~gains & (level > 1e-3) & (silent < 0.5))
+    return _unless_reset(steps, result, kl, base, {"now": level, "reward": mean(reward, 50), "signal": 1 - silent})
+
+
+def _unless_reset(steps: Steps, result: Levels, reference: Floats, base: Floats, shown: Shown) -> tuple[Levels, Shown]:
+    """Idle for MUTED steps after a reset of the reference, during which KL says more of the reset than of the run."""
+    reset = last_reset(steps, reference, base)
+    result[(reset > 0) & (steps - reset <= MUTED)] = IDLE
+    return result, shown | {"reset": reset}
 
 
 def _truncation(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
@@ -123,19 +134,23 @@ TRAINING: tuple[Rule, ...] = (
         title="KL grows without gain in reward",
         severity="warn",
         needs=("kl/base_k3|kl/base|kl", "reward"),
-        window=150,
+        wants=("kl|kl/ref", "kl/base_k3|kl/base"),
+        window=200,
         warmup=50,
-        source="verl's adaptive controller aims at 0.1 nats/token; five times the median is practice",
+        source="verl's adaptive controller aims at 0.1 nats/token; five times the median is practice. That growth "
+        "must exceed two standard errors in most of 50 evaluations is ours",
         strength="folklore",
         remedy="set beta=VALUE",
         evidence="KL {now:.3g} nats/token, usually {usual:.3g}; reward {trend}",
         judge=_kl_blow_up,
+        idle=_RESET,
     ),
     Rule(
         id="kl-leash",
         title="Reward and KL to the reference stand still",
         severity="warn",
         needs=("kl", "reward", "frac_reward_zero_std"),
+        wants=("kl/base_k3|kl/base",),
         window=150,
         warmup=100,
         source="2505.24864 resets the reference when progress stops; it gives no number",
@@ -145,6 +160,7 @@ TRAINING: tuple[Rule, ...] = (
         "rising; {signal:.0%} of groups still have signal",
         judge=_kl_leash,
         absence="n/a",
+        idle=_RESET,
     ),
     Rule(
         id="truncation",

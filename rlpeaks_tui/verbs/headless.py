@@ -206,7 +206,11 @@ def find(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     from .explain import explain as told
+    from .reference import metrics_page, rules_page
 
+    if options.markdown or options.rules:
+        sys.stdout.write(metrics_page() if options.markdown else rules_page())
+        return 0
     return told(options.metric)
 
 

@@ -85,7 +85,11 @@ def parser() -> argparse.ArgumentParser:
 
     export = verb("export", "write a run's metrics to a file", run=True)
     export.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="by its ending: .csv or .jsonl; - for standard output"
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="by its ending: .csv or .jsonl, .columns.csv beside it says what each column is; - for standard output",
     )
 
     explain = verb("explain", "what a metric is: formula, unit, source, how it misleads")

@@ -30,7 +30,7 @@ from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.mailbox import take, waiting
-from rlpeaks_tui.stats.catalog import CATALOG
+from rlpeaks_tui.stats.catalog import CATALOG, lookup
 from rlpeaks_tui.stats.rules import RULES
 from rlpeaks_tui.verbs.headless import read_all
 from rlpeaks_tui.verbs.start import progress_line
@@ -387,6 +387,44 @@ def test_export_to_standard_output_and_over_an_older_file(call: Call, runs: Path
     status, said, _ = call("export", "demo", "-o", str(target))
     assert status == 0 and "3 steps x 2 metrics" in said and target.read_text() == out
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_an_export_says_what_its_columns_are(call: Call, runs: Path, tmp_path: Path, ending: str) -> None:
+    layout = new_run(runs / "demo")
+    values = {"reward": 0.1, "kl/base": 0.2, "eval/pass@8": 0.3, 'odd,"name"': 0.4, "format/direct": 0.5}
+    JournalWriter(layout.journal, "trainer").write(Metrics(t=1.0, step=1, v=values))
+    target = tmp_path / f"table.of.1.{ending}"
+    status, out, err = call("export", "demo", "-o", str(target))
+    beside = tmp_path / "table.of.1.columns.csv"
+    assert (status, err) == (0, "") and f"{beside}: what each column is" in out
+    with beside.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["column", "title", "unit", "formula", "estimator", "source"]
+    assert rows[0]["column"] == "step" and {row["column"] for row in rows} == {"step", *values}
+    for row in rows[1:]:
+        known = lookup(row["column"])
+        expected = (known.title, known.unit, known.formula, known.estimator, known.source) if known else ("",) * 5
+        assert tuple(row.values())[1:] == expected
+    if ending == "csv":
+        with target.open(newline="") as file:
+            assert next(csv.reader(file)) == [row["column"] for row in rows]
+
+
+def test_standard_output_gets_the_table_alone(call: Call, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished_run(runs / "demo")
+    monkeypatch.chdir(runs)
+    assert call("export", "demo", "-o", "-")[0] == 0
+    assert not list(runs.glob("*.csv"))
+
+
+def test_a_table_whose_columns_cannot_be_told_stands(call: Call, runs: Path, tmp_path: Path) -> None:
+    finished_run(runs / "demo")
+    target = tmp_path / "run.csv"
+    (tmp_path / "run.columns.csv").mkdir()
+    status, out, err = call("export", "demo", "-o", str(target))
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "run.csv is written" in err and "run.columns.csv" in err and target.read_text().startswith("step,")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class Sigmoid:
     Attributes:
         asymptote: A, the accuracy at which the curve levels off.
         low, high: 80 % interval of it, moving-block bootstrap of the residuals. In simulations with independent noise
-            it covers in 65 to 80 % of cases.
+            it covers in 60 to 80 % of cases.
         midpoint: C_mid, compute at which half of the gain is reached, in the unit of the fit.
         exponent: B, how sudden the rise is.
         identified: whether the data say where the ceiling is; if not, the numbers are one guess among many.

@@ -1,4 +1,7 @@
-"""A run's metrics as a table: one row a step, one column a metric, empty where there was no value."""
+"""A run's metrics as a table: one row a step, one column a metric, empty where there was no value.
+
+Beside it goes what each column is, since a table outlives the memory of how its numbers were made.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ import numpy as np
 
 from ..run.follow import Snapshot
 from ..run.layout import replace_file
+from ..stats.catalog import lookup
 
 ENDINGS = (".csv", ".jsonl")
+DICTIONARY = ".columns.csv"
 
 
 def table(snapshot: Snapshot) -> tuple[list[str], list[list[float | int | None]]]:
@@ -34,8 +39,27 @@ def table(snapshot: Snapshot) -> tuple[list[str], list[list[float | int | None]]
     return ["step", *names], rows
 
 
+def dictionary(names: list[str]) -> list[list[str]]:
+    """What each column is: its name, title, unit, formula, estimator and source, after a row with these heads.
+
+    A metric that the catalog does not know, as a reward function of one's own may log it, has its name only.
+    """
+    rows = [["column", "title", "unit", "formula", "estimator", "source"]]
+    for name in names:
+        if metric := lookup(name):
+            rows.append([name, metric.title, metric.unit, metric.formula, metric.estimator, metric.source])
+        elif name == "step":
+            rows.append([name, "Step", "count", "optimizer steps since the start", "exact", "rlpeaks"])
+        else:
+            rows.append([name, "", "", "", "", ""])
+    return rows
+
+
 def write(snapshot: Snapshot, output: str) -> str | None:
-    """Write the table to `output` (`-`: standard output, as CSV); gives what is wrong with the request, or None."""
+    """Write the table to `output` and what its columns are beside it; gives what is wrong with the request, or None.
+
+    `-` is standard output, which gets the table as CSV and nothing else.
+    """
     ending = ".csv" if output == "-" else Path(output).suffix
     if ending not in ENDINGS:
         return f"{output}: the ending decides the format; it can be {' or '.join(ENDINGS)}"
@@ -44,20 +68,27 @@ def write(snapshot: Snapshot, output: str) -> str | None:
     if output == "-":
         sys.stdout.write(text)
         return None
+    columns = Path(output).with_suffix(DICTIONARY)
     try:
         replace_file(Path(output), text.encode())
     except OSError as error:
         return f"{output} cannot be written: {error.strerror}"
-    print(f"{output}: {len(rows)} steps x {len(names) - 1} metrics")
+    try:
+        replace_file(columns, _written(dictionary(names)).encode())
+    except OSError as error:
+        return f"{output} is written, but {columns}, what its columns are, cannot be: {error.strerror}"
+    print(f"{output}: {len(rows)} steps x {len(names) - 1} metrics; {columns}: what each column is")
     return None
 
 
 def _csv(names: list[str], rows: list[list[Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(names)
     # repr of a float is the shortest text that reads back as the same number
-    writer.writerows([["" if value is None else repr(value) for value in row] for row in rows])
+    return _written([names, *(["" if value is None else repr(value) for value in row] for row in rows)])
+
+
+def _written(rows: list[list[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
 
 

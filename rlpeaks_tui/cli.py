@@ -159,7 +159,7 @@ def _parsed(argv: list[str], script_args: list[str]) -> argparse.Namespace:
 
 def _verb(options: argparse.Namespace) -> int:
     from .run.facts import NotARun
-    from .run.mailbox import BadCommand
+    from .run.requests import BadCommand
     from .run.text import clean_line
 
     try:

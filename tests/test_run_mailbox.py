@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui.run import mailbox
 from rlpeaks_tui.run.layout import Layout
-from rlpeaks_tui.run.mailbox import BIGGEST_COMMAND, BadCommand, Order, check, forget, send, take, waiting
+from rlpeaks_tui.run.mailbox import BIGGEST_COMMAND, Order, forget, send, take, waiting
+from rlpeaks_tui.run.requests import BadCommand, request
 from tests.run_fakes import NASTY, is_safe, new_run
 
 
@@ -191,13 +192,15 @@ def test_no_inbox_is_an_empty_inbox(tmp_path: Path) -> None:
 def test_a_command_that_cannot_be_sent_says_what_would_be_right(run: Path, verb: str, args: tuple[str, ...]) -> None:
     with pytest.raises(BadCommand) as problem:
         send(run, verb, *args)
-    assert any(word in str(problem.value) for word in ("1 to 1000000", "no argument", "pause, resume, step, stop"))
+    assert any(
+        word in str(problem.value) for word in ("1 to 1000000", "no argument", "pause, resume, step, stop, checkpoint")
+    )
     assert list(Layout(run).inbox.iterdir()) == []
 
 
 @pytest.mark.parametrize(("verb", "args"), [("step", ()), ("step", ("1",)), ("step", ("1000000",)), ("pause", ())])
 def test_a_command_that_can_be_sent_passes(verb: str, args: tuple[str, ...]) -> None:
-    check(verb, args)
+    request(verb, args)
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b'{"id":"x","verb":"pause"}', b"{}"])), max_size=4))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlpeaks_tui.run.follow import Snapshot
-from rlpeaks_tui.run.mailbox import VERBS
+from rlpeaks_tui.run.requests import VERBS
 from rlpeaks_tui.stats.catalog import lookup
 from rlpeaks_tui.stats.evaluator import Evaluator
 from rlpeaks_tui.stats.health import Finding as Judged

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
-from rlpeaks_tui.run.mailbox import BadCommand, send
+from rlpeaks_tui.run.mailbox import send
+from rlpeaks_tui.run.requests import BadCommand
 
 WAITING = "waiting for the next safe point"
 

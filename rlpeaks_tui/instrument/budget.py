@@ -102,6 +102,11 @@ class Budget:
         spent, self._step_spent, self._step_cheap = self._step_spent, 0.0, 0.0
         return spent
 
+    def affords(self, name: str) -> bool:
+        """Whether one more run of `name`, whose cost is known, would leave the whole run within its share."""
+        cost = self._accounts[name].cost
+        return cost is not None and self.spent + cost <= self.share * self.trained
+
     def last(self, name: str) -> int | None:
         """The step at which `name` ran last."""
         return self._accounts[name].last

@@ -141,12 +141,19 @@ class Measurements:
             self._probing.run("health", row.step, lambda: self._recorder.write(*self._alerts.judge(row.step)))
 
     def at_end(self, step: int) -> None:
-        """Training is over. Whatever the budget says, the last weights are measured: they are what people keep."""
+        """Training is over. The last weights are measured whatever the budget says: they are what people keep.
+
+        They are evaluated where the budget of the whole run still has room for it.
+        """
         base = self.base
         if base is None or self._settings.budget == 0:
             return
         if self.budget.last("sparsity") != step and self._probing.allowed("sparsity"):
             self._probing.run("sparsity", step, lambda: self._measure_update(step, base))
+        if "eval" in self._examination.exams and self.budget.last("eval") != step:
+            room = self._ranks.decide([self.budget.affords("eval")])[0]
+            if room and self._probing.allowed("eval"):
+                self._examination.run({"eval"}, step, self._keeper.entropy)
         if not self._sharded and self._recorder.directory is not None:
             model = self._bridge.model
             self._probing.run("masks", step, lambda: self._recorder.masks(masks_of_update(model, base, step)))

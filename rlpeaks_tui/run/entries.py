@@ -93,6 +93,34 @@ class Command(Entry, tag="command", frozen=True, kw_only=True, omit_defaults=Tru
     after: dict[str, Value] = {}
 
 
+class Settings(Entry, tag="settings", frozen=True, kw_only=True, omit_defaults=True):
+    """Settings in force from `step` on, and which commands cannot work in this run, each with the reason."""
+
+    step: Whole
+    v: dict[str, Value]
+    cannot: dict[str, str] = {}
+
+
+class Branch(Entry, tag="branch", frozen=True, kw_only=True, omit_defaults=True):
+    """The run went back: from now on its steps follow `at` on the branch `name`, which leaves `parent`."""
+
+    name: str
+    parent: str
+    step: Whole
+    """Where the run was when it went back."""
+    at: Whole
+    """The step of the checkpoint it went back to."""
+    checkpoint: str
+
+
+class Note(Entry, tag="note", frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody wrote onto the timeline."""
+
+    step: Whole
+    text: str
+    who: str = ""
+
+
 class Alert(Entry, tag="alert", frozen=True, kw_only=True, omit_defaults=True):
     """A health rule fires (`on`) or clears."""
 
@@ -126,7 +154,7 @@ class Lost(Entry, tag="lost", frozen=True, kw_only=True, omit_defaults=True):
     count: Whole
 
 
-Line = State | Metrics | Probe | Phase | Command | Alert | Checkpoint | Error | Lost
+Line = State | Metrics | Probe | Phase | Command | Settings | Branch | Note | Alert | Checkpoint | Error | Lost
 
 decoder = msgspec.json.Decoder(Line)
 encoder = msgspec.json.Encoder()

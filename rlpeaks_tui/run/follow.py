@@ -19,7 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import Columns, ColumnStore
-from .entries import Alert, Checkpoint, Command, Error, Line, Lost, Metrics, Phase, Probe, RunState, State
+from .entries import (
+    Alert,
+    Branch,
+    Checkpoint,
+    Command,
+    Error,
+    Line,
+    Lost,
+    Metrics,
+    Note,
+    Phase,
+    Probe,
+    RunState,
+    Settings,
+    State,
+)
 from .facts import Exit, Heartbeat, NotARun, RunInfo, read_exit, read_heartbeat, shown_facts
 from .journal import JournalReader
 from .layers import Layers, layer_steps, read_layers
@@ -86,6 +101,13 @@ class Snapshot:
     alerts: tuple[Alert, ...]
     errors: tuple[Error, ...]
     checkpoints: tuple[Checkpoint, ...]
+    """Every one that was written."""
+    restorable: tuple[Checkpoint, ...]
+    """Those that are on disk still, oldest first."""
+    settings: tuple[Settings, ...]
+    """Settings in force, oldest first; the last one says which commands cannot work here."""
+    branches: tuple[Branch, ...]
+    notes: tuple[Note, ...]
     probes: dict[str, Probe]
     calibrations: tuple[Reliability, ...]
     layer_steps: NDArray[np.int64]
@@ -131,6 +153,9 @@ class Follower:
         self._alerts: list[Alert] = []
         self._errors: deque[Error] = deque(maxlen=KEPT_ERRORS)
         self._checkpoints: list[Checkpoint] = []
+        self._settings: list[Settings] = []
+        self._branches: list[Branch] = []
+        self._notes: list[Note] = []
         self._probes: dict[str, Probe] = {}
         self._calibrations: list[Reliability] = []
         self._step = 0
@@ -219,6 +244,10 @@ class Follower:
             alerts=tuple(self._alerts),
             errors=tuple(self._errors),
             checkpoints=tuple(self._checkpoints),
+            restorable=self._on_disk(),
+            settings=tuple(self._settings),
+            branches=tuple(self._branches),
+            notes=tuple(self._notes),
             probes=dict(self._probes),
             calibrations=tuple(self._calibrations),
             layer_steps=self._layer_steps,
@@ -277,11 +306,22 @@ class Follower:
                     self._alerts.append(entry)
                 case Checkpoint():
                     self._checkpoints.append(entry)
+                case Settings():
+                    self._settings.append(entry)
+                case Branch():
+                    self._branches.append(entry)
+                case Note():
+                    self._notes.append(entry)
                 case Error():
                     self._errors.append(entry)
                 case Lost():
                     self._lost = entry.count
         self._store.extend(rows)
+
+    def _on_disk(self) -> tuple[Checkpoint, ...]:
+        newest = {checkpoint.name: checkpoint for checkpoint in self._checkpoints}
+        kept = [c for name, c in newest.items() if (self._layout.checkpoints / name).is_dir()]
+        return tuple(sorted(kept, key=lambda checkpoint: checkpoint.t))
 
     def _marks(self, ended: bool) -> tuple[CommandMark, ...]:
         marks = [

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import re
 import secrets
 import socket
 import time
@@ -21,11 +20,10 @@ import msgspec
 
 from .entries import clean_decode
 from .layout import Layout, replace_file
+from .requests import BadCommand, request
 from .text import clean_line
 
 BIGGEST_COMMAND = 64 << 10
-VERBS: frozenset[str] = frozenset({"pause", "resume", "step", "stop"})
-"""Commands that a training process answers today."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,27 +36,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     sent: float = 0.0
 
 
-class BadCommand(Exception):
-    """A command that cannot be sent; the message says what would be right."""
-
-
 @dataclass(frozen=True)
 class SetAside:
     """A file of the inbox that is no command, and why."""
 
     name: str
     why: str
-
-
-def check(verb: str, args: tuple[str, ...]) -> None:
-    """Raise BadCommand unless `verb` with `args` can be sent."""
-    if verb not in VERBS:
-        raise BadCommand(f"there is no command {verb!r}; there are: {', '.join(sorted(VERBS))}")
-    if verb == "step":
-        if len(args) > 1 or (args and not (re.fullmatch("[0-9]{1,7}", args[0]) and 0 < int(args[0]) <= 1_000_000)):
-            raise BadCommand("step takes a number of steps from 1 to 1000000, or nothing for one step")
-    elif args:
-        raise BadCommand(f"{verb} takes no argument")
 
 
 def sender() -> str:
@@ -77,7 +60,7 @@ def send(directory: Path, verb: str, *args: str, who: str | None = None) -> str:
         BadCommand: there is no such command, or its arguments are wrong.
         OSError: the inbox cannot be written.
     """
-    check(verb, args)
+    request(verb, args)
     now = time.time()
     # Names sort by time of sending, so that the training process applies commands in that order.
     ident = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
@@ -153,7 +136,7 @@ def _order(path: Path) -> Order | str:
         return f"is larger than {BIGGEST_COMMAND // 1024} kB"
     try:
         order: Order = clean_decode(raw, Order)
-        check(order.verb, tuple(order.args))
+        request(order.verb, order.args)
     except (ValueError, RecursionError, BadCommand) as error:
         return f"is no command: {error}"
     if path.name != f"{order.id}.json":

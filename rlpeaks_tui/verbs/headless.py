@@ -12,8 +12,9 @@ import msgspec
 
 from ..run.entries import ENDED
 from ..run.follow import CommandMark, Follower, Snapshot
-from ..run.mailbox import check, send, sender
+from ..run.mailbox import send, sender
 from ..run.registry import resolve, runs, runs_folder
+from ..run.requests import request
 from ..run.text import clean_tree
 
 
@@ -137,7 +138,7 @@ def ls(options: argparse.Namespace) -> int:
 def ctl(options: argparse.Namespace) -> int:
     """Send a command and wait for its answer: 0 applied, 1 refused or failed or no answer, 2 not a command."""
     directory = resolve(options.run, runs_folder(options.runs))
-    check(options.command, tuple(options.args))
+    request(options.command, options.args)
     snapshot = read_all(directory)
     if snapshot.state in ENDED or snapshot.state == "lost":
         return _told(options, "refused", why=f"the run has {_ended(snapshot)}")

@@ -41,7 +41,7 @@ def format_shares(formats: Sequence[str], known: set[str]) -> dict[str, float]:
     known.update(formats)
     counts = Counter(formats)
     shares = {name: counts[name] / len(formats) for name in sorted(known)}
-    entropy = -sum(share * math.log(share) for share in shares.values() if share > 0)
+    entropy = sum(-share * math.log(share) for share in shares.values() if 0 < share < 1)
     named = {f"format/{name}": share for name, share in shares.items()}
     return {**named, "format/entropy": entropy, "format/effective": math.exp(entropy)}
 

@@ -11,6 +11,7 @@ import pytest
 papers = pytest.importorskip("benchmarks.papers")
 
 
+@pytest.mark.slow
 def test_a_short_training_is_read_as_the_table_needs_it(tmp_path: Path) -> None:
     lab = papers.Lab(tmp_path, steps=6)
     text, holds = papers.rank_is_full_and_narrow(lab, 0)

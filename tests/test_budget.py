@@ -97,3 +97,39 @@ def test_what_is_spent_stays_within_the_share(share: float, kl: float, exact: fl
     train(budget, clock, {"kl": kl, "exact": exact}, 300, 1.0)
     unknown = 12 * (kl + exact)
     assert budget.spent <= share * budget.trained + unknown
+
+
+def test_a_dear_probe_is_saved_up_for_from_its_first_run_on() -> None:
+    clock = Clock()
+    budget = Budget(0.1, {"eval": 10}, later=frozenset({"eval"}), clock=clock)
+    assert not any(budget.due("eval", step) for step in range(1, 30)), "its cost is not known yet"
+    budget.expect("eval", 5.0)
+    budget.expect("eval", 1.0)  # what is known already is not guessed again
+    ran = train(budget, clock, {"eval": 0.5}, 400, 1.0)["eval"]
+    # A tenth of each second is put aside: 50 steps for the first, by what was expected of it.
+    assert 50 < ran[0] <= 52 and budget.spent <= 0.1 * budget.trained
+    gaps = [later - before for before, later in zip(ran, ran[1:], strict=False)]
+    assert gaps[-1] < gaps[0] / 2, "once it proved cheaper than expected it comes more often"
+
+
+def test_what_a_whole_run_affords_at_its_end() -> None:
+    clock = Clock()
+    budget = Budget(0.1, {"eval": 10}, later=frozenset({"eval"}), clock=clock)
+    assert not budget.affords("eval")
+    budget.expect("eval", 5.0)
+    budget.step_done(40.0)
+    assert not budget.affords("eval")
+    budget.step_done(20.0)
+    assert budget.affords("eval")
+
+
+def test_after_going_back_probes_run_as_if_nothing_had_run_since() -> None:
+    clock = Clock()
+    budget = Budget(1.0, {"kl": 5}, clock=clock)
+    for step in (1, 6, 11):
+        assert budget.due("kl", step)
+        with budget.running("kl", step):
+            pass
+    assert not budget.due("kl", 4)
+    budget.went_back(2)
+    assert not budget.due("kl", 3) and budget.due("kl", 7)

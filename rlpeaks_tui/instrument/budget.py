@@ -33,7 +33,8 @@ class Budget:
         share: of training time, 0 to 1; 0 measures nothing, and 1 sets no limit.
         every: steps between two runs of each probe, at the least.
         cheap: probes that run whenever they want to; they are charged like the others.
-        later: probes that wait as many steps for their first run as they want between two.
+        later: dear probes that must be saved up for from the first run on, by what `expect` says of them. They wait as
+            many steps for it as they want between two.
         clock: seconds.
     """
 
@@ -46,9 +47,7 @@ class Budget:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.share = share
-        self._accounts = {
-            name: _Account(steps, name in cheap, waits=name in later and steps > 1) for name, steps in every.items()
-        }
+        self._accounts = {name: _Account(steps, name in cheap, waits=name in later) for name, steps in every.items()}
         self._clock = clock
         self.spent = 0.0
         """Seconds measured so far, since training began."""
@@ -62,12 +61,15 @@ class Budget:
         account = self._accounts[name]
         if self.share == 0:
             return False
-        if account.last is None:
-            return not account.waits or step >= account.every
-        if step - account.last < account.every:
+        if account.last is None and not account.waits:
+            return True
+        if step - (account.last or 0) < account.every:
             return False
-        free = account.cheap or account.cost is None or self.share >= 1
-        return free or account.purse >= (account.cost or 0.0)
+        if account.cheap or self.share >= 1:
+            return True
+        if account.cost is None:
+            return not account.waits
+        return account.purse >= account.cost
 
     @contextmanager
     def running(self, name: str, step: int) -> Iterator[None]:
@@ -82,7 +84,7 @@ class Budget:
             seconds = self._clock() - began
             self.spent += seconds
             self._step_spent += seconds
-            if not first:
+            if not first or account.waits:
                 account.cost = seconds if account.cost is None else (account.cost + seconds) / 2
                 if account.cheap:
                     self._step_cheap += seconds
@@ -101,6 +103,12 @@ class Budget:
                 account.purse = min(account.purse + left * wish / sum(wishes), account.cost or 0.0)
         spent, self._step_spent, self._step_cheap = self._step_spent, 0.0, 0.0
         return spent
+
+    def expect(self, name: str, seconds: float) -> None:
+        """What a run of `name` will cost, before there has been one."""
+        account = self._accounts[name]
+        if account.cost is None:
+            account.cost = seconds
 
     def went_back(self, step: int) -> None:
         """The training goes on from an earlier step: nothing has run after it."""

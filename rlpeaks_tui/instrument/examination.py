@@ -71,6 +71,15 @@ class Examination:
             return ()
         return EXAMS if self._base is not None else EXAMS[:1]
 
+    def expect(self, seconds: float, completions: int) -> None:
+        """Tell the budget what evaluations will cost, from a generation of training that took `seconds`."""
+        if self._held_out.why or not completions:
+            return
+        one = seconds / completions * len(self._held_out.rows)
+        # Policy and base, each sample of each prompt; and six decodings in which both models take every step.
+        self._probing.budget.expect("eval", 2 * self._held_out.samples * one)
+        self._probing.budget.expect("routing", 12 * one)
+
     def run(self, due: set[str], step: int, entropy: float, asked: bool = False) -> None:
         """Run what is due after training step `step`, in whose generation the policy had `entropy` nats a token."""
         if "eval" in due:

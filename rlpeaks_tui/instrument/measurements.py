@@ -125,6 +125,10 @@ class Measurements:
             self._probing.run("features", step, lambda: self._measure_features(generation, step))
         self._examination.run(due, step, self._keeper.entropy)
 
+    def generating_took(self, seconds: float, completions: int) -> None:
+        """This rank generated so many completions in `seconds`."""
+        self._examination.expect(seconds, completions)
+
     def finish(self, generation: Generation) -> tuple[dict[str, float | None], dict[str, str]]:
         """All rows have been through the loss: keep the completions; gives metrics, and why some are None."""
         row: dict[str, float | None] = {}

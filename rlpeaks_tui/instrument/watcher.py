@@ -78,6 +78,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def generated(self, generation: Generation) -> None:
         """A generation has been scored: the moment when policy and completions belong together exactly."""
+        self._measuring.generating_took(self._durations["generate"], len(generation.mask))
         self._measuring.before_update(generation)
         self._enter(generation.phase, generation.step)
 

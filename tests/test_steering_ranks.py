@@ -1,0 +1,94 @@
+"""Commands on two processes: applied by both at the same step, or by neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.mailbox import send
+from tests.small_trainings import read
+from tests.training_runs import wait
+
+HERE = Path(__file__).parent
+Digests = list[tuple[str, int, float]]
+
+
+def start(folder: Path, plan: dict[int, list[str]], broken: int = -1) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+         str(HERE / "steered.py"), str(folder), json.dumps(plan), str(broken)],
+        env={**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str], folder: Path) -> tuple[Snapshot, list[Digests]]:
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors[-3000:]
+    ranks = [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+    return read(folder), [[(when, step, total) for when, step, total in rank] for rank in ranks]
+
+
+def by_verb(snapshot: Snapshot) -> dict[str, CommandMark]:
+    return {" ".join((mark.verb, *mark.args)): mark for mark in snapshot.commands}
+
+
+def test_weights_go_back_on_both_ranks_at_the_same_step_and_repeat_what_followed(tmp_path: Path) -> None:
+    plan = {
+        2: ["checkpoint early", "set learning_rate=9e-4"],
+        4: ["reset --to base --blend 0.5"],
+        5: ["undo"],
+        6: ["rollback early"],
+    }
+    snapshot, (first, second) = finish(start(tmp_path, plan), tmp_path)
+    told = by_verb(snapshot)
+    assert {mark.status for mark in told.values()} == {"applied"}, {n: m.why for n, m in told.items()}
+    assert first == second, "the ranks hold different weights"
+    steps = [step for when, step, _ in first if when == "end"]
+    assert steps == [1, 2, 3, 4, 5, 5, 6, 3, 4, 5, 6, 7, 8]
+    ends = [total for when, _, total in first if when == "end"]
+    # The undo goes back to the end of step 4; the rollback to that of step 2, before the learning rate was set.
+    began = {(step, i): total for i, (when, step, total) in enumerate(first) if when == "begin"}
+    after_undo = [total for (step, _), total in began.items() if step == 4][1]
+    after_rollback = [total for (step, _), total in began.items() if step == 2][1]
+    assert after_undo == pytest.approx(ends[3], rel=1e-12) and after_rollback == pytest.approx(ends[1], rel=1e-12)
+    assert snapshot.settings[-1].v["learning_rate"] == pytest.approx(1e-3 * (1 - 2 / 8))
+    assert [branch.name for branch in snapshot.branches] == ["branch-2", "branch-3"]
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_command_that_fails_on_one_rank_is_put_back_on_all_and_answered_failed(tmp_path: Path, broken: int) -> None:
+    snapshot, (first, second) = finish(start(tmp_path, {3: ["reset --to base"]}, broken), tmp_path)
+    (mark,) = snapshot.commands
+    assert mark.status == "failed" and "everything was put back" in mark.why
+    assert first == second
+    end = next(total for when, step, total in first if (when, step) == ("end", 3))
+    begin = next(total for when, step, total in first if (when, step) == ("begin", 3))
+    assert begin == end and snapshot.state == "finished"
+
+
+def test_a_pause_longer_than_the_groups_timeout_is_no_trouble(tmp_path: Path) -> None:
+    """The processes' group gives up after 8 s; the run is held for longer, measured and steered meanwhile."""
+    process = start(tmp_path, {2: ["pause"]})
+    directory = tmp_path / "run"
+    wait(directory, lambda s: s.state == "paused")
+    began = time.monotonic()
+    for verb, *args in (["eval"], ["set", "temperature=0.9"], ["checkpoint", "held"], ["probe", "sparsity"]):
+        ident = send(directory, verb, *args)
+        wait(directory, lambda s, ident=ident: any(m.id == ident and m.status == "applied" for m in s.commands))
+    held = threading.Event()
+    held.wait(max(0.0, 12 - (time.monotonic() - began)))
+    send(directory, "resume")
+    snapshot, (first, second) = finish(process, tmp_path)
+    assert first == second and snapshot.state == "finished" and snapshot.step == 8
+    assert {mark.status for mark in snapshot.commands} == {"applied"}
+    assert "held" in [checkpoint.name for checkpoint in snapshot.restorable]

@@ -6,8 +6,8 @@ the flattening of every learning curve one. Both have intervals that allow for a
 agree on a direction nothing is claimed. So an effect against a trend (a rise that was stopped) shows in the two
 figures long before it shows in the verdict.
 
-Of simulated AR(1) series without a trend, with autocorrelation 0 to 0.8, the 95 % intervals hold the truth in 87 to 96 %
-from 20 rows a side on (78 to 93 % with 8 rows a side), and a verdict claims an effect where there is none in 1 to 6 %.
+Of simulated AR(1) series with autocorrelation 0 to 0.8 the 95 % intervals hold the truth in 87 to 96 %
+from 20 rows a side on (78 to 93 % with 8 rows), and a verdict claims an effect where there is none in 1 to 6 %.
 """
 
 from __future__ import annotations

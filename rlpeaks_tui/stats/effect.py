@@ -37,6 +37,8 @@ from rlpeaks_tui.stats.summaries import Floats
 
 Verdict = Literal["rose", "fell", "no detectable effect", "not enough steps yet"]
 
+UNDECIDED: tuple[Verdict, Verdict] = ("no detectable effect", "not enough steps yet")
+
 LEAST = 8
 """Rows on each side that a figure needs."""
 
@@ -123,11 +125,25 @@ def effects(
 
 def card(effect: Effect) -> list[str]:
     """An effect as short lines of plain text: the command, then a line for each metric that the run has."""
-    words = " ".join((effect.command.verb, *effect.command.args))
     return [
-        f"{words} at step {effect.step}",
+        _head(effect),
         *(f"  {_line(title, found)}" for title, found in effect.metrics.items() if found),
     ]
+
+
+def brief(effect: Effect) -> str:
+    """An effect as one line of plain text: its verdicts."""
+    calls: dict[Verdict, list[str]] = {}
+    for title, found in effect.metrics.items():
+        if found:
+            calls.setdefault(found.verdict, []).append(title)
+    parts = [f"{', '.join(calls[verdict])} {verdict}" for verdict in ("rose", "fell") if verdict in calls]
+    parts += [f"{verdict}: {', '.join(calls[verdict])}" for verdict in UNDECIDED if verdict in calls]
+    return f"{_head(effect)}: {'; '.join(parts) or 'nothing that it could be told by'}"
+
+
+def _head(effect: Effect) -> str:
+    return f"{' '.join((effect.command.verb, *effect.command.args))} at step {effect.step}"
 
 
 @dataclass(frozen=True)

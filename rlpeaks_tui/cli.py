@@ -13,6 +13,9 @@ from collections.abc import Sequence
 
 WRONG = 2
 
+VALUED = ("--set", "--name", "--runs", "--commands")
+"""Options of `run` whose value is the next word."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Argparse with one plain line for a wrong request."""
@@ -46,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
                        help="change a setting of the run file, e.g. grpo.max_steps=12 (repeatable)")  # fmt: skip
     start.add_argument("--name", help="name of the run (default: that of the run file)")
+    start.add_argument("--commands", metavar="FILE", help="apply the commands of an earlier run at the same steps: "
+                       "its name or directory, its journal, or one JSON object a line")  # fmt: skip
     start.add_argument("--headless", action="store_true", help="plain progress lines instead of the cockpit")
     start.add_argument("--detach", action="store_true", help="start the training and return at once")
 
@@ -129,7 +134,7 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
     """What follows the script in `rlpeaks run [options] SCRIPT.py ...` is the script's, whatever it looks like."""
     if argv[:1] == ["run"]:
         for at, word in enumerate(argv[1:], 1):
-            if word.endswith(".py") and not word.startswith("-") and argv[at - 1] not in ("--set", "--name", "--runs"):
+            if word.endswith(".py") and not word.startswith("-") and argv[at - 1] not in VALUED:
                 return argv[: at + 1], argv[at + 1 :]
     return argv, []
 

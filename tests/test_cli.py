@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui import cli
 from rlpeaks_tui.run.entries import Alert, Command, Entry, Metrics, Phase, Probe, State
-from rlpeaks_tui.run.facts import Exit, process_alive, read_exit, write_exit
+from rlpeaks_tui.run.facts import Exit, process_alive, read_exit, read_facts, write_exit
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layout import Layout
@@ -477,6 +477,28 @@ def test_run_headless_ends_as_the_training_does(
         assert found is not None and (found.code == 0) == (status == 0)
     if end == "badly":
         assert "Traceback (most recent call last)" in problem
+
+
+def test_a_run_is_given_the_commands_of_another(
+    accelerate: Callable[..., subprocess.Popen[str]], call: Call, runs: Path, tmp_path: Path
+) -> None:
+    layout = finished_run(runs / "before")
+    asked = Command(t=BEGAN, id="1", verb="reset", args=["--to", "base"], status="applied", step=2)
+    JournalWriter(layout.journal, "trainer").write(asked)
+    process = accelerate("well", "--headless", "--commands", "before")
+    _, problem = process.communicate(timeout=60)
+    assert process.returncode == 0, problem
+    (planned,) = read_facts(Layout(runs / "quickstart")).commands
+    assert (planned.step, planned.verb, planned.args) == (2, "reset", ["--to", "base"])
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text('{"step": 2, "verb": "fly"}\n')
+    for named, said in (
+        (str(wrong), "wrong.jsonl, line 1: there is no command 'fly'"),
+        ("nowhere", "no run 'nowhere'"),
+    ):
+        status, out, err = call("run", "quickstart", "--commands", named)
+        assert (status, out) == (2, "") and said in err and err.count("\n") == 1
+    assert sorted(path.name for path in runs.iterdir()) == ["before", "quickstart"]
 
 
 def wait(until: Callable[[], bool]) -> None:

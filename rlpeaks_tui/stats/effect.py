@@ -52,7 +52,8 @@ COMPARED: dict[str, tuple[str, ...]] = {
 }
 """What is compared, and the metric it is read from: the first that has a value."""
 
-RULE = "rose or fell: both the difference of means and the distance from the trend before exclude 0 at 95 %"
+RULE = "rose or fell: the difference of means and the distance from the trend before both exclude 0 at 95 %"
+"""Of a verdict, in words; that on a slope rests on the difference of slopes alone."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 
 WRONG = 2
 
+VALUED = ("--set", "--name", "--runs", "--commands")
+"""Options of `run` whose value is the next word."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Argparse with one plain line for a wrong request."""
@@ -46,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
                        help="change a setting of the run file, e.g. grpo.max_steps=12 (repeatable)")  # fmt: skip
     start.add_argument("--name", help="name of the run (default: that of the run file)")
+    start.add_argument("--commands", metavar="FILE", help="apply the commands of an earlier run at the same steps: "
+                       "its name or directory, its journal, or one JSON object a line")  # fmt: skip
     start.add_argument("--headless", action="store_true", help="plain progress lines instead of the cockpit")
     start.add_argument("--detach", action="store_true", help="start the training and return at once")
 
@@ -76,10 +81,12 @@ def parser() -> argparse.ArgumentParser:
         compare.add_argument(name, metavar="RUN", help="a run's name, directory or unambiguous prefix")
     compare.add_argument("--json", action="store_true", help="one JSON object")
 
-    ctl = verb("ctl", "steer a run: pause, resume, step [N], stop", run=True)
-    ctl.add_argument("command", help="pause, resume, step or stop")
-    ctl.add_argument("args", nargs="*", help="arguments of the command")
-    ctl.add_argument("--json", action="store_true", help="one JSON object")
+    ctl = verb("ctl", "steer a run; without COMMAND: every command, what it does, and which cannot work in that run")
+    # Read by `_steering` and not by argparse: what follows COMMAND is the command's, whatever it looks like.
+    ctl.add_argument("run", nargs="?", metavar="RUN", help="a run's name, directory or unambiguous prefix")
+    ctl.add_argument("command", nargs="?", metavar="COMMAND", help="pause, resume, reset, rollback, phase, set, ...")
+    ctl.add_argument("args", nargs="*", metavar="ARG", help="of the command, its options too: reset --to base")
+    ctl.add_argument("--json", action="store_true", help="one JSON object (lists: one a line)")
     ctl.add_argument("--no-wait", action="store_true", help="do not wait for the acknowledgement")
     ctl.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds to wait (default: 600)")
 
@@ -127,13 +134,15 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
     """What follows the script in `rlpeaks run [options] SCRIPT.py ...` is the script's, whatever it looks like."""
     if argv[:1] == ["run"]:
         for at, word in enumerate(argv[1:], 1):
-            if word.endswith(".py") and not word.startswith("-") and argv[at - 1] not in ("--set", "--name", "--runs"):
+            if word.endswith(".py") and not word.startswith("-") and argv[at - 1] not in VALUED:
                 return argv[: at + 1], argv[at + 1 :]
     return argv, []
 
 
 def _parsed(argv: list[str], script_args: list[str]) -> argparse.Namespace:
     """The request. What `find` looks for may begin with a minus, and its text may follow its options."""
+    if argv[:1] == ["ctl"]:
+        return _steering(argv[1:])
     finding = argv[:1] == ["find"]
     if finding:
         # Argparse takes the value in `--reward -1..0` for an option.
@@ -157,6 +166,31 @@ def _parsed(argv: list[str], script_args: list[str]) -> argparse.Namespace:
     return options
 
 
+def _steering(argv: list[str]) -> argparse.Namespace:
+    """The request of `ctl`. Its own options are its own wherever they stand, up to `--`; all else is the command's."""
+    own = ["ctl"]
+    words: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        if word == "--":
+            words += rest
+        elif word in ("--timeout", "--runs"):
+            own += [word, *[value for value in [next(rest, None)] if value is not None]]
+        elif word in ("--json", "--no-wait", "--help", "-h") or word.startswith(("--timeout=", "--runs=")):
+            own.append(word)
+        else:
+            words.append(word)
+    top = parser()
+    options = top.parse_args(own)
+    if not words:
+        top.error("ctl needs the name of a run")
+    unknown = [word for word in words[:2] if word.startswith("-")]
+    if unknown:
+        top.error(f"ctl has no option {unknown[0]}")
+    options.run, options.command, options.args = words[0], words[1] if words[1:] else None, words[2:]
+    return options
+
+
 def _verb(options: argparse.Namespace) -> int:
     from .run.facts import NotARun
     from .run.requests import BadCommand
@@ -175,6 +209,10 @@ def _verb(options: argparse.Namespace) -> int:
             from .verbs import compare
 
             return compare.compare(options)
+        if options.verb == "ctl":
+            from .verbs import steer
+
+            return steer.ctl(options)
         from .verbs import headless
 
         return int(getattr(headless, options.verb)(options))

@@ -1,8 +1,14 @@
-"""What all tests share: hypothesis that finds the same things on every machine."""
+"""What all tests share: hypothesis that finds the same things on every machine, and calls of the command line."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from rlpeaks_tui import cli
+from tests.run_fakes import Call
 
 # Derandomized: examples follow from the test's own source, so a failure here is a failure everywhere; the blob that is
 # printed with it replays that one example with @reproduce_failure. No deadline: a busy machine is no bug.
@@ -18,3 +24,24 @@ settings.load_profile("rlpeaks")
 
 def pytest_report_header() -> str:
     return "hypothesis: derandomized, no seed to note; a failure prints the blob that replays it"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def call(runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """One call of the command line in this process: exit status, standard output, standard error."""
+    monkeypatch.setenv("RLPEAKS_RUNS", str(runs))
+
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            status = cli.main(list(words))
+        except SystemExit as end:
+            status = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run

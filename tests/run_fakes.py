@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,19 @@ def finished_run(root: Path, steps: int = 3, **facts: Any) -> Layout:
     writer.write(State(t=BEGAN + steps, state="finished", step=steps))
     writer.close()
     return layout
+
+
+def live_run(root: Path) -> Layout:
+    """A run that goes on: its process is this one."""
+    layout = new_run(root, pid=os.getpid(), max_steps=10)
+    JournalWriter(layout.journal, "trainer").write(
+        State(t=BEGAN, state="running"), Metrics(t=BEGAN, step=4, v={"reward": 0.25})
+    )
+    return layout
+
+
+Call = Callable[..., tuple[int, str, str]]
+"""One call of the command line: exit status, standard output, standard error."""
 
 
 def rlpeaks(*args: str, runs: Path, **more: Any) -> subprocess.CompletedProcess[str]:

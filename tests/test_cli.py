@@ -12,9 +12,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,49 +24,15 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui import cli
 from rlpeaks_tui.run.entries import Alert, Command, Entry, Metrics, Phase, Probe, State
-from rlpeaks_tui.run.facts import Exit, process_alive, read_exit, write_exit
+from rlpeaks_tui.run.facts import Exit, process_alive, read_exit, read_facts, write_exit
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layout import Layout
-from rlpeaks_tui.run.mailbox import take, waiting
 from rlpeaks_tui.stats.catalog import CATALOG, lookup
 from rlpeaks_tui.stats.rules import RULES
 from rlpeaks_tui.verbs.headless import read_all
 from rlpeaks_tui.verbs.start import progress_line
-from tests.run_fakes import BEGAN, NASTY, finished_run, is_safe, new_run, rlpeaks
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def call(runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """One call of the command line in this process: exit status, standard output, standard error."""
-    monkeypatch.setenv("RLPEAKS_RUNS", str(runs))
-
-    def run(*words: str) -> tuple[int, str, str]:
-        try:
-            status = cli.main(list(words))
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
-
-
-def live_run(root: Path) -> Layout:
-    """A run that goes on: its process is this one."""
-    layout = new_run(root, pid=os.getpid(), max_steps=10)
-    JournalWriter(layout.journal, "trainer").write(
-        State(t=BEGAN, state="running"), Metrics(t=BEGAN, step=4, v={"reward": 0.25})
-    )
-    return layout
-
+from tests.run_fakes import BEGAN, NASTY, Call, finished_run, is_safe, live_run, new_run, rlpeaks
 
 # Requests
 
@@ -79,7 +44,10 @@ def live_run(root: Path) -> Layout:
         ["fly"],
         ["ls", "extra"],
         ["status"],
-        ["ctl", "demo"],
+        ["ctl"],
+        ["ctl", "--fast", "demo", "pause"],
+        ["ctl", "demo", "--fast"],
+        ["ctl", "demo", "pause", "--timeout"],
         ["export", "demo"],
         ["ctl", "demo", "pause", "--timeout", "soon"],
         ["--nonsense"],
@@ -182,7 +150,7 @@ def test_ls_of_nothing_says_how_to_begin(call: Call) -> None:
 
 STATUS = {
     *("run", "directory", "state", "activity", "why", "step", "max_steps", "speed", "eta_s", "phase"),
-    *("metrics", "missing", "alerts", "commands", "exit", "telemetry_lost"),
+    *("metrics", "missing", "alerts", "commands", "effects", "exit", "telemetry_lost"),
 }
 
 
@@ -246,93 +214,6 @@ def test_a_hostile_run_cannot_steer_the_terminal_that_asks_for_its_status(call: 
         status, out, err = call(*request)
         assert status == 0 and err == "" and len(out) > 20
         assert is_safe(out), request
-
-
-# ctl
-
-CTL = {"id", "verb", "args", "who", "step", "status", "why", "before", "after"}
-
-
-@pytest.fixture
-def obedient(runs: Path) -> Iterator[Layout]:
-    """A run whose training process answers: it applies what it is told, and refuses to be stepped."""
-    layout = live_run(runs / "demo")
-    done = threading.Event()
-
-    def obey() -> None:
-        writer = JournalWriter(layout.journal, "trainer")
-        answered: set[str] = set()
-        while not done.wait(0.005):
-            for order in take(layout.root)[0]:
-                if order.id not in answered:
-                    answered.add(order.id)
-                    status, why = ("refused", "not now") if order.verb == "step" else ("applied", "")
-                    writer.write(
-                        Command(
-                            t=BEGAN,
-                            id=order.id,
-                            verb=order.verb,
-                            args=order.args,
-                            who=order.who,
-                            status=status,
-                            step=4,
-                            why=why,
-                        )
-                    )
-
-    thread = threading.Thread(target=obey)
-    thread.start()
-    yield layout
-    done.set()
-    thread.join()
-
-
-def test_ctl_waits_for_the_answer(call: Call, obedient: Layout) -> None:
-    status, out, err = call("ctl", "demo", "pause", "--json")
-    told = json.loads(out)
-    assert (status, err, set(told)) == (0, "", CTL)
-    assert (told["verb"], told["status"], told["step"]) == ("pause", "applied", 4) and "@" in told["who"]
-    status, out, _ = call("ctl", "demo", "step", "3", "--json")
-    told = json.loads(out)
-    assert (status, set(told), told["args"], told["status"], told["why"]) == (1, CTL, ["3"], "refused", "not now")
-    assert call("ctl", "demo", "pause")[:2] == (0, "pause applied at step 4\n")
-    assert call("ctl", "demo", "step")[:2] == (1, "step refused at step 4: not now\n")
-
-
-def test_ctl_that_nobody_answers(call: Call, runs: Path) -> None:
-    layout = live_run(runs / "demo")
-    status, out, _ = call("ctl", "demo", "pause", "--no-wait", "--json")
-    told = json.loads(out)
-    assert (status, set(told), told["status"]) == (0, CTL, "sent")
-    assert [order.id for order in waiting(layout.root)] == [told["id"]]
-    status, out, _ = call("ctl", "demo", "stop", "--timeout", "0.05", "--json")
-    told = json.loads(out)
-    assert (status, set(told), told["status"]) == (1, CTL, "sent") and "stays in the inbox" in told["why"]
-    assert len(waiting(layout.root)) == 2
-
-
-def test_ctl_of_a_run_that_has_ended(call: Call, runs: Path) -> None:
-    layout = finished_run(runs / "demo")
-    status, out, _ = call("ctl", "demo", "pause", "--json")
-    told = json.loads(out)
-    assert (status, set(told), told["status"], told["why"]) == (1, CTL, "refused", "the run has finished")
-    assert waiting(layout.root) == []
-
-
-@pytest.mark.parametrize("words", [["explode"], ["step", "none"], ["step", "0"], ["pause", "now"], ["\x1b[2J"]])
-def test_ctl_with_no_command_sends_nothing(call: Call, runs: Path, words: list[str]) -> None:
-    layout = live_run(runs / "demo")
-    status, out, err = call("ctl", "demo", *words)
-    assert (status, out) == (2, "") and err.count("\n") == 1 and is_safe(err)
-    assert list(layout.inbox.iterdir()) == []
-
-
-def test_ctl_where_the_inbox_cannot_be_written(call: Call, runs: Path) -> None:
-    layout = live_run(runs / "demo")
-    layout.inbox.rmdir()
-    layout.inbox.touch()
-    status, _, err = call("ctl", "demo", "pause")
-    assert status == 2 and "cannot be written: Not a directory" in err
 
 
 # export
@@ -596,6 +477,28 @@ def test_run_headless_ends_as_the_training_does(
         assert found is not None and (found.code == 0) == (status == 0)
     if end == "badly":
         assert "Traceback (most recent call last)" in problem
+
+
+def test_a_run_is_given_the_commands_of_another(
+    accelerate: Callable[..., subprocess.Popen[str]], call: Call, runs: Path, tmp_path: Path
+) -> None:
+    layout = finished_run(runs / "before")
+    asked = Command(t=BEGAN, id="1", verb="reset", args=["--to", "base"], status="applied", step=2)
+    JournalWriter(layout.journal, "trainer").write(asked)
+    process = accelerate("well", "--headless", "--commands", "before")
+    _, problem = process.communicate(timeout=60)
+    assert process.returncode == 0, problem
+    (planned,) = read_facts(Layout(runs / "quickstart")).commands
+    assert (planned.step, planned.verb, planned.args) == (2, "reset", ["--to", "base"])
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text('{"step": 2, "verb": "fly"}\n')
+    for named, said in (
+        (str(wrong), "wrong.jsonl, line 1: there is no command 'fly'"),
+        ("nowhere", "no run 'nowhere'"),
+    ):
+        status, out, err = call("run", "quickstart", "--commands", named)
+        assert (status, out) == (2, "") and said in err and err.count("\n") == 1
+    assert sorted(path.name for path in runs.iterdir()) == ["before", "quickstart"]
 
 
 def wait(until: Callable[[], bool]) -> None:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import msgspec
 
 from .. import __version__
 from ..config import RunFile, Script
-from ..run.facts import RunInfo, write_facts
+from ..run.facts import PlannedCommand, RunInfo, write_facts
 from ..run.layout import SCHEMA, Layout
 from ..run.registry import free_name
 
@@ -28,8 +29,17 @@ class CannotStart(Exception):
     """The run could not be begun; the message is one line, and nothing is left behind."""
 
 
-def create(run: RunFile | Script, source: Path, folder: Path, argv: list[str], name: str | None = None) -> Path:
+def create(
+    run: RunFile | Script,
+    source: Path,
+    folder: Path,
+    argv: list[str],
+    name: str | None = None,
+    commands: Sequence[PlannedCommand] = (),
+) -> Path:
     """Make the directory of a new run in `folder` and write its run.json; gives the directory.
+
+    `commands` are given to the training as if they were sent at their steps.
 
     Raises:
         CannotStart: the folder cannot be written, or the name is taken.
@@ -58,6 +68,7 @@ def create(run: RunFile | Script, source: Path, folder: Path, argv: list[str], n
         config=settings,
         config_source=str(source),
         **_known(run),
+        commands=list(commands),
         versions={"rlpeaks": __version__, "python": sys.version.split()[0]},
     )
     try:

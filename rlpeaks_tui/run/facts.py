@@ -24,6 +24,14 @@ class NotARun(Exception):
     """A path that holds no run that this version can open; the message is one line for a person."""
 
 
+class PlannedCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that the training process gives itself once `step` is done; see `RunInfo.commands`."""
+
+    step: Whole
+    verb: str
+    args: list[str] = []
+
+
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """run.json: what was started, and what it turned out to be."""
 
@@ -48,6 +56,8 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     launcher_pid: Whole | None = None
     versions: dict[str, str] = {}
     facts: dict[str, str | Whole | float | bool | None] = {}
+    commands: list[PlannedCommand] = []
+    """Of an earlier run, to be applied in this order, each at its step; after a rollback that is one of the branch."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):

@@ -327,4 +327,39 @@ _ROUTING = (
     ),
 )
 
-EVAL: tuple[Metric, ...] = (*_ACCURACY, *_DIFFICULTY, *_FORECAST, *_ROUTING)
+_STAGES = "from eval/accuracy/<task> at the end of each phase of the curriculum, the same prompts every time"
+
+_TRANSFER = (
+    Metric(
+        name="transfer/bwt",
+        title="Backward transfer",
+        unit="",
+        panel="reward",
+        formula="mean over tasks no longer trained of R[T, i] - R[l(i), i], l(i) the last phase that trained i",
+        estimator=f"{_STAGES}; R[t, i] is the accuracy on task i at the end of phase t",
+        source="1706.08840",
+        healthy="not below 0 by more than its noise: later phases keep what earlier ones taught",
+        misleads="A task that was never learned cannot be lost: read it beside the accuracies. Its error is that of "
+        "two accuracies on few prompts each. No value while every task is still trained.",
+        digits=2,
+        better="higher",
+        bounds=(-1.0, 1.0),
+    ),
+    Metric(
+        name="transfer/forgetting",
+        title="Forgetting",
+        unit="",
+        panel="reward",
+        formula="mean over tasks no longer trained of max over t of R[t, i] - R[T, i]",
+        estimator=_STAGES,
+        source="1801.10112, the last phase included in the maximum",
+        healthy="within the noise of one accuracy",
+        misleads="The largest of several noisy accuracies is too large, so it is above 0 where nothing was forgotten, "
+        "and grows with the number of phases.",
+        digits=2,
+        better="lower",
+        bounds=(0.0, 1.0),
+    ),
+)
+
+EVAL: tuple[Metric, ...] = (*_ACCURACY, *_DIFFICULTY, *_FORECAST, *_ROUTING, *_TRANSFER)

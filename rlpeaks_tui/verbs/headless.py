@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..run.entries import ENDED
 from ..run.follow import CommandMark, Follower, Snapshot
-from ..run.mailbox import send, sender
 from ..run.registry import resolve, runs, runs_folder
-from ..run.requests import request
 from ..run.text import clean_tree
+from ..stats.effect import brief
+from .effects import effects_of, effects_told
+
+SHOWN_EFFECTS = 5
 
 
 def read_all(directory: Path) -> Snapshot:
@@ -30,7 +30,7 @@ def read_all(directory: Path) -> Snapshot:
 def status(options: argparse.Namespace) -> int:
     snapshot = read_all(resolve(options.run, runs_folder(options.runs)))
     if options.json:
-        _print_json(summary(snapshot))
+        print_json(summary(snapshot))
         return 0
     total = f" of {snapshot.max_steps}" if snapshot.max_steps else ""
     phase = f", phase {snapshot.phase}" if snapshot.phase else ""
@@ -49,6 +49,8 @@ def status(options: argparse.Namespace) -> int:
         print(f"  {name:<{width}}  " + (f"{last[1]:>12.6g}  step {last[0]}" if last else f"{'-':>12}  {why or ''}"))
     for alert in _raised(snapshot):
         print(f"  ALERT {alert['rule']}: {alert['text']}")
+    for effect in effects_of(snapshot)[-SHOWN_EFFECTS:]:
+        print(f"  EFFECT {brief(effect)}")
     return 0
 
 
@@ -70,7 +72,8 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "metrics": {name: {"step": at[0], "value": at[1]} if at else None for name, at in last.items()},
         "missing": {name: why for name in names if last[name] is None and (why := snapshot.columns.why(name))},
         "alerts": _raised(snapshot),
-        "commands": [_mark(mark) for mark in snapshot.commands],
+        "commands": [mark_told(mark) for mark in snapshot.commands],
+        "effects": effects_told(snapshot),
         "exit": msgspec.to_builtins(snapshot.exit) if snapshot.exit else None,
         "telemetry_lost": snapshot.lost,
     }
@@ -85,7 +88,8 @@ def _raised(snapshot: Snapshot) -> list[dict[str, Any]]:
     ]
 
 
-def _mark(mark: CommandMark) -> dict[str, Any]:
+def mark_told(mark: CommandMark) -> dict[str, Any]:
+    """A command as an object with stable keys."""
     keys = ("id", "verb", "args", "who", "step", "status", "why", "before", "after")
     return {key: getattr(mark, key) for key in keys}
 
@@ -118,7 +122,7 @@ def ls(options: argparse.Namespace) -> int:
         )
     if options.json:
         for row in rows:
-            _print_json(row)
+            print_json(row)
         return 0
     if not rows:
         print(f"no runs in {runs_folder(options.runs)}; start one with: rlpeaks run quickstart")
@@ -135,55 +139,7 @@ def ls(options: argparse.Namespace) -> int:
     return 0
 
 
-def ctl(options: argparse.Namespace) -> int:
-    """Send a command and wait for its answer: 0 applied, 1 refused or failed or no answer, 2 not a command."""
-    directory = resolve(options.run, runs_folder(options.runs))
-    request(options.command, options.args)
-    snapshot = read_all(directory)
-    if snapshot.state in ENDED or snapshot.state == "lost":
-        return _told(options, "refused", why=f"the run has {_ended(snapshot)}")
-    try:
-        ident = send(directory, options.command, *options.args)
-    except OSError as error:
-        print(f"rlpeaks: the inbox of {directory} cannot be written: {error.strerror}", file=sys.stderr)
-        return 2
-    if options.no_wait:
-        return _told(options, "sent", id=ident)
-    follower = Follower(directory)
-    deadline = time.monotonic() + options.timeout
-    while time.monotonic() < deadline:
-        follower.poll(0.2)
-        snapshot = follower.snapshot()
-        mark = next((m for m in snapshot.commands if m.id == ident), None)
-        if mark is not None and mark.status in ("applied", "refused", "failed"):
-            return _told(options, **_mark(mark))
-        if not snapshot.live and not follower.more:
-            why = f"the run has {_ended(snapshot)}"
-            return _told(options, "refused", id=ident, why=why)
-        time.sleep(0.05)
-    why = f"no answer within {options.timeout:.0f} s; it stays in the inbox and is applied at the next safe point"
-    _told(options, "sent", id=ident, why=why)
-    return 1
-
-
-def _ended(snapshot: Snapshot) -> str:
-    return "gone silent" if snapshot.state == "lost" else snapshot.state
-
-
-def _told(options: argparse.Namespace, status: str, **known: Any) -> int:
-    """Say what became of a command, always with the same keys; gives the exit status."""
-    unknown: dict[str, Any] = {"id": None, "verb": options.command, "args": options.args, "who": sender(), "step": None}
-    answer = {**unknown, "status": status, "why": "", "before": {}, "after": {}, **known}
-    if options.json:
-        _print_json(answer)
-    else:
-        at = f" at step {answer['step']}" if answer["step"] is not None else ""
-        why = f": {answer['why']}" if answer["why"] else ""
-        print(f"{answer['verb']} {status}{at}{why}")
-    return 0 if status in ("applied", "sent") else 1
-
-
-def _print_json(answer: dict[str, Any]) -> None:
+def print_json(answer: dict[str, Any]) -> None:
     """One object on one line; a path may hold bytes that are no text."""
     print(msgspec.json.encode(clean_tree(answer)).decode())
 

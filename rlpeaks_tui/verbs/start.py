@@ -16,6 +16,7 @@ from ..run.follow import Follower, Snapshot
 from ..run.layout import Layout
 from ..run.registry import NAME, runs_folder
 from ..run.text import clean_line
+from .recorded import recorded
 
 REFUSED = 2
 EXIT_SECONDS = 60.0
@@ -35,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
             source = Path(options.target)
         else:
             settings, source = load(options.target, options.settings)
-        directory = create(settings, source, runs_folder(options.runs), sys.argv, options.name)
+        folder = runs_folder(options.runs)
+        commands = recorded(options.commands, folder) if options.commands is not None else []
+        directory = create(settings, source, folder, sys.argv, options.name, commands)
     except (ConfigError, CannotStart) as problem:
         return _wrong(str(problem))
     start(directory)

@@ -1,0 +1,274 @@
+"""Did a command help? What was logged before it beside what was logged after it.
+
+Two figures answer, and a verdict needs both. The difference of means alone calls an old trend an effect: a rising
+reward rises anyway. The distance from where a straight continuation of the old trend would have led, alone, calls
+the flattening of every learning curve one. Both have intervals that allow for autocorrelation; where they do not
+agree on a direction nothing is claimed. So an effect against a trend (a rise that was stopped) shows in the two
+figures long before it shows in the verdict.
+
+Of simulated AR(1) series with autocorrelation 0 to 0.8 the 95 % intervals hold the truth in 87 to 96 %
+from 20 rows a side on (78 to 93 % with 8 rows), and a verdict claims an effect where there is none in 1 to 6 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rlpeaks_tui.stats.catalog import format_value, lookup
+from rlpeaks_tui.stats.judging import Logged
+from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence, student95
+from rlpeaks_tui.stats.rule import Steps
+from rlpeaks_tui.stats.steered import (
+    Entered,
+    Place,
+    Returned,
+    Rows,
+    Sent,
+    branch_starts,
+    places,
+    windows,
+)
+from rlpeaks_tui.stats.summaries import Floats
+
+Verdict = Literal["rose", "fell", "no detectable effect", "not enough steps yet"]
+
+UNDECIDED: tuple[Verdict, Verdict] = ("no detectable effect", "not enough steps yet")
+
+LEAST = 8
+"""Rows on each side that a figure needs."""
+
+COMPARED: dict[str, tuple[str, ...]] = {
+    "reward": ("reward",),
+    "entropy": ("entropy",),
+    "KL": ("kl/base_k3", "kl/base", "kl"),
+    "length": ("completions/mean_length",),
+    "calibration": ("calibration/ece",),
+    "entropy slope": ("entropy",),
+}
+"""What is compared, and the metric it is read from: the first that has a value."""
+
+RULE = "rose or fell: the difference of means and the distance from the trend before both exclude 0 at 95 %"
+"""Of a verdict, in words; that on a slope rests on the difference of slopes alone."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One metric before and after a command. Without LEAST rows on each side every number is None.
+
+    Attributes:
+        metric: as journaled.
+        rows_before, rows_after: finite values that were compared.
+        before, after: means; for a slope, change a step.
+        difference: after - before, with its 95 % interval.
+        expected: what the trend before would have given on average after the command; None for a slope.
+        beyond: after - expected, with its 95 % interval; None for a slope.
+        cut: sides on which another change of the training left fewer rows than were logged.
+    """
+
+    metric: str
+    verdict: Verdict
+    rows_before: int
+    rows_after: int
+    before: float | None = None
+    after: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    expected: float | None = None
+    beyond: float | None = None
+    beyond_low: float | None = None
+    beyond_high: float | None = None
+    cut: tuple[Literal["before", "after"], ...] = ()
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What became of the metrics of COMPARED with one command; None for one that the run does not have."""
+
+    command: Sent
+    step: int
+    metrics: dict[str, Compared | None]
+
+
+def effects(
+    columns: Mapping[str, Logged],
+    commands: Sequence[Sent],
+    branches: Sequence[Returned] = (),
+    phases: Sequence[Entered] = (),
+) -> tuple[Effect, ...]:
+    """The effect of every applied command that changed weights or settings, in the order of the journal.
+
+    Commands at one step are told apart by nothing that was logged, so each has the effect of all of them.
+
+    Args:
+        columns: logged values by metric, in the order of logging.
+        commands, branches, phases: of the run, in the order of the journal. Phases that were entered without a command
+            cut windows as commands do.
+    """
+    told, everywhere = places(commands, branches, phases)
+    if not told:
+        return ()
+    series = {title: _serving(columns, names, branches) for title, names in COMPARED.items()}
+    return tuple(
+        Effect(
+            command,
+            command.step if command.step is not None else place.step,
+            {title: _compared(title, found, place, everywhere) if found else None for title, found in series.items()},
+        )
+        for command, place in told
+    )
+
+
+def card(effect: Effect) -> list[str]:
+    """An effect as short lines of plain text: the command, then a line for each metric that the run has."""
+    return [
+        _head(effect),
+        *(f"  {_line(title, found)}" for title, found in effect.metrics.items() if found),
+    ]
+
+
+def brief(effect: Effect) -> str:
+    """An effect as one line of plain text: its verdicts."""
+    calls: dict[Verdict, list[str]] = {}
+    for title, found in effect.metrics.items():
+        if found:
+            calls.setdefault(found.verdict, []).append(title)
+    parts = [f"{', '.join(calls[verdict])} {verdict}" for verdict in ("rose", "fell") if verdict in calls]
+    parts += [f"{verdict}: {', '.join(calls[verdict])}" for verdict in UNDECIDED if verdict in calls]
+    return f"{_head(effect)}: {'; '.join(parts) or 'nothing that it could be told by'}"
+
+
+def _head(effect: Effect) -> str:
+    return f"{' '.join((effect.command.verb, *effect.command.args))} at step {effect.step}"
+
+
+@dataclass(frozen=True)
+class _Series:
+    name: str
+    steps: Steps
+    values: Floats
+    starts: list[int]
+
+
+def _serving(columns: Mapping[str, Logged], names: Sequence[str], branches: Sequence[Returned]) -> _Series | None:
+    for name in names:
+        logged = columns.get(name)
+        if logged is not None and (known := np.isfinite(logged.values)).any():
+            steps = logged.steps[known]
+            return _Series(name, steps, logged.values[known], branch_starts(steps, branches))
+    return None
+
+
+def _compared(title: str, series: _Series, place: Place, everywhere: Sequence[Place]) -> Compared:
+    before, after = windows(series.steps, series.starts, place, everywhere)
+    sides: tuple[tuple[Literal["before", "after"], Rows], ...] = (("before", before), ("after", after))
+    cut = tuple(name for name, rows in sides if rows.cut)
+    n, m = before.stop - before.start, after.stop - after.start
+    if min(n, m) < LEAST:
+        return Compared(series.name, "not enough steps yet", n, m, cut=cut)
+    took = _elapsed(series.steps[before.start : after.stop])
+    x, y = took[:n], took[after.start - before.start :]
+    u, v = series.values[before.start : before.stop], series.values[after.start : after.stop]
+    means, beyond, slopes = _figures(x, u, y, v)
+    if title == "entropy slope":
+        return Compared(series.name, _verdict(slopes), n, m, _slope(x, u), _slope(y, v), *slopes, cut=cut)
+    return Compared(
+        series.name,
+        _verdict(means, beyond),
+        n,
+        m,
+        float(u.mean()),
+        float(v.mean()),
+        *means,
+        float(v.mean()) - beyond[0],
+        *beyond,
+        cut=cut,
+    )
+
+
+_Interval = tuple[float, float, float]
+"""Estimate, low, high."""
+
+
+def _verdict(*figures: _Interval) -> Verdict:
+    if all(low > 0 for _, low, _ in figures):
+        return "rose"
+    return "fell" if all(high < 0 for _, _, high in figures) else "no detectable effect"
+
+
+def _elapsed(steps: Steps) -> Floats:
+    """Training steps done since the first row, shape [n]: where the run went back its usual stride is taken."""
+    stride = np.diff(steps)
+    forward = stride[stride > 0]
+    stride = np.where(stride > 0, stride, np.median(forward) if forward.size else 1)
+    return np.concatenate([[0.0], np.cumsum(stride, dtype=np.float64)])
+
+
+def _figures(x: Floats, u: Floats, y: Floats, v: Floats) -> tuple[_Interval, _Interval, _Interval]:
+    """Difference of means, distance from the trend before, and difference of slopes.
+
+    Args:
+        x, u: training steps done and values before, shape [n].
+        y, v: after, shape [m].
+    """
+    # A line on each side: a trend is no noise, and would otherwise hide the largest jump behind its own variance.
+    before, after = _detrended(x, u), _detrended(y, v)
+    rho = persistence(before, after)
+    noise, noise_after = (long_run_variance(residuals, rho) for residuals in (before, after))
+    quantile = student95(freedom(u.size + v.size, 4, rho))
+
+    def interval(estimate: float, weight: float, weight_after: float, scale: float) -> _Interval:
+        # Weights are sums of squares of what the values weigh. That changes slowly from row to row, so the variance of
+        # a side's part is its weight times its long-run variance; what the sides have in common is left out, which
+        # errs on the side of caution. A difference that rounding can make is none.
+        half = max(quantile * math.sqrt(weight * noise + weight_after * noise_after), 1e-12 * scale)
+        return estimate, estimate - half, estimate + half
+
+    distance = float(y.mean() - x.mean())
+    expected = float(u.mean()) + _slope(x, u) * distance
+    size = float(max(np.abs(u).max(), np.abs(v).max(), abs(expected)))
+    return (
+        interval(float(v.mean() - u.mean()), 1 / u.size, 1 / v.size, size),
+        interval(float(v.mean()) - expected, 1 / u.size + distance**2 / _spread(x), 1 / v.size, size),
+        interval(_slope(y, v) - _slope(x, u), 1 / _spread(x), 1 / _spread(y), size),
+    )
+
+
+def _spread(x: Floats) -> float:
+    return float(np.square(x - x.mean()).sum())
+
+
+def _slope(x: Floats, y: Floats) -> float:
+    return float((x - x.mean()) @ y) / _spread(x)
+
+
+def _detrended(x: Floats, y: Floats) -> Floats:
+    return np.asarray(y - y.mean() - _slope(x, y) * (x - x.mean()))
+
+
+def _line(title: str, found: Compared) -> str:
+    if found.difference is None or found.before is None or found.after is None:
+        rows = f"{found.rows_before} before, {found.rows_after} after, {LEAST} needed on each side"
+        return f"{title}: {found.verdict} ({rows}{_cut(found)})"
+    slope = title == "entropy slope"
+    known = None if slope else lookup(found.metric)
+
+    before, after, low, high = (
+        format_value(known, value) for value in (found.before, found.after, found.low, found.high)
+    )
+    difference = format_value(known, found.difference)
+    sign = "" if difference.startswith("-") else "+"
+    line = f"{title} {before} -> {after}{' a step' if slope else ''}"
+    line += f"  {sign}{difference} ({low} to {high})  {found.verdict}"
+    if found.expected is not None:
+        line += f"; the trend before would have given {format_value(known, found.expected)}"
+    return line + _cut(found)
+
+
+def _cut(found: Compared) -> str:
+    return f"; cut at another change {' and '.join(found.cut)}" if found.cut else ""

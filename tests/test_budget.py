@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,7 +110,7 @@ def test_a_dear_probe_is_saved_up_for_from_its_first_run_on() -> None:
     ran = train(budget, clock, {"eval": 0.5}, 400, 1.0)["eval"]
     # A tenth of each second is put aside: 50 steps for the first, by what was expected of it.
     assert 50 < ran[0] <= 52 and budget.spent <= 0.1 * budget.trained
-    gaps = [later - before for before, later in zip(ran, ran[1:], strict=False)]
+    gaps = [later - before for before, later in pairwise(ran)]
     assert gaps[-1] < gaps[0] / 2, "once it proved cheaper than expected it comes more often"
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from ..run.entries import Command, Error, Note, Settings, Value
-from ..run.facts import read_facts
+from ..run.facts import PlannedCommand, read_facts
 from ..run.layout import Layout
 from ..run.mailbox import Order, forget, take
 from ..run.requests import Pause, Request, Resume, Step, Stop, request
@@ -113,8 +112,12 @@ class Controls:
     def _due(self) -> list[Order]:
         """Commands of the run that is being repeated that came at this step."""
         found = []
-        while self._repeated and int(self._repeated[0]["step"]) == self._step():
-            found.append(msgspec.convert(self._repeated.popleft(), Order, strict=False))
+        while self._repeated and self._repeated[0].step == self._step():
+            planned = self._repeated.popleft()
+            # Whoever sent it then was asked whether it was meant.
+            args = [*planned.args, *(["--yes"] if planned.verb == "set" else [])]
+            ident = f"{REPEATED}{len(self._repeated):06d}"
+            found.append(Order(id=ident, verb=planned.verb, args=args, who="--commands", sent=time.time()))
         return found
 
     def _shared(self, orders: list[Order]) -> list[Order]:
@@ -179,9 +182,7 @@ class Controls:
         forget(directory, order.id)
 
 
-def _to_repeat(recorder: Recorder) -> deque[dict[str, Any]]:
+def _to_repeat(recorder: Recorder) -> deque[PlannedCommand]:
     """Commands of an earlier run that this one repeats, oldest first, on the first rank."""
-    if recorder.directory is None:
-        return deque()
-    commands = getattr(read_facts(Layout(recorder.directory)), "commands", [])
-    return deque({**command, "id": f"{REPEATED}{i:06d}", "who": "--commands"} for i, command in enumerate(commands))
+    directory = recorder.directory
+    return deque() if directory is None else deque(read_facts(Layout(directory)).commands)

@@ -95,6 +95,11 @@ class Measurements:
             why |= dict.fromkeys(("kl/base", "sparsity/bf16", "calibration/ece"), "probes.budget is 0")
         return why
 
+    @property
+    def entropy(self) -> float:
+        """Nats a token of the newest generation that was finished, over all ranks; nan where none was."""
+        return self._keeper.entropy
+
     def before_update(self, generation: Generation) -> None:
         """A generation has just been scored: policy and completions belong together exactly."""
         base = self.base

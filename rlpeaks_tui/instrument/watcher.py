@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..run.entries import Checkpoint, Metrics, Phase, finite
 from ..run.facts import RunInfo
 from ..run.mailbox import Order
 from .controls import Controls
+from .curriculum import Curriculum, PhaseChange
 from .generation import Generation
 from .measurements import Measurements
 from .ranks import Ranks
@@ -35,18 +37,27 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         recorder: the run directory on the first rank, nothing on the others.
         settings: how closely to look.
         seed: of the instruments' own random state; the training's is never touched.
-        phases: names of the curriculum's phases, in order.
+        curriculum: makes the prompts and says which phase is in force; None where the trainer's own dataset does.
+        apply_settings: puts a phase's settings in force; called on every rank after the same step.
     """
 
     def __init__(
-        self, trainer: Any, recorder: Recorder, settings: Probes, seed: int = 0, phases: list[str] | None = None
+        self,
+        trainer: Any,
+        recorder: Recorder,
+        settings: Probes,
+        seed: int = 0,
+        curriculum: Curriculum | None = None,
+        apply_settings: Callable[[dict[str, float]], None] = lambda _: None,
     ) -> None:
         self._trainer = trainer
         self._recorder = recorder
-        self._phases = phases or []
+        self._curriculum = curriculum
+        self._apply_settings = apply_settings
         accelerator = trainer.accelerator
         self._ranks = Ranks(int(accelerator.num_processes), int(accelerator.process_index), accelerator.device)
         self._bridge = TrlBridge(trainer, self)
+        self._bridge.source = curriculum.rows if curriculum else None
         self._measuring = Measurements(trainer, self._bridge, recorder, settings, seed, self._ranks)
         self._controls = Controls(recorder, self._share)
         self._phase = ""
@@ -101,6 +112,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
                 },
             )
 
+        if self._curriculum is not None and self._curriculum.phase.settings:
+            self._apply_settings(self._curriculum.phase.settings)
         self._recorder.facts(complete)
         self._recorder.state("running", "generating")
         self._began = time.perf_counter()
@@ -119,6 +132,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             self._why |= why
             self._bridge.current = None
         self._measuring.after_update(step, done)
+        self._advance(step, done)
         self._close_step(step)
         self._armed = self._controls.poll()
         if self._armed:
@@ -216,9 +230,26 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def _enter(self, phase: str, step: int) -> None:
         if phase and phase != self._phase:
             self._phase = phase
-            index = self._phases.index(phase) if phase in self._phases else 0
-            total = len(self._phases) or 1
-            self._recorder.write(Phase(t=time.time(), step=step, name=phase, index=index, of=total))
+            plan = self._curriculum
+            index, of, why = (plan.index, len(plan.phases), plan.why) if plan else (0, 1, "")
+            self._recorder.write(Phase(t=time.time(), step=step, name=phase, index=index, of=of, why=why))
+
+    def _advance(self, step: int, done: Generation | None) -> None:
+        """See on the first rank whether the phase has ended, and let all ranks do the same."""
+        plan = self._curriculum
+        if plan is None:
+            return
+        meet, change, told = plan.advances, None, b""
+        if self._ranks.mine == 0:
+            # A generation that began under another phase says nothing about this one.
+            seen = done if done is not None and done.phase == plan.phase.name else None
+            change = plan.advance(step, seen.mean_reward if seen else None, self._measuring.entropy if seen else None)
+            told = msgspec.json.encode(change) if change else b""
+        if meet and (told := self._ranks.share(told)):
+            change = change or msgspec.json.decode(told, type=PhaseChange)
+            if self._ranks.mine != 0:
+                plan.follow(change)
+            self._apply_settings(change.settings)
 
     def _share(self, orders: list[Order]) -> list[Order]:
         told = self._ranks.share(msgspec.json.encode(orders) if orders else b"")

@@ -27,7 +27,7 @@ from rlpeaks_tui.instrument.recorder import Recorder
 from rlpeaks_tui.instrument.watcher import Watcher
 from rlpeaks_tui.run.facts import RunInfo, write_facts
 from rlpeaks_tui.run.layout import SCHEMA, Layout
-from trainers.grpo_training import make_trainer
+from trainers.grpo_training import curriculum_of, make_trainer
 
 WARM_UP = {"tiny": 10, "smollm2": 2}
 
@@ -65,11 +65,15 @@ def run_once(run: RunFile, folder: Path, watch: bool, skip: int) -> tuple[np.nda
     layout.create()
     write_facts(layout, RunInfo(schema=SCHEMA, name=folder.name, created=time.time()))
     trainer = make_trainer(run, folder, lambda _: None)
+    curriculum = curriculum_of(run, trainer.args)
     recorder = Recorder(folder if watch else None)
     watcher = None
     if watch:
-        watcher = Watcher(trainer, recorder, run.probes, seed=run.seed)
+        watcher = Watcher(trainer, recorder, run.probes, seed=run.seed, curriculum=curriculum)
         trainer.add_callback(watcher)
+    else:
+        generate = trainer._generate_and_score_completions
+        trainer._generate_and_score_completions = lambda inputs: generate(curriculum.rows(inputs))
     clock = Clock()
     trainer.add_callback(clock)
     trainer.train()

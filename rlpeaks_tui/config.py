@@ -19,19 +19,12 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from . import bundle, yaml_lines
+from .phases import PHASE_WORDS, Phase, RewardLevel, Until, check_phase
 from .trl_fields import grpo_fields
 
 
 class ConfigError(Exception):
     """A run file or a setting that cannot be used; the message is one line for a person."""
-
-
-class Phase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One phase of the curriculum: a mix of tasks, held for `steps` steps (the last phase may leave it out)."""
-
-    name: str
-    tasks: dict[str, float]
-    steps: int | None = None
 
 
 class Accelerate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -263,7 +256,7 @@ def _convert(tree: dict[str, Any], lines: dict[str, int], path: Path, kind: type
         if unknown:
             name = unknown.group(1)
             dotted = f"{key}.{name}" if key else name
-            valid = [field.name for field in msgspec.structs.fields(_section(key, kind))]
+            valid = [field.encode_name for field in msgspec.structs.fields(_section(key, kind))]
             where = _where(path, lines, dotted)
             listed = "" if _nearest(name, valid) else f"; valid here: {', '.join(valid)}"
             raise ConfigError(f"{where}: unknown key {dotted!r}{_nearest(name, valid)}{listed}") from None
@@ -291,7 +284,7 @@ def _mistyped(message: str, key: str, tree: Any, lines: dict[str, int], path: Pa
     expected = re.search(r"Expected `(.+?)`", message)
     words = [_WORDS.get(word, word) for word in expected.group(1).split(" | ")] if expected else []
     section, _, leaf = key.rpartition(".")
-    declared = {field.name: field.type for field in msgspec.structs.fields(_section(section, kind))}.get(leaf)
+    declared = {field.encode_name: field.type for field in msgspec.structs.fields(_section(section, kind))}.get(leaf)
     choices = [str(choice) for choice in get_args(declared)] if get_origin(declared) is Literal else []
     wanted = f"one of {', '.join(choices)}" if choices else " or ".join(words)
     return f"{_where(path, lines, key)}: {key}: " + (f"expected {wanted}, got {_told(value)}" if wanted else message)
@@ -324,13 +317,20 @@ def _told(value: Any) -> str:
 
 def _section(key: str, top: Any) -> Any:
     """The structure whose fields stand under `key` of a `top`."""
-    kinds: dict[str, Any] = {
-        "phases": Phase,
-        "accelerate": Accelerate,
-        "probes": Probes,
-        "checkpoints": Checkpoints,
-    }
-    return kinds.get(key.split(".")[0], top)
+    match key.split("."):
+        case ["phases", _, "until", "reward", *_]:
+            return RewardLevel
+        case ["phases", _, "until", *_]:
+            return Until
+        case ["phases", *_]:
+            return Phase
+        case ["accelerate", *_]:
+            return Accelerate
+        case ["probes", *_]:
+            return Probes
+        case ["checkpoints", *_]:
+            return Checkpoints
+    return top
 
 
 def _refusing(lines: dict[str, int], path: Path) -> Callable[[str, str], None]:
@@ -361,24 +361,29 @@ def _check(run: RunFile, lines: dict[str, int], path: Path) -> None:
         if not math.isfinite(weight):
             refuse(f"rewards.{name}", "a weight is a finite number")
     _check_surroundings(run, refuse)
+    _check_phases(run, refuse)
+    _check_batch(run, refuse)
+    _check_model(run, refuse)
+
+
+def _check_phases(run: RunFile, refuse: Callable[[str, str], None]) -> None:
+    """The curriculum."""
     if not run.phases:
         refuse("phases", "a run file needs at least one phase with its tasks")
     names = [phase.name for phase in run.phases]
     for i, phase in enumerate(run.phases):
+        at = f"phases.{i}"
         if not phase.name.strip() or not phase.name.isprintable() or phase.name in names[:i]:
-            refuse(f"phases.{i}.name", f"each phase needs a name of its own, one line of text; got {phase.name!r}")
+            refuse(f"{at}.name", f"each phase needs a name of its own, one line of text; got {phase.name!r}")
+        if phase.name in PHASE_WORDS:
+            refuse(f"{at}.name", f"{phase.name!r} already means something to the command `phase`: choose another name")
         unknown = [task for task in phase.tasks if task not in TASK_NAMES]
         if unknown:
             there = f"; there are: {', '.join(TASK_NAMES)}"
-            refuse(f"phases.{i}.tasks.{unknown[0]}", f"no such task{_nearest(unknown[0], list(TASK_NAMES)) or there}")
+            refuse(f"{at}.tasks.{unknown[0]}", f"no such task{_nearest(unknown[0], list(TASK_NAMES)) or there}")
         if not phase.tasks or any(not math.isfinite(w) or w <= 0 for w in phase.tasks.values()):
-            refuse(f"phases.{i}.tasks", "a phase needs tasks with weights above 0")
-        if phase.steps is not None and phase.steps < 1:
-            refuse(f"phases.{i}.steps", "must be at least 1")
-        if phase.steps is None and i < len(run.phases) - 1:
-            refuse(f"phases.{i}.steps", "every phase but the last needs a number of steps")
-    _check_batch(run, refuse)
-    _check_model(run, refuse)
+            refuse(f"{at}.tasks", "a phase needs tasks with weights above 0")
+        check_phase(phase, at, run.grpo, i == len(run.phases) - 1, refuse)
 
 
 def _check_surroundings(run: RunFile | Script, refuse: Callable[[str, str], None]) -> None:

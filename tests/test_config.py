@@ -98,11 +98,35 @@ def test_names_of_tasks_and_rewards_are_those_of_the_trainers() -> None:
     assert set(config.REWARD_NAMES) == set(REWARDS)
 
 
+def test_what_ends_a_phase_and_what_it_sets(tmp_path: Path) -> None:
+    more = """\
+    settings: {temperature: 1, learning_rate: 2e-4, max_completion_length: 16}
+    until: {reward: {at_least: 0.5, for: 20}, entropy_below: 0.1}
+"""
+    run = loaded(
+        tmp_path, GOOD.replace("    steps: 5\n", more), "phases.1.settings.beta=0.1", "phases.1.until.hand=true"
+    )
+    easy, hard = run.phases
+    assert easy.settings == {"temperature": 1.0, "learning_rate": 2e-4, "max_completion_length": 16.0}
+    assert easy.steps is None
+    assert easy.ends() == ["reward of at least 0.5 over 20 steps", "entropy below 0.1 over 10 steps"]
+    assert hard.settings == {"beta": 0.1} and hard.until.hand and hard.ends() == []
+    # As it lies in run.json, and comes back to the training process.
+    plain = json.loads(json.dumps(msgspec.to_builtins(run)))
+    assert plain["phases"][0]["until"]["reward"] == {"at_least": 0.5, "for": 20}
+    assert msgspec.convert(plain, RunFile) == run
+
+
 def put(line: int, text: str) -> str:
     """The good file with one line replaced."""
     lines = GOOD.splitlines()
     lines[line - 1] = text
     return "\n".join(lines) + "\n"
+
+
+def phase(text: str) -> str:
+    """The good file with something else in place of the number of steps of its first phase."""
+    return put(6, text)
 
 
 DEEP = "x: " + "[" * 1000 + "]" * 1000
@@ -224,6 +248,75 @@ BAD: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "batch of zero": (put(16, "  per_device_train_batch_size: 0"), ("bad.yaml:16: ", "at least 1; got 0")),
     "no steps": (put(14, "  max_steps: 0"), ("bad.yaml:14: ", "grpo.max_steps", "at least 1")),
     "endless": (put(14, "  max_steps: -1"), ("bad.yaml:14: ", "grpo.max_steps", "at least 1")),
+    "setting that no phase has": (
+        phase("    settings: {temperatur: 1}"),
+        ("bad.yaml:6: ", "phases.0.settings.temperatur: ", "temperature, beta, learning_rate"),
+    ),
+    "setting that is no number": (
+        phase("    settings: {beta: much}"),
+        ("bad.yaml:6: ", "phases.0.settings.beta: expected a number, got 'much'"),
+    ),
+    "settings that are none": (phase("    settings: 3"), ("bad.yaml:6: ", "phases.0.settings: expected a section")),
+    "cold": (
+        phase("    settings:\n      beta: 0.1\n      temperature: 0"),
+        ("bad.yaml:8: ", "phases.0.settings.temperature: must lie between 0.01 and 10; got 0"),
+    ),
+    "setting beyond all numbers": (phase("    settings: {beta: .inf}"), ("bad.yaml:6: ", "settings.beta", "got inf")),
+    "setting that is not a number": (phase("    settings: {beta: .nan}"), ("bad.yaml:6: ", "settings.beta", "got nan")),
+    "half a token": (
+        phase("    settings: {max_completion_length: 8.5}"),
+        ("bad.yaml:6: ", "phases.0.settings.max_completion_length: expected a whole number of tokens, got 8.5"),
+    ),
+    "length with nothing to go back to": (
+        phase("    settings: {max_completion_length: 8}\n    steps: 5").replace(
+            "grpo:\n", "grpo:\n  max_completion_length: null\n"
+        ),
+        ("bad.yaml:6: ", "phases.0.settings.max_completion_length: needs a number at grpo.max_completion_length"),
+    ),
+    "rule that there is not": (
+        phase("    until: {entropy: 1}"),
+        ("bad.yaml:6: ", "unknown key 'phases.0.until.entropy'", "did you mean 'entropy_below'"),
+    ),
+    "reward without steps": (
+        phase("    until: {reward: {at_least: 1}}"),
+        ("bad.yaml:6: ", "'phases.0.until.reward.for' is missing"),
+    ),
+    "reward by another name": (
+        phase("    until: {reward: {atleast: 1, for: 2}}"),
+        ("bad.yaml:6: ", "'phases.0.until.reward.atleast'", "did you mean 'at_least'"),
+    ),
+    "reward by quite another name": (
+        phase("    until: {reward: {zzz: 1, for: 2}}"),
+        ("bad.yaml:6: ", "'phases.0.until.reward.zzz'", "valid here: at_least, for"),
+    ),
+    "reward over half a step": (
+        phase("    until: {reward: {at_least: 1, for: 0.5}}"),
+        ("bad.yaml:6: ", "phases.0.until.reward.for: expected a whole number, got 0.5"),
+    ),
+    "reward over no step": (
+        phase("    until: {reward: {at_least: 1, for: 0}}"),
+        ("bad.yaml:6: ", "phases.0.until.reward.for: must be at least 1"),
+    ),
+    "reward without end": (
+        phase("    until: {reward: {at_least: .inf, for: 1}}"),
+        ("bad.yaml:6: ", "phases.0.until.reward.at_least: ", "finite"),
+    ),
+    "entropy below nothing": (
+        phase("    until: {entropy_below: 0}"),
+        ("bad.yaml:6: ", "phases.0.until.entropy_below: ", "above 0"),
+    ),
+    "by hand and not": (
+        phase("    until: {hand: true}\n    steps: 5"),
+        ("bad.yaml:6: ", "phases.0.until.hand: ", "only a command", "5 steps"),
+    ),
+    "no end": (
+        phase("    until: {hand: false}"),
+        ("bad.yaml:4: ", "phases.0.steps: ", "needs an end", "reward: {at_least: X, for: N}", "hand: true"),
+    ),
+    "phase with the name of a command": (
+        put(4, "  - name: next"),
+        ("bad.yaml:4: ", "phases.0.name: 'next' already means something", "another name"),
+    ),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,19 @@ from rlpeaks_tui import bundle
 from rlpeaks_tui.config import RunFile
 from rlpeaks_tui.instrument.curriculum import Curriculum
 from rlpeaks_tui.instrument.recorder import Recorder
+from rlpeaks_tui.instrument.trl_bridge import WANTED
 from rlpeaks_tui.instrument.watcher import Watcher
+from rlpeaks_tui.phases import PHASE_SETTINGS
 from rlpeaks_tui.run.facts import read_facts
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.smollm2 import cached as cached_smollm2
 from trainers.rewards import REWARDS
 from trainers.tasks import TASKS
+
+AGAIN = 8
+"""How often a run can be done over by going back before there are no batches left to give."""
+MOST_ROWS = 1_000_000
+"""TRL's sampler makes a list of all rows on every rank, about 50 bytes each: a longer run has less room to go back."""
 
 
 class Refused(Exception):
@@ -42,8 +50,10 @@ def train(directory: Path, recorder: Recorder) -> None:
     run = msgspec.convert(read_facts(Layout(directory)).config, RunFile)
     trainer = make_trainer(run, directory, lambda doing: recorder.state("starting", doing))
     trainer.add_callback(KeepLast(trainer, recorder))
-    phases = [phase.name for phase in run.phases]
-    watcher = Watcher(trainer, recorder, run.probes, seed=run.seed, phases=phases, checkpoints=run.checkpoints)
+    if missing := [name for name in WANTED if not hasattr(trainer, name)]:
+        raise Refused(f"this version of TRL has no {', '.join(missing)}, where the curriculum puts its prompts in")
+    curriculum = curriculum_of(run, trainer.args)
+    watcher = Watcher(trainer, recorder, run.probes, run.seed, curriculum, run.checkpoints)
     trainer.add_callback(watcher)
     trainer.train()
     # Left open, the group's threads can abort a rank on its way out, and a good run would count as failed.
@@ -54,6 +64,8 @@ def train(directory: Path, recorder: Recorder) -> None:
 def make_trainer(run: RunFile, directory: Path, tell: Callable[[str], None]) -> GRPOTrainer:
     """TRL's trainer for a run file, writing into the run at `directory`; `tell` hears what takes its time.
 
+    Its dataset holds numbers only: the rows of a generation come from `curriculum_of` the same run.
+
     Raises:
         Refused: a setting, the model or the batch cannot be used.
     """
@@ -61,15 +73,13 @@ def make_trainer(run: RunFile, directory: Path, tell: Callable[[str], None]) -> 
     set_seed(run.seed)
     tell("loading the model")
     model, tokenizer = load_model(run)
-    prompts_per_step = arguments.generation_batch_size // arguments.num_generations
-    dataset = prompts(run, prompts_per_step, arguments.max_steps)
     tell("preparing the trainer")
     try:
         trainer = GRPOTrainer(
             model=model,
             reward_funcs=[REWARDS[name] for name in run.rewards],
             args=arguments,
-            train_dataset=dataset,
+            train_dataset=numbered(arguments),
             eval_dataset=held_out(run),
             processing_class=tokenizer,
         )
@@ -129,16 +139,47 @@ def load_model(run: RunFile) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def prompts(run: RunFile, prompts_per_step: int, steps: int) -> Dataset:
-    """A dataset of numbered prompts, made when they are asked for."""
-    curriculum = Curriculum(run.phases, prompts_per_step)
+def curriculum_of(run: RunFile, arguments: GRPOConfig) -> Curriculum:
+    """The curriculum of a run file at its beginning; every rank makes the same one."""
 
     def draw(task: str, rng: Any) -> dict[str, Any]:
         problem = TASKS[task].sample(rng, 1)[0]
         return {"prompt": problem.prompt, "answer": problem.answer}
 
-    numbers = Dataset.from_dict({"number": list(range(prompts_per_step * max(1, steps)))})
-    return numbers.with_transform(lambda batch: curriculum.rows(batch["number"], run.seed, draw))
+    own = {name: getattr(arguments, name) for name in PHASE_SETTINGS}
+    if own["epsilon_high"] is None:
+        # TRL's meaning of a bound that is left open.
+        own["epsilon_high"] = arguments.epsilon
+    return Curriculum(
+        run.phases,
+        run.seed,
+        draw,
+        prompts_per_generation=_prompts_per_generation(arguments),
+        own={name: float(value) for name, value in own.items() if value is not None},
+    )
+
+
+def numbered(arguments: GRPOConfig) -> Dataset:
+    """Rows in place of prompts: a row's number says which place in its generation it takes.
+
+    There are more rows than steps need. The data loader only goes on and never back, so a run that goes back to a
+    checkpoint uses up rows for the same steps once more, and training would end where the rows do.
+    """
+    prompts = _prompts_per_generation(arguments)
+    needed = -(-arguments.max_steps * _generations_per_step(arguments) // 1)
+    generations = max(needed, min(AGAIN * needed, MOST_ROWS // prompts))
+    rows = prompts * generations
+    # TRL reads the column before the curriculum puts a prompt into it.
+    return Dataset.from_dict({"number": range(rows), "prompt": [""] * rows})
+
+
+def _prompts_per_generation(arguments: GRPOConfig) -> int:
+    return int(arguments.generation_batch_size // arguments.num_generations)
+
+
+def _generations_per_step(arguments: GRPOConfig) -> Fraction:
+    """TRL generates once for `steps_per_generation` batches and uses each generation `num_iterations` times."""
+    return Fraction(arguments.gradient_accumulation_steps, arguments.steps_per_generation * arguments.num_iterations)
 
 
 def held_out(run: RunFile) -> Dataset | None:

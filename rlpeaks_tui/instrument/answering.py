@@ -39,8 +39,11 @@ class Answering:
         ends = [trainer.processing_class.eos_token_id, *getattr(trainer, "eos_token_ids", [])]
         self.stops = torch.tensor(sorted({end for end in ends if end is not None}), device=bridge.device)
         """Tokens that end a completion."""
-        self.longest = int(trainer.max_completion_length)
+
+    @property
+    def longest(self) -> int:
         """Tokens of a completion at the most."""
+        return int(self._trainer.max_completion_length)
 
     def rows(self, limit: int) -> tuple[str, list[Row]]:
         """Up to `limit` rows, evenly from the whole evaluation set; none, and why, where there is nothing to ask."""

@@ -19,6 +19,7 @@ from ..stats.heldout import ABLE, against_base, rates, summary
 from ..stats.routing import recovery
 from ..stats.scaling import fit_sigmoid
 from ..stats.summaries import Floats
+from ..stats.transfer import Stage, transfer
 from .heldout import HeldOut
 from .keeping import listed
 from .probes.routing import at_random, everywhere, first_token, nowhere, where_gained, where_shifted
@@ -27,6 +28,7 @@ from .recorder import Recorder
 from .starting_weights import StartingWeights
 
 EXAMS = ("eval", "routing")
+BY_TASK = "eval/accuracy/"
 
 
 class Examination:
@@ -56,6 +58,9 @@ class Examination:
         self._base_outcomes: Floats | None = None  # [P, n]
         self._history: list[tuple[int, float, float, float]] = []
         """Step, pass@1, its standard error and the policy's entropy, of every evaluation."""
+        self._by_task: list[tuple[int, dict[str, float]]] = []
+        self.stages: list[Stage] = []
+        """Phases of the curriculum so far."""
 
     @property
     def why_not(self) -> dict[str, str]:
@@ -111,7 +116,20 @@ class Examination:
             self._history.append((step, values["eval/pass@1"], values["eval/pass@1_se"], entropy))
             told, reasons = self._laws(values["eval/base_pass@1"])
             values, why = values | told, why | reasons
+        accuracy = {n.removeprefix(BY_TASK): v for n, v in values.items() if n.startswith(BY_TASK)}
+        self._by_task.append((step, accuracy))
+        if len(self.stages) > 1:
+            # A phase that ends is not over yet when it is measured, so its own stage is the last one here.
+            values |= transfer(self._by_task, self.stages).metrics()
+            nothing = "every task of the phases so far is still trained"
+            why |= dict.fromkeys(("transfer/bwt", "transfer/forgetting"), nothing)
         self._probing.tell("eval", step, values, why, n=len(held.rows), began=began, facts=facts, arrays=arrays)
+
+    def went_back(self, step: int) -> None:
+        """Forget what was seen after `step`, which the training has gone back to."""
+        self._history = [seen for seen in self._history if seen[0] <= step]
+        self._by_task = [seen for seen in self._by_task if seen[0] <= step]
+        self.stages = [stage for stage in self.stages if stage.step < max(step, 1)]
 
     def _laws(self, start: float) -> tuple[dict[str, float], dict[str, str]]:
         """Where held-out accuracy is going: the ceiling of its curve, and what the entropy left can still buy."""

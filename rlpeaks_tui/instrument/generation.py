@@ -69,6 +69,12 @@ class Generation:
         return str(self.columns["phase"][0]) if self.columns.get("phase") else ""
 
     @property
+    def mean_reward(self) -> float | None:
+        """Over all ranks, of the rewards that are known."""
+        known = [reward for reward in self.reward if reward is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
     def complete(self) -> bool:
         return len(self.seen) > 0 and bool(self.seen.all())
 

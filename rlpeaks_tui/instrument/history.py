@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
@@ -20,6 +20,7 @@ from ..config import Checkpoints
 from ..run.checkpoints import Manifest, Origin
 from ..run.entries import Branch, Checkpoint
 from .checkpoints import CheckpointStore, Whole
+from .curriculum import Curriculum
 from .policy import copy_of, put_reference, put_whole
 from .ranks import Ranks
 from .recorder import Recorder
@@ -37,14 +38,6 @@ class Refused(Exception):
 
 class PutBack(Exception):
     """A change failed half way, and everything was put back."""
-
-
-class Course(Protocol):
-    """The curriculum, as commands need it."""
-
-    def switch(self, to: str, step: int) -> Any: ...
-    def state(self) -> dict[str, Any]: ...
-    def restore(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,7 @@ class History:
         limits: Checkpoints,
         settings: Settings,
         base: StartingWeights | None,
-        curriculum: Course | None,
+        curriculum: Curriculum | None,
     ) -> None:
         self._trainer = trainer
         self._bridge = bridge

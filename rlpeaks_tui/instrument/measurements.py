@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..config import Probes
 from ..run.entries import Metrics, Value
 from ..stats.drift import features
 from ..stats.sparsity import ETA, ModuleSparsity, pool
+from ..stats.transfer import Stage
 from .alerts import Alerts
 from .answering import Answering
 from .budget import Budget
@@ -96,6 +97,11 @@ class Measurements:
         if self.budget.share == 0:
             why |= dict.fromkeys(("kl/base", "sparsity/bf16", "calibration/ece"), "probes.budget is 0")
         return why
+
+    @property
+    def entropy(self) -> float:
+        """Nats a token of the newest generation that was finished, over all ranks; nan where none was."""
+        return self._keeper.entropy
 
     def before_update(self, generation: Generation) -> None:
         """A generation has just been scored: policy and completions belong together exactly."""
@@ -203,9 +209,23 @@ class Measurements:
                 works["kl"] = lambda: self._measure_divergence(generation, base)
         return works
 
+    def stage_begins(self, step: int, name: str, tasks: Collection[str]) -> None:
+        """A phase of the curriculum begins after `step`."""
+        self._examination.stages.append(Stage(step, name, tuple(tasks)))
+
+    def stage_ends(self, step: int) -> dict[str, float | None]:
+        """A phase of the curriculum ends after `step`; gives held-out accuracy by task, where there is such a set."""
+        if "eval" not in self._examination.exams or not self._probing.allowed("eval"):
+            return {}
+        self._examination.run({"eval"}, step, self._keeper.entropy)
+        told = self._probing.told.get("eval")
+        found = told.v if told is not None and told.step == step else {}
+        return {name: value for name, value in found.items() if name.startswith("eval/accuracy/")}
+
     def went_back(self, step: int) -> None:
         """The training goes on from an earlier step."""
         self.budget.went_back(step)
+        self._examination.went_back(step)
         if self._drift is not None:
             self._drift.went_back(step)
 

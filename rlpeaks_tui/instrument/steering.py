@@ -7,7 +7,6 @@ none, and how it is undone, is `history`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,7 +28,9 @@ from ..run.requests import (
     Undo,
 )
 from .checkpoints import CheckpointRefused
-from .history import Course, History, PutBack, Refused, Way
+from .curriculum import Curriculum
+from .history import History, PutBack, Refused, Way
+from .measurements import Measurements
 from .policy import copy_of, fresh_optimizer, matching, put_reference, put_weights
 from .recorder import Recorder
 from .settings import SettingRefused, Settings
@@ -58,7 +59,7 @@ class Steering:
         settings: what can be set.
         base: the starting weights, or None where they are not kept.
         curriculum: None where the trainer has none.
-        measure: runs a probe now, by name, and gives what it found; raises ValueError where it cannot.
+        measurements: looks at things when it is asked to.
     """
 
     def __init__(
@@ -69,8 +70,8 @@ class Steering:
         history: History,
         settings: Settings,
         base: StartingWeights | None,
-        curriculum: Course | None,
-        measure: Callable[[str, int], dict[str, float | None]],
+        curriculum: Curriculum | None,
+        measurements: Measurements,
     ) -> None:
         self._trainer = trainer
         self._bridge = bridge
@@ -79,7 +80,7 @@ class Steering:
         self._settings = settings
         self._base = base
         self._curriculum = curriculum
-        self._measure = measure
+        self._measurements = measurements
 
     @property
     def cannot(self) -> dict[str, str]:
@@ -188,9 +189,14 @@ class Steering:
             change = self._curriculum.switch(to, step)
         except ValueError as error:
             raise Refused(str(error)) from None
+        if change.index != state["index"]:
+            measured = self._measurements.stage_ends(step)
+            self._measurements.stage_begins(step, change.name, self._curriculum.phase.tasks)
+        else:
+            measured = {}
         before = self._history.put(change.settings)
         self._history.remember(Way("phase", settings=before, curriculum=state))
-        return Answer(before=dict(before), after={"phase": change.name, **change.settings, **self._transfer(step)})
+        return Answer(why=change.why, before=dict(before), after={"phase": change.name, **change.settings, **measured})
 
     def _set(self, key: str, value: float, sure: bool) -> Answer:
         self._settings.check(key, value, sure)
@@ -203,7 +209,7 @@ class Steering:
 
     def _look(self, probe: str, step: int) -> Answer:
         try:
-            found = self._measure(probe, step)
+            found = self._measurements.now(probe, step)
         except ValueError as error:
             raise Refused(str(error)) from None
         return Answer(after={name: value for name, value in found.items() if not name.startswith("probes/")})
@@ -225,14 +231,6 @@ class Steering:
             answer = Answer(before=dict(before), after=dict(way.settings))
         answer.after = {"undone": way.verb, **answer.after}
         return answer
-
-    def _transfer(self, step: int) -> dict[str, Value]:
-        """Held-out accuracy by task at a switch of phases, where there is a held-out set."""
-        try:
-            found = self._measure("eval", step)
-        except ValueError:
-            return {}
-        return {name: value for name, value in found.items() if name.startswith("eval/accuracy/")}
 
     def _distance(self) -> dict[str, Value]:
         """How far the policy is from its starting weights, relative to their norm."""

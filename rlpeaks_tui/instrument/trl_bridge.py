@@ -57,6 +57,8 @@ class TrlBridge:
         self._listener = listener
         self.missing = [name for name in WANTED if not hasattr(trainer, name)]
         self.current: Generation | None = None
+        self.source: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] | None = None
+        """Gives the rows of a training generation in place of those that the data loader fetched."""
         self._rows: torch.Tensor | None = None
         self._completion_ids: list[list[int]] = []
         self._order = PromptOrder()
@@ -287,10 +289,13 @@ class TrlBridge:
         return rewards
 
     def _on_generation(self, original: Callable[..., Any], inputs: Any) -> Any:
-        if self._trainer.model.training:
+        training = self._trainer.model.training
+        if training:
             inputs = self._order.next(self.micro_step, inputs)
+            if self.source is not None:
+                inputs = self.source(inputs)
         output = original(inputs)
-        if self._trainer.model.training:
+        if training:
             try:
                 generation = self._collect(inputs, output)
                 output[ROW] = torch.arange(len(generation.mask), device=generation.mask.device)

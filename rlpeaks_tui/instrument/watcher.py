@@ -20,6 +20,7 @@ from ..run.entries import Checkpoint, Metrics, Phase, finite
 from ..run.facts import RunInfo
 from ..run.layout import Layout
 from .controls import Controls
+from .curriculum import Curriculum, PhaseChange
 from .generation import Generation
 from .history import History
 from .measurements import Measurements
@@ -39,7 +40,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         settings: how closely to look.
         seed: of the instruments' own random state; the training's is never touched.
         checkpoints: how many checkpoints may be kept.
-        phases: names of the curriculum's phases, in order.
+        curriculum: makes the prompts and says which phase is in force; None where the trainer's own dataset does.
     """
 
     def __init__(
@@ -48,15 +49,16 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         recorder: Recorder,
         settings: Probes,
         seed: int = 0,
-        phases: list[str] | None = None,
+        curriculum: Curriculum | None = None,
         checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 (immutable)
     ) -> None:
         self._trainer = trainer
         self._recorder = recorder
-        self._phases = phases or []
+        self._curriculum = curriculum
         accelerator = trainer.accelerator
         self._ranks = Ranks(int(accelerator.num_processes), int(accelerator.process_index), accelerator.device)
         self._bridge = TrlBridge(trainer, self)
+        self._bridge.source = curriculum.rows if curriculum else None
         self._measuring = Measurements(trainer, self._bridge, recorder, settings, seed, self._ranks)
         self._limits = checkpoints
         self._phase = ""
@@ -113,6 +115,11 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
                 },
             )
 
+        plan = self._curriculum
+        if plan is not None:
+            self._measuring.stage_begins(0, plan.phase.name, plan.phase.tasks)
+            if plan.phase.settings:
+                self._put(plan.phase.settings)
         self._recorder.facts(complete)
         self._recorder.state("running", "generating")
         self._controls.tell_settings()
@@ -132,6 +139,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             self._why |= why
             self._bridge.current = None
         self._measuring.after_update(step, done)
+        self._advance(step, done)
         self._close_step(step)
         self._armed = self._controls.poll() or self._history.due(step)
         if self._armed:
@@ -233,9 +241,36 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def _enter(self, phase: str, step: int) -> None:
         if phase and phase != self._phase:
             self._phase = phase
-            index = self._phases.index(phase) if phase in self._phases else 0
-            total = len(self._phases) or 1
-            self._recorder.write(Phase(t=time.time(), step=step, name=phase, index=index, of=total))
+            plan = self._curriculum
+            index, of, why = (plan.index, len(plan.phases), plan.why) if plan else (0, 1, "")
+            self._recorder.write(Phase(t=time.time(), step=step, name=phase, index=index, of=of, why=why))
+
+    def _advance(self, step: int, done: Generation | None) -> None:
+        """See on the first rank whether the phase has ended, and let all ranks do the same."""
+        plan = self._curriculum
+        if plan is None:
+            return
+        meet, change, told = plan.advances, None, b""
+        if self._ranks.mine == 0:
+            # A generation that began under another phase says nothing about this one.
+            seen = done if done is not None and done.phase == plan.phase.name else None
+            change = plan.advance(step, seen.mean_reward if seen else None, self._measuring.entropy if seen else None)
+            told = msgspec.json.encode(change) if change else b""
+        if meet and (told := self._ranks.share(told)):
+            change = change or msgspec.json.decode(told, type=PhaseChange)
+            if self._ranks.mine != 0:
+                plan.follow(change)
+            self._measuring.stage_ends(step)
+            self._measuring.stage_begins(step, plan.phase.name, plan.phase.tasks)
+            self._put(change.settings)
+            self._controls.tell_settings()
+
+    def _put(self, settings: dict[str, float]) -> None:
+        """Put a phase's settings in force; that one cannot be is told, and training goes on."""
+        try:
+            self._history.put(settings)
+        except Exception as error:
+            self._recorder.error("settings of a phase", error)
 
     def _take_the_wheel(self) -> None:
         """Make what obeys commands, now that optimizer and schedule are there."""
@@ -244,10 +279,18 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         told = self._ranks.share(str(Layout(directory).checkpoints.resolve()).encode() if directory else b"")
         settings = Settings(trainer, self._bridge, base, self._measuring.budget)
         self._history = History(
-            trainer, self._bridge, self._recorder, self._ranks, Path(told.decode()), self._limits, settings, base, None
+            trainer,
+            self._bridge,
+            self._recorder,
+            self._ranks,
+            Path(told.decode()),
+            self._limits,
+            settings,
+            base,
+            self._curriculum,
         )
         steering = Steering(
-            trainer, self._bridge, self._recorder, self._history, settings, base, None, self._measuring.now
+            trainer, self._bridge, self._recorder, self._history, settings, base, self._curriculum, self._measuring
         )
         self._controls = Controls(self._recorder, self._ranks, steering, lambda: int(trainer.state.global_step))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import time
 from pathlib import Path
@@ -142,10 +141,12 @@ def _effects(snapshot: Snapshot, options: argparse.Namespace) -> int:
 
 
 def _preview(directory: Path, options: argparse.Namespace) -> int:
+    from .phase_preview import preview
+
     words = [word for word in options.args if word != "--preview"]
     request("phase", words)
     try:
-        found = importlib.import_module("rlpeaks_tui.verbs.phase_preview").preview(directory, " ".join(words))
+        found = preview(directory, " ".join(words))
     except ValueError as problem:
         raise BadCommand(str(problem)) from None
     if options.json:

@@ -1,0 +1,51 @@
+"""How the newest completions of one task came out, from the completions that a run keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .rollout_index import task_bits, task_names
+from .rollouts import RolloutReader
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Completions of one task, newest generation first.
+
+    Attributes:
+        step: int64[n], the training step of each.
+        prompt: int64[n], which prompt of its generation it answers.
+        correct: float64[n], 1 right, 0 wrong, NaN unknown.
+    """
+
+    step: NDArray[np.int64]
+    prompt: NDArray[np.int64]
+    correct: NDArray[np.float64]
+
+
+def recent_outcomes(reader: RolloutReader, task: str, generations: int = 20) -> Outcomes:
+    """Of the newest `generations` that have completions of `task`, those completions.
+
+    A task that was trained on long ago has a history too: the steps say how old it is. Generations that are not kept
+    any more or cannot be read are passed over.
+    """
+    steps: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    prompts: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    outcomes: list[NDArray[np.float64]] = [np.empty(0)]
+    if len(reader.index):
+        bits = task_bits(task, task_names(reader.folder), reader.index)
+        possible = reader.kept & (reader.index["tasks"] & np.uint64(bits) > 0)
+        for number in np.flatnonzero(possible)[::-1].tolist():
+            if len(steps) > generations:
+                break
+            block = reader.read(number)
+            of_task = np.array([name == task for name in block.task], bool) if block else np.empty(0, bool)
+            if block is None or not of_task.any():
+                continue
+            steps.append(np.full(int(of_task.sum()), block.step))
+            prompts.append(block.group[of_task])
+            outcomes.append(block.correct[of_task])
+    return Outcomes(np.concatenate(steps), np.concatenate(prompts), np.concatenate(outcomes))

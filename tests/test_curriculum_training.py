@@ -1,0 +1,216 @@
+"""The curriculum of a real training: rules advance it, a person switches it, and prompts and labels keep up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback
+from trl import GRPOConfig
+
+from rlpeaks_tui import config
+from rlpeaks_tui.config import Probes, RunFile
+from rlpeaks_tui.instrument.curriculum import Curriculum
+from rlpeaks_tui.instrument.recorder import Recorder
+from rlpeaks_tui.instrument.watcher import Watcher
+from rlpeaks_tui.phases import Phase
+from rlpeaks_tui.run.facts import RunInfo, write_facts
+from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.layout import SCHEMA, Layout
+from rlpeaks_tui.run.mailbox import send
+from rlpeaks_tui.run.rollouts import RolloutReader, Rollouts
+from tests.training_runs import rlpeaks, sets
+from trainers.grpo_training import AGAIN, MOST_ROWS, curriculum_of, make_trainer, numbered
+from trainers.tasks import TASKS
+
+# Small tensors on a shared machine: threads would only wait for each other.
+torch.set_num_threads(1)
+
+
+def looked_at(directory: Path) -> tuple[Snapshot, list[Rollouts]]:
+    follower = Follower(directory)
+    while follower.poll(5.0) or follower.more:
+        pass
+    reader = RolloutReader(directory / "rollouts")
+    reader.refresh()
+    read = [reader.read(i) for i in range(len(reader.index))]
+    return follower.snapshot(), [block for block in read if block is not None]
+
+
+def expected(seed: int, number: int, phase: Phase) -> tuple[str, str]:
+    """Task and prompt of prompt `number`, from the definition."""
+    rng = np.random.default_rng([seed, number])
+    weights = np.array(list(phase.tasks.values()))
+    task = list(phase.tasks)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    return task, str(TASKS[task].sample(rng, 1)[0].prompt)
+
+
+@pytest.mark.parametrize("processes", [1, 2], ids=["one process", "two processes"])
+def test_rules_advance_the_curriculum_from_the_next_generation_on(tmp_path: Path, processes: int) -> None:
+    settings = sets(
+        grpo__max_steps=8,
+        accelerate__num_processes=processes,
+        grpo__per_device_train_batch_size=32 // processes,
+        phases__0__steps="",
+        phases__0__until="{reward: {at_least: 0, for: 3}}",
+        phases__1__steps=2,
+    )
+    done = rlpeaks(tmp_path, "run", "quickstart", "--headless", *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    snapshot, generations = looked_at(tmp_path / "quickstart")
+    assert snapshot.state == "finished" and not snapshot.errors
+    assert [block.step for block in generations] == list(range(1, 9))
+    phases = msgspec.convert(snapshot.info.config["phases"], list[Phase])
+    for block in generations:
+        phase = phases[0 if block.step <= 3 else 1 if block.step <= 5 else 2]
+        assert block.phase == phase.name
+        made = [expected(7, (block.step - 1) * 4 + i, phase) for i in range(4)]
+        assert list(block.prompts) == [prompt for _, prompt in made]
+        assert list(block.task) == [task for task, _ in made for _ in range(8)]
+    mean = np.mean([block.reward.mean() for block in generations[:3]])
+    assert [(p.step, p.index, p.of, p.why) for p in snapshot.phases] == [
+        (1, 0, 3, ""),
+        (4, 1, 3, f"reward {mean:.3g} over the last 3 steps, at least 0"),
+        (6, 2, 3, "2 steps done"),
+    ]
+
+
+def test_the_sample_loads_and_runs(tmp_path: Path) -> None:
+    run, _ = config.load("curriculum", [])
+    assert any(phase.settings for phase in run.phases) and any(phase.until.reward for phase in run.phases)
+    done = rlpeaks(tmp_path, "run", "curriculum", "--headless", *sets(grpo__max_steps=4, phases__0__steps=2))
+    assert done.returncode == 0, done.stdout + done.stderr
+    snapshot, _ = looked_at(tmp_path / "curriculum")
+    assert [(p.step, p.name) for p in snapshot.phases] == [(1, run.phases[0].name), (3, run.phases[1].name)]
+
+
+class After(TrainerCallback):  # type: ignore[misc]
+    """Does something once the watcher has seen the end of a step, each thing once, in order."""
+
+    def __init__(self, *plan: tuple[int, Any]) -> None:
+        self._plan = list(plan)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._plan and self._plan[0][0] == state.global_step:
+            self._plan.pop(0)[1](state)
+
+
+class Training:
+    """A training in this process: four completions of each of two prompts a generation."""
+
+    def __init__(self, folder: Path, phases: list[Phase], **grpo: Any) -> None:
+        common: dict[str, Any] = {"per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 16}
+        self.run = RunFile(
+            model="tiny_arith", seed=5, phases=phases, grpo={**common, **grpo}, probes=Probes(budget=0.0),
+            accelerate=config.Accelerate(cpu=True),
+        )  # fmt: skip
+        self.layout = Layout(folder / "run")
+        self.layout.create()
+        write_facts(self.layout, RunInfo(schema=SCHEMA, name="run", created=0.0))
+        self.trainer = make_trainer(self.run, self.layout.root, lambda _: None)
+        self.curriculum: Curriculum = curriculum_of(self.run, self.trainer.args)
+
+    def train(self, *plan: tuple[int, Any]) -> tuple[Snapshot, list[Rollouts]]:
+        recorder = Recorder(self.layout.root)
+        self.trainer.add_callback(Watcher(self.trainer, recorder, self.run.probes, curriculum=self.curriculum))
+        self.trainer.add_callback(After(*plan))
+        self.trainer.train()
+        recorder.close()
+        return looked_at(self.layout.root)
+
+
+TWO = [
+    Phase(name="a", tasks={"two_operands": 1.0}, steps=100, settings={"temperature": 0.9, "beta": 0.01}),
+    Phase(name="b", tasks={"times_digit": 1.0}, settings={"temperature": 1.1, "epsilon_high": 0.3}),
+]
+
+
+def test_what_is_generated_already_keeps_its_phase(tmp_path: Path) -> None:
+    training = Training(tmp_path, TWO, max_steps=6, num_iterations=2)
+    snapshot, generations = training.train((3, lambda _: training.curriculum.switch("b", 3)))
+    # Two steps a generation: the second of the generation of step 3 comes after the switch.
+    assert [(g.step, g.phase, set(g.task)) for g in generations] == [
+        (1, "a", {"two_operands"}),
+        (3, "a", {"two_operands"}),
+        (5, "b", {"times_digit"}),
+    ]
+    assert [(p.step, p.name, p.why) for p in snapshot.phases] == [(1, "a", ""), (5, "b", "by hand")]
+
+
+def test_settings_of_a_phase_are_put_in_force_when_it_is_entered(tmp_path: Path) -> None:
+    first = msgspec.structs.replace(TWO[0], steps=2)
+    training = Training(tmp_path, [first, TWO[1]], max_steps=4, beta=0.02, epsilon=0.25)
+    snapshot, _ = training.train()
+    names = ("temperature", "beta", "epsilon_high")
+    assert [(told.step, *(told.v[name] for name in names)) for told in snapshot.settings] == [
+        (0, 0.9, 0.01, 0.25),
+        (2, 1.1, 0.02, 0.3),
+    ]
+    assert (training.trainer.temperature, training.trainer.beta) == (1.1, 0.02) and not snapshot.errors
+    back = training.curriculum.switch("prev", 4)
+    # An upper bound that the run leaves open is the lower one.
+    assert back.settings == {"temperature": 0.9, "beta": 0.01, "epsilon_high": 0.25}
+
+
+def test_an_entropy_that_is_low_enough_ends_a_phase(tmp_path: Path) -> None:
+    first = msgspec.structs.replace(TWO[0], steps=None, until=config.Until(entropy_below=50.0))
+    snapshot, generations = Training(tmp_path, [first, TWO[1]], max_steps=11).train()
+    assert [g.phase for g in generations] == ["a"] * 10 + ["b"]
+    mean = np.mean([g.entropy.sum() / g.length.sum() for g in generations[:10]])
+    assert snapshot.phases[1].why == f"entropy {mean:.3g} over the last 10 steps, below 50"
+
+
+def test_a_run_that_goes_back_has_its_prompts_again_and_comes_to_its_end(tmp_path: Path) -> None:
+    training = Training(tmp_path, [Phase(name="a", tasks={"two_operands": 1.0, "times_digit": 1.0})], max_steps=4)
+
+    def say(*words: str) -> Any:
+        return lambda _: send(training.layout.root, *words)
+
+    # The watcher has looked into the inbox when these are sent: they take effect a step later.
+    snapshot, generations = training.train(
+        (1, say("checkpoint", "early")), (3, say("rollback", "early")), (3, say("rollback", "early"))
+    )
+    assert {(mark.verb, mark.status) for mark in snapshot.commands} == {
+        ("checkpoint", "applied"),
+        ("rollback", "applied"),
+    }
+    assert [g.step for g in generations] == [1, 2, 3, 4, 3, 4, 3, 4]
+    for block in generations:
+        assert list(block.prompts) == [expected(5, (block.step - 1) * 2 + i, training.run.phases[0])[1] for i in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "generations"),
+    [
+        ({"max_steps": 10}, 10),
+        ({"max_steps": 10, "num_iterations": 3}, 4),
+        ({"max_steps": 10, "gradient_accumulation_steps": 2}, 10),
+        ({"max_steps": 10, "gradient_accumulation_steps": 2, "steps_per_generation": 1}, 20),
+        ({"max_steps": 10, "steps_per_generation": 4}, 3),
+    ],
+)
+def test_there_are_rows_for_all_steps_and_for_going_back(
+    tmp_path: Path, settings: dict[str, Any], generations: int
+) -> None:
+    def rows(**more: Any) -> tuple[int, int]:
+        arguments = GRPOConfig(
+            output_dir=str(tmp_path), per_device_train_batch_size=8, num_generations=4, use_cpu=True, bf16=False,
+            report_to=[], **{**settings, **more},
+        )  # fmt: skip
+        return len(numbered(arguments)), arguments.generation_batch_size // 4
+
+    found, prompts = rows()
+    assert found == AGAIN * generations * prompts
+    # A long run has no room to go back eight times, and a very long one as many rows as it needs.
+    found, prompts = rows(
+        max_steps=MOST_ROWS // 4, num_iterations=1, gradient_accumulation_steps=1, steps_per_generation=1
+    )
+    assert found == MOST_ROWS and prompts == 2
+    assert (
+        rows(max_steps=MOST_ROWS, num_iterations=1, gradient_accumulation_steps=1, steps_per_generation=1)[0]
+        == 2 * MOST_ROWS
+    )

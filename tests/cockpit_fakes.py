@@ -11,7 +11,20 @@ import numpy as np
 
 from rlpeaks_tui.cockpit.reader import Reader, Wanted
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
-from rlpeaks_tui.run.entries import Alert, Checkpoint, Command, Error, Metrics, Phase, Probe, State
+from rlpeaks_tui.run.entries import (
+    Alert,
+    Branch,
+    Checkpoint,
+    Command,
+    Error,
+    Metrics,
+    Note,
+    Phase,
+    Probe,
+    Settings,
+    State,
+    Value,
+)
 from rlpeaks_tui.run.facts import Exit, Heartbeat, RunInfo, write_exit, write_facts, write_heartbeat
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.journal import JournalWriter
@@ -47,6 +60,8 @@ class FakeRun:
         self.layers = layers
         self.probes = probes
         self.step = 0
+        self.undone = 0
+        self.branch = "main"
         self.random = np.random.default_rng(seed)
         self.journal = JournalWriter(self.layout.journal, "trainer", clock=lambda: self.t)
         self.rollouts = RolloutWriter(self.layout.rollouts)
@@ -74,7 +89,7 @@ class FakeRun:
 
     @property
     def t(self) -> float:
-        return self.began + self.step
+        return self.began + self.step + self.undone
 
     def state(self, state: str, activity: str = "") -> None:
         """Say what the run does now."""
@@ -134,7 +149,23 @@ class FakeRun:
         self.journal.write(Alert(t=self.t, rule=rule, on=on, step=self.step, severity="warn", text=text))
 
     def checkpoint(self, name: str) -> None:
+        (self.layout.checkpoints / name).mkdir(parents=True)
         self.journal.write(Checkpoint(t=self.t, step=self.step, name=name, bytes=7_800_000))
+
+    def settings(self, cannot: dict[str, str] | None = None, **values: Value) -> None:
+        """Settings in force, and which commands cannot work."""
+        self.journal.write(Settings(t=self.t, step=self.step, v=values, cannot=cannot or {}))
+
+    def note(self, text: str) -> None:
+        self.journal.write(Note(t=self.t, step=self.step, text=text, who="ada@login1"))
+
+    def roll_back(self, at: int, checkpoint: str) -> None:
+        """Go on from step `at` on a branch of its own, named after the checkpoint and where the run was."""
+        name = f"{checkpoint}-at-{self.step}"
+        self.undone += self.step - at + 1
+        entry = Branch(t=self.t, name=name, parent=self.branch, step=self.step, at=at, checkpoint=checkpoint)
+        self.journal.write(entry)
+        self.step, self.branch = at, name
 
     def error(self, where: str, text: str) -> None:
         self.journal.write(Error(t=self.t, where=where, text=text, step=self.step))

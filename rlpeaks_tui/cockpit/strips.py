@@ -36,8 +36,8 @@ def header(scene: Scene, newest: int, width: int) -> Cells:
     left += [(text, int(Ink.DIM)) for text in (info.algorithm, model, info.dtype, ranks) if text]
 
     phase = ""
-    if snapshot.phases:
-        now = next((p for p in reversed(snapshot.phases) if p.step <= scene.step), snapshot.phases[0])
+    if scene.phases:
+        now = next((p for p in reversed(scene.phases) if p.step <= scene.step), scene.phases[0])
         phase = f"phase {now.index + 1} of {now.of}  {now.name}" if now.of else f"phase {now.name}"
     limit = snapshot.max_steps
     steps = f"step {newest:,}".rjust(6 + len(f"{limit:,}")) + (f" / {limit:,}" if limit else "")

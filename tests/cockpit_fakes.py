@@ -34,6 +34,17 @@ from rlpeaks_tui.run.rollouts import Block, RolloutWriter
 
 KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
+PHASES = [
+    {"name": "two operands", "tasks": {"two operands": 1}, "steps": 120},
+    {
+        "name": "three operands",
+        "tasks": {"two operands": 1, "three operands": 3},
+        "steps": 160,
+        "settings": {"temperature": 1.1},
+    },
+    {"name": "mostly hard", "tasks": {"three operands": 1, "four operands": 1}},
+]
+
 LIVE, PLAIN = View(), Look()
 
 
@@ -71,7 +82,11 @@ class FakeRun:
             created=self.began,
             host=socket.gethostname(),
             argv=["rlpeaks", "run", "quickstart"],
-            config={"model": "tiny-arith", "grpo": {"learning_rate": 3e-4, "num_generations": 8, "beta": 0.0}},
+            config={
+                "model": "tiny-arith",
+                "phases": PHASES,
+                "grpo": {"learning_rate": 3e-4, "num_generations": 8, "beta": 0.0},
+            },
             algorithm="GRPO",
             trainer="trl 1.16.0",
             model="tiny-arith",
@@ -318,6 +333,7 @@ class FakeRun:
                 length=[14 + i % 5 for i in range(n)],
                 truncated=[i % 13 == 12 for i in range(n)],
                 task=["three operands"] * n,
+                correct=reward.tolist(),
                 format=[("column", "program", "direct", "column")[i % 4] for i in range(n)],
             )
         )

@@ -97,6 +97,15 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.rollouts_mb * 1_000_000 or None
 
 
+class Checkpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Checkpoints that can be gone back to while the training runs."""
+
+    every: int = 0
+    """Steps between checkpoints that are written automatically; 0 writes none."""
+    limit_gb: float = 20.0
+    """Gigabytes that all checkpoints of the run may take; 0 sets no limit."""
+
+
 class RunFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A run file as typed structures."""
 
@@ -111,6 +120,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     grpo: dict[str, Any] = {}
     accelerate: Accelerate = Accelerate()
     probes: Probes = Probes()
+    checkpoints: Checkpoints = Checkpoints()
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,6 +131,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: str = ""
     accelerate: Accelerate = Accelerate()
     probes: Probes = Probes()
+    checkpoints: Checkpoints = Checkpoints()
 
 
 def load_script(target: str, args: list[str], settings: list[str]) -> Script:
@@ -313,7 +324,12 @@ def _told(value: Any) -> str:
 
 def _section(key: str, top: Any) -> Any:
     """The structure whose fields stand under `key` of a `top`."""
-    kinds: dict[str, Any] = {"phases": Phase, "accelerate": Accelerate, "probes": Probes}
+    kinds: dict[str, Any] = {
+        "phases": Phase,
+        "accelerate": Accelerate,
+        "probes": Probes,
+        "checkpoints": Checkpoints,
+    }
     return kinds.get(key.split(".")[0], top)
 
 
@@ -379,6 +395,10 @@ def _check_surroundings(run: RunFile | Script, refuse: Callable[[str, str], None
             refuse(f"probes.{name}", "must be at least 0")
     if run.probes.rollouts_mb < 0:
         refuse("probes.rollouts_mb", "must be at least 1, in megabytes, or 0 to keep every completion")
+    if run.checkpoints.every < 0:
+        refuse("checkpoints.every", "must be at least 1, in steps, or 0 to write none")
+    if not 0 <= run.checkpoints.limit_gb < math.inf:
+        refuse("checkpoints.limit_gb", "must be a number of gigabytes, or 0 for no limit")
     if run.accelerate.num_processes < 1:
         refuse("accelerate.num_processes", "must be at least 1")
     if run.accelerate.threads is not None and run.accelerate.threads < 1:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, s
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from rlpeaks_tui import bundle
-from rlpeaks_tui.config import PROBES, Probes
+from rlpeaks_tui.config import PROBES, Checkpoints, Probes
 from rlpeaks_tui.instrument.recorder import Recorder
 from rlpeaks_tui.instrument.watcher import Watcher
 from rlpeaks_tui.run.facts import RunInfo, write_facts
@@ -88,12 +88,17 @@ def trainer(
     return made
 
 
-def watched(made: Any, folder: Path, probes: Probes = EVERY_STEP) -> Watcher:
+def watched(
+    made: Any,
+    folder: Path,
+    probes: Probes = EVERY_STEP,
+    checkpoints: Checkpoints = Checkpoints(),  # noqa: B008
+) -> Watcher:
     """Attach the instruments, writing a run at `folder`/run."""
     layout = Layout(folder / "run")
     layout.create()
     write_facts(layout, RunInfo(schema=SCHEMA, name="run", created=0.0))
-    watcher = Watcher(made, Recorder(layout.root), probes, seed=5)
+    watcher = Watcher(made, Recorder(layout.root), probes, seed=5, checkpoints=checkpoints)
     made.add_callback(watcher)
     return watcher
 

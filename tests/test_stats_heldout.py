@@ -71,7 +71,7 @@ def test_a_recovery_is_a_share_of_the_gap() -> None:
     found = recovery(base, policy, hybrid, np.random.default_rng(0))
     assert found.value == pytest.approx(0.75) and found.prompts == 40 and not found.why
     # Of so plain a case the interval is that of a binomial share.
-    spread = 1.96 * math.sqrt(0.75 * 0.25 / 40)
+    spread = 1.645 * math.sqrt(0.75 * 0.25 / 40)
     assert found.low == pytest.approx(0.75 - spread, abs=0.04) and found.high == pytest.approx(0.75 + spread, abs=0.04)
 
 

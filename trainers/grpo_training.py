@@ -43,7 +43,8 @@ def train(directory: Path, recorder: Recorder) -> None:
     trainer = make_trainer(run, directory, lambda doing: recorder.state("starting", doing))
     trainer.add_callback(KeepLast(trainer, recorder))
     phases = [phase.name for phase in run.phases]
-    trainer.add_callback(Watcher(trainer, recorder, run.probes, seed=run.seed, phases=phases))
+    watcher = Watcher(trainer, recorder, run.probes, seed=run.seed, phases=phases, checkpoints=run.checkpoints)
+    trainer.add_callback(watcher)
     trainer.train()
     # Left open, the group's threads can abort a rank on its way out, and a good run would count as failed.
     trainer.accelerator.wait_for_everyone()

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from .. import __version__
-from ..config import Probes
+from ..config import Checkpoints, Probes
 from ..run.facts import RunInfo, read_facts, write_facts
 from ..run.layout import SCHEMA, Layout
 from ..run.registry import free_name, runs_folder
@@ -61,10 +61,13 @@ def attach(trainer: Any, *, name: str | None, runs: str | None, budget: float) -
         )
     given = os.environ.get(DIRECTORY)
     directory = Path(given) if given else _create(trainer, name, runs)
-    settings = Probes(budget=budget)
+    settings, checkpoints = Probes(budget=budget), Checkpoints()
     if given:
-        settings = msgspec.convert(read_facts(Layout(directory)).config.get("probes", {}), Probes)
-    watcher = Watcher(trainer, recorder_of_process(directory), settings, seed=int(trainer.args.seed))
+        config = read_facts(Layout(directory)).config
+        settings = msgspec.convert(config.get("probes", {}), Probes)
+        checkpoints = msgspec.convert(config.get("checkpoints", {}), Checkpoints)
+    seed = int(trainer.args.seed)
+    watcher = Watcher(trainer, recorder_of_process(directory), settings, seed=seed, checkpoints=checkpoints)
     trainer.add_callback(watcher)
     return watcher
 

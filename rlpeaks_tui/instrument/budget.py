@@ -102,6 +102,12 @@ class Budget:
         spent, self._step_spent, self._step_cheap = self._step_spent, 0.0, 0.0
         return spent
 
+    def went_back(self, step: int) -> None:
+        """The training goes on from an earlier step: nothing has run after it."""
+        for account in self._accounts.values():
+            if account.last is not None:
+                account.last = min(account.last, step)
+
     def affords(self, name: str) -> bool:
         """Whether one more run of `name`, whose cost is known, would leave the whole run within its share."""
         cost = self._accounts[name].cost

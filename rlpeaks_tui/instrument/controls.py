@@ -2,33 +2,30 @@
 
 While the run is held the ranks keep meeting each other every fraction of a second, so that no collective
 times out however long the pause. A command is applied at most once: an id that was answered is never taken
-again.
+again. Commands of a run that is being repeated come from its run.json, at the steps at which they came then.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
-from ..run.entries import Command, Error, Value
+import msgspec
+
+from ..run.entries import Command, Error, Note, Settings, Value
+from ..run.facts import read_facts
+from ..run.layout import Layout
 from ..run.mailbox import Order, forget, take
+from ..run.requests import Pause, Request, Resume, Step, Stop, request
+from .ranks import Ranks
 from .recorder import Recorder
+from .steering import Answer, Steering
 
 HOLD_SECONDS = 0.1
-
-Share = Callable[[list[Order]], list[Order]]
-"""Gives every rank the first rank's orders; the same list back where there is one rank."""
-
-
-@dataclass
-class Answer:
-    """What became of a command."""
-
-    status: str
-    why: str = ""
-    before: dict[str, Value] | None = None
-    after: dict[str, Value] | None = None
+REPEATED = "repeated-"
+"""Begins the id of a command that was read from run.json and not from the inbox."""
 
 
 class Controls:
@@ -36,23 +33,35 @@ class Controls:
 
     Args:
         recorder: where answers go; its directory has the inbox.
-        share: see `Share`.
+        ranks: all of them call `poll` and `safe_point` together.
+        steering: applies what changes weights or settings.
+        step: the step that the training has finished; a command may change it.
         sleep: waits that many seconds.
     """
 
-    def __init__(self, recorder: Recorder, share: Share, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        ranks: Ranks,
+        steering: Steering,
+        step: Callable[[], int],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._recorder = recorder
-        self._share = share
+        self._ranks = ranks
+        self._steering = steering
+        self._step = step
         self._sleep = sleep
         self._answered: set[str] = set()
         self._orders: list[Order] = []
+        self._repeated = _to_repeat(recorder)
         self.held = False
         self.stopping = False
         self._steps_left: int | None = None
 
     def poll(self) -> bool:
         """Look for commands (all ranks together); True when the coming safe point has something to do."""
-        self._orders += self._share(self._read())
+        self._orders += self._shared(self._due() + self._read())
         if self._steps_left is not None:
             self._steps_left -= 1
             if self._steps_left <= 0:
@@ -60,26 +69,31 @@ class Controls:
                 self.held = True
         return bool(self._orders) or self.held
 
-    def safe_point(self, step: int) -> float:
+    def safe_point(self) -> float:
         """Apply what waits, and wait here while the run is held; gives the seconds spent waiting."""
         began = time.perf_counter()
         if self.held:
             self._recorder.state("paused", why="the steps asked for are done")
-        self._apply_all(step)
+        self._apply_all()
         waited = False
         while self.held and not self.stopping:
             waited = True
             self._sleep(HOLD_SECONDS)
-            self._orders += self._share(self._read())
-            self._apply_all(step)
+            self._orders += self._shared(self._read())
+            self._apply_all()
         if waited and not self.stopping:
             self._recorder.state("running")
         return time.perf_counter() - began if waited else 0.0
 
-    def refuse_rest(self, step: int) -> None:
+    def refuse_rest(self) -> None:
         """After the last step: answer what came too late."""
-        for order in self._read():
-            self._answer(order, step, Answer("refused", "the run has ended"))
+        for order in [*self._orders, *self._read()]:
+            self._answer(order, Answer("refused", "the run has ended"))
+
+    def tell_settings(self) -> None:
+        """Journal the settings in force, and what cannot be done in this run."""
+        values: dict[str, Value] = {**self._steering.settings}
+        self._recorder.write(Settings(t=time.time(), step=self._step(), v=values, cannot=self._steering.cannot))
 
     def _read(self) -> list[Order]:
         directory = self._recorder.directory
@@ -96,53 +110,78 @@ class Controls:
                 forget(directory, order.id)
         return fresh
 
-    def _apply_all(self, step: int) -> None:
-        orders, self._orders = self._orders, []
-        for order in orders:
-            self._answer(order, step, self._apply(order))
+    def _due(self) -> list[Order]:
+        """Commands of the run that is being repeated that came at this step."""
+        found = []
+        while self._repeated and int(self._repeated[0]["step"]) == self._step():
+            found.append(msgspec.convert(self._repeated.popleft(), Order, strict=False))
+        return found
 
-    def _apply(self, order: Order) -> Answer:
-        match order.verb:
-            case "pause":
+    def _shared(self, orders: list[Order]) -> list[Order]:
+        told = self._ranks.share(msgspec.json.encode(orders) if orders else b"")
+        return msgspec.json.decode(told, type=list[Order]) if told else []
+
+    def _apply_all(self) -> None:
+        while self._orders:
+            order = self._orders.pop(0)
+            step = self._step()
+            self._answer(order, self._apply(order, request(order.verb, order.args), step), step)
+
+    def _apply(self, order: Order, asked: Request, step: int) -> Answer:
+        match asked:
+            case Pause():
                 if self.held:
                     return Answer("refused", "the run is paused already")
                 self.held = True
                 self._recorder.state("paused", why=f"by {order.who}" if order.who else "")
-                return Answer("applied", before={"state": "running"}, after={"state": "paused"})
-            case "resume":
+                return Answer(before={"state": "running"}, after={"state": "paused"})
+            case Resume():
                 if not self.held:
                     return Answer("refused", "the run is not paused")
                 self.held = False
-                return Answer("applied", before={"state": "paused"}, after={"state": "running"})
-            case "step":
+                return Answer(before={"state": "paused"}, after={"state": "running"})
+            case Step(steps):
                 before = "paused" if self.held else "running"
-                steps = int(order.args[0]) if order.args else 1
                 self.held, self._steps_left = False, steps
-                return Answer("applied", before={"state": before}, after={"state": "running", "steps": steps})
-            case "stop":
+                return Answer(before={"state": before}, after={"state": "running", "steps": steps})
+            case Stop():
                 self.stopping = True
-                return Answer(
-                    "applied", before={"state": "paused" if self.held else "running"}, after={"state": "stopped"}
-                )
-        return Answer("refused", f"this training process does not know {order.verb!r}")
+                return Answer(before={"state": "paused" if self.held else "running"}, after={"state": "stopped"})
+        self._recorder.doing(f"applying {order.verb}")
+        answer = self._steering.apply(asked, step)
+        self._recorder.doing("paused" if self.held else "")
+        return answer
 
-    def _answer(self, order: Order, step: int, answer: Answer) -> None:
+    def _answer(self, order: Order, answer: Answer, step: int | None = None) -> None:
         self._answered.add(order.id)
         directory = self._recorder.directory
         if directory is None:
             return
+        now = time.time()
         entry = Command(
-            t=time.time(),
+            t=now,
             id=order.id,
             verb=order.verb,
             args=order.args,
-            status="refused" if answer.status == "refused" else "applied",
-            step=step,
+            status=answer.status,
+            step=self._step() if step is None else step,
             who=order.who,
             sent=order.sent,
             why=answer.why,
-            before=answer.before or {},
-            after=answer.after or {},
+            before=answer.before,
+            after=answer.after,
         )
         self._recorder.write(entry, sync=True)
+        if order.verb == "note" and answer.status == "applied":
+            self._recorder.write(Note(t=now, step=entry.step, text=" ".join(order.args), who=order.who))
+        if answer.status == "applied" and (answer.before or answer.after):
+            self.tell_settings()
         forget(directory, order.id)
+
+
+def _to_repeat(recorder: Recorder) -> deque[dict[str, Any]]:
+    """Commands of an earlier run that this one repeats, oldest first, on the first rank."""
+    if recorder.directory is None:
+        return deque()
+    commands = getattr(read_facts(Layout(recorder.directory)), "commands", [])
+    return deque({**command, "id": f"{REPEATED}{i:06d}", "who": "--commands"} for i, command in enumerate(commands))

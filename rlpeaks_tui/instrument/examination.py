@@ -71,13 +71,13 @@ class Examination:
             return ()
         return EXAMS if self._base is not None else EXAMS[:1]
 
-    def run(self, due: set[str], step: int, entropy: float) -> None:
+    def run(self, due: set[str], step: int, entropy: float, asked: bool = False) -> None:
         """Run what is due after training step `step`, in whose generation the policy had `entropy` nats a token."""
         if "eval" in due:
-            self._probing.run("eval", step, lambda: self._evaluate(step, entropy))
+            self._probing.run("eval", step, lambda: self._evaluate(step, entropy), asked)
         if "routing" in due and self._base is not None:
             base = self._base
-            self._probing.run("routing", step, lambda: self._route(step, base))
+            self._probing.run("routing", step, lambda: self._route(step, base), asked)
 
     def _evaluate(self, step: int, entropy: float) -> None:
         began = time.perf_counter()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Measurements:
         self._rng = np.random.default_rng(seed)
         self._keeper = Keeper(bridge, recorder, settings, ranks)
         self._first: Generation | None = None
+        self._newest: Generation | None = None
         self._alerts = Alerts(str(next(bridge.model.parameters()).dtype).removeprefix("torch."))
         self.base = StartingWeights(bridge.model) if settings.starting_weights else None
         self._drift = Drift(bridge.model, self.base, seed) if self.base else None
@@ -126,6 +128,7 @@ class Measurements:
     def finish(self, generation: Generation) -> tuple[dict[str, float | None], dict[str, str]]:
         """All rows have been through the loss: keep the completions; gives metrics, and why some are None."""
         row: dict[str, float | None] = {}
+        self._newest = generation
         if self._probing.allowed("rollouts"):
             self._probing.run("rollouts", generation.step, lambda: row.update(self._keeper.keep(generation)))
         if self._recorder.directory is not None and self._probing.due_here("calibration", generation.step):
@@ -157,6 +160,50 @@ class Measurements:
         if not self._sharded and self._recorder.directory is not None:
             model = self._bridge.model
             self._probing.run("masks", step, lambda: self._recorder.masks(masks_of_update(model, base, step)))
+
+    def now(self, name: str, step: int) -> dict[str, float | None]:
+        """Run a probe because somebody asks for it, all ranks together; gives what it found, on the first rank.
+
+        Raises:
+            ValueError: there is no such probe here, or it cannot run now.
+            RuntimeError: it failed; the journal has the traceback.
+        """
+        if name in EXAMS and name not in self._examination.exams:
+            raise ValueError(self._examination.why_not.get("eval/pass@1", "the starting weights are not kept"))
+        works = self._askable(step)
+        if name not in (*works, *EXAMS):
+            raise ValueError(f"there is no probe {name!r} that could run now; there are: {', '.join((*works, *EXAMS))}")
+        before = self._probing.told.get(name)
+        if name in EXAMS:
+            self._examination.run({name}, step, self._keeper.entropy, asked=True)
+        else:
+            self._probing.run(name, step, works[name], asked=True)
+        told = self._probing.told.get(name)
+        if self._recorder.directory is not None and told is before:
+            raise RuntimeError(f"the {name} measurement failed")
+        return {} if told is None else dict(told.v)
+
+    def _askable(self, step: int) -> dict[str, Callable[[], None]]:
+        """Probes that can run at a safe point: on the weights as they are, and on the newest completions."""
+        works: dict[str, Callable[[], None]] = {"calibration": lambda: self._measure_calibration(step)}
+        base, generation = self.base, self._newest
+        if base is not None:
+            works["sparsity"] = lambda: self._measure_update(step, base)
+            if not self._sharded:
+                works["rank"] = lambda: self._measure_ranks(step, base)
+        if generation is not None:
+            works["after"] = lambda: self._measure_change(generation, step)
+            works["features"] = lambda: self._measure_features(generation, step)
+            works["gradients"] = lambda: self._measure_gradients(generation)
+            if base is not None:
+                works["kl"] = lambda: self._measure_divergence(generation, base)
+        return works
+
+    def went_back(self, step: int) -> None:
+        """The training goes on from an earlier step."""
+        self.budget.went_back(step)
+        if self._drift is not None:
+            self._drift.went_back(step)
 
     def failed(self, name: str, error: Exception) -> None:
         """A part outside of the probes failed."""

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 from ..run.entries import Probe, Value, finite
 from .alerts import Alerts
@@ -36,6 +37,8 @@ class Probing:
         self._ranks = ranks
         self._strikes: dict[str, int] = defaultdict(int)
         self.budget = budget
+        self.told: dict[str, Probe] = {}
+        """The last result of every probe that ran on this rank."""
 
     def due(self, names: tuple[str, ...], step: int) -> set[str]:
         """Which of `names` run now, as the first rank decides it; one message to the others for all of them."""
@@ -50,10 +53,13 @@ class Probing:
         """Whether what runs whenever it can has not been switched off, as the first rank decides it."""
         return self._ranks.decide([self._strikes[name] < STRIKES])[0]
 
-    def run(self, name: str, step: int, work: Callable[[], None]) -> None:
-        """Run one probe and charge it for the time it takes. What it raises is journaled and goes no further."""
+    def run(self, name: str, step: int, work: Callable[[], None], asked: bool = False) -> None:
+        """Run one probe. What it raises is journaled and goes no further.
+
+        It is charged for the time it takes, unless a person `asked` for it.
+        """
         self._recorder.doing("probing")
-        with self.budget.running(name, step):
+        with nullcontext() if asked else self.budget.running(name, step):
             try:
                 work()
             except Exception as error:
@@ -92,5 +98,6 @@ class Probing:
             facts=facts or {},
             arrays=arrays or {},
         )
+        self.told[name] = told
         self._recorder.write(told)
         self._alerts.take(told)

@@ -8,15 +8,18 @@ breaks nothing.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from types import CellType
 from typing import Any, Protocol
 
 import torch
 from accelerate.utils import gather_object
 
 from .generation import Generation, as_text
+from .prompt_order import PromptOrder
 from .starting_weights import StartingWeights, looking
 
 WANTED = (
@@ -56,6 +59,7 @@ class TrlBridge:
         self.current: Generation | None = None
         self._rows: torch.Tensor | None = None
         self._completion_ids: list[list[int]] = []
+        self._order = PromptOrder()
         if not self.missing:
             self._wrap("_generate", self._on_generate)
             self._wrap("_calculate_rewards", self._on_rewards)
@@ -91,6 +95,114 @@ class TrlBridge:
     @property
     def temperature(self) -> float:
         return float(self._trainer.temperature)
+
+    # What can be changed while training runs.
+
+    @property
+    def temperature_is_fixed(self) -> str:
+        """Why the temperature cannot be changed, or empty."""
+        if getattr(self._trainer, "use_vllm", False):
+            return "the separate sampler keeps its own temperature"
+        if _temperature_cell(self._scored_model) is None:
+            return "this version of TRL keeps the temperature where it cannot be changed"
+        return ""
+
+    @property
+    def _scored_model(self) -> torch.nn.Module:
+        """The module whose forward pass TRL has replaced, the adapters' wrapper taken off."""
+        model: Any = self.model
+        inner: torch.nn.Module = model.get_base_model() if hasattr(model, "peft_config") else model
+        return inner
+
+    def set_temperature(self, value: float) -> None:
+        """Sample, and compute probabilities, at another temperature."""
+        trainer = self._trainer
+        trainer.temperature = value
+        trainer.generation_config.temperature = value
+        trainer.generation_kwargs["temperature"] = value
+        models = [self._scored_model]
+        if self.reference is not None:
+            models.append(self.reference)
+        for model in models:
+            cell = _temperature_cell(model)
+            if cell is not None:
+                cell.cell_contents = value
+
+    def set_length(self, value: float) -> None:
+        """Let completions have so many tokens at the most."""
+        trainer = self._trainer
+        trainer.max_completion_length = int(value)
+        trainer.generation_config.max_new_tokens = int(value)
+        trainer.generation_kwargs["max_new_tokens"] = int(value)
+
+    def set_entropy_coef(self, value: float) -> None:
+        """Give the loss another entropy bonus."""
+        self._trainer.entropy_coef = value
+        self._trainer._entropy_bonus_enabled = value != 0 or self._trainer.use_adaptive_entropy
+
+    @property
+    def reference(self) -> torch.nn.Module | None:
+        """TRL's reference model without the wrappers of distributed training, where there is one."""
+        found = getattr(self._trainer, "ref_model", None)
+        model: torch.nn.Module | None = None if found is None else self._trainer.accelerator.unwrap_model(found)
+        return model
+
+    def give_reference(self, base: StartingWeights | None) -> str:
+        """Make the reference that TRL did not load, of the starting weights; gives why that cannot be, or nothing."""
+        trainer, policy = self._trainer, self.model
+        if trainer.ref_model is not None or hasattr(policy, "peft_config"):
+            return ""  # with adapters the reference is the model without them
+        if base is None:
+            return "there is no reference model, and probes.starting_weights is off, so none can be made"
+        try:
+            from trl.trainer.utils import add_fused_lm_head
+        except ImportError:
+            return "this version of TRL makes its reference models in another way"
+        inner: Any = policy
+        reference = type(inner)(copy.deepcopy(inner.config))
+        reference.to(device=self.device, dtype=next(policy.parameters()).dtype)
+        with torch.no_grad():
+            for name, parameter in reference.named_parameters():
+                parameter.copy_(base.tensors.get(name, policy.get_parameter(name).data))
+            for name, buffer in reference.named_buffers():
+                buffer.copy_(policy.get_buffer(name))
+        reference.requires_grad_(False)
+        add_fused_lm_head(
+            reference,
+            temperature=self.temperature,
+            cast_lm_head_to_fp32=getattr(trainer.args, "cast_lm_head_to_fp32", False),
+        )
+        trainer.ref_model = trainer.accelerator.prepare_model(reference, evaluation_mode=True)
+        trainer.ref_model.eval()
+        # What was generated without a reference has none of its log-probabilities.
+        self.forget_rollouts()
+        return ""
+
+    @property
+    def micro_step(self) -> int:
+        """Forward passes of training so far, by which TRL tells when to generate anew."""
+        return int(self._trainer._step)
+
+    @property
+    def ratio_is_one(self) -> bool:
+        """Whether every generation is used for one update, so that policy and sampler never differ."""
+        args = self._trainer.args
+        return bool(args.num_iterations == 1 and args.steps_per_generation <= args.gradient_accumulation_steps)
+
+    def go_to(self, step: int, micro_step: int) -> None:
+        """Let the trainer believe that it has just finished training step `step`."""
+        self._trainer.state.global_step = step
+        self._trainer._globalstep_last_logged = step
+        self._trainer._step = micro_step
+        self._order.go_back(micro_step)
+        self.forget_rollouts()
+
+    def forget_rollouts(self) -> None:
+        """Generate anew before the next update: what was generated belongs to other weights."""
+        self._trainer._buffered_inputs = None
+        if hasattr(self._trainer, "_last_loaded_step"):
+            self._trainer._last_loaded_step = -1
+        self.current = None
 
     def score(
         self, generation: Generation, base: StartingWeights | None = None, rows: slice = EVERY
@@ -175,6 +287,8 @@ class TrlBridge:
         return rewards
 
     def _on_generation(self, original: Callable[..., Any], inputs: Any) -> Any:
+        if self._trainer.model.training:
+            inputs = self._order.next(self.micro_step, inputs)
         output = original(inputs)
         if self._trainer.model.training:
             try:
@@ -259,3 +373,17 @@ class TrlBridge:
 
 def _number(value: float) -> float | None:
     return None if value != value else float(value)
+
+
+def _temperature_cell(model: Any) -> CellType | None:
+    """Where TRL's replaced forward pass keeps the temperature that it divides logits by."""
+    forward: Any = getattr(model, "forward", None)
+    for _ in range(8):
+        function = getattr(forward, "__func__", forward)
+        code = getattr(function, "__code__", None)
+        if code is not None and "temperature" in code.co_freevars:
+            cell: CellType = function.__closure__[code.co_freevars.index("temperature")]
+            return cell
+        # Mixed precision wraps the forward pass once more.
+        forward = getattr(forward, "model_forward", None) or getattr(function, "__wrapped__", None)
+    return None

@@ -15,15 +15,18 @@ from typing import Any
 import msgspec
 from transformers import TrainerCallback
 
-from ..config import Probes
+from ..config import Checkpoints, Probes
 from ..run.entries import Checkpoint, Metrics, Phase, finite
 from ..run.facts import RunInfo
-from ..run.mailbox import Order
+from ..run.layout import Layout
 from .controls import Controls
 from .generation import Generation
+from .history import History
 from .measurements import Measurements
 from .ranks import Ranks
 from .recorder import Recorder
+from .settings import Settings
+from .steering import Steering
 from .trl_bridge import TrlBridge
 
 
@@ -35,11 +38,18 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         recorder: the run directory on the first rank, nothing on the others.
         settings: how closely to look.
         seed: of the instruments' own random state; the training's is never touched.
+        checkpoints: how many checkpoints may be kept.
         phases: names of the curriculum's phases, in order.
     """
 
     def __init__(
-        self, trainer: Any, recorder: Recorder, settings: Probes, seed: int = 0, phases: list[str] | None = None
+        self,
+        trainer: Any,
+        recorder: Recorder,
+        settings: Probes,
+        seed: int = 0,
+        phases: list[str] | None = None,
+        checkpoints: Checkpoints = Checkpoints(),  # noqa: B008 (immutable)
     ) -> None:
         self._trainer = trainer
         self._recorder = recorder
@@ -48,7 +58,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self._ranks = Ranks(int(accelerator.num_processes), int(accelerator.process_index), accelerator.device)
         self._bridge = TrlBridge(trainer, self)
         self._measuring = Measurements(trainer, self._bridge, recorder, settings, seed, self._ranks)
-        self._controls = Controls(recorder, self._share)
+        self._limits = checkpoints
         self._phase = ""
         self._row: dict[str, float | None] = {}
         self._why: dict[str, str] = {}
@@ -77,6 +87,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     # What Transformers tells.
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._take_the_wheel()
         model = self._bridge.model
         first = next(model.parameters())
         base = self._measuring.base
@@ -103,6 +114,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
         self._recorder.facts(complete)
         self._recorder.state("running", "generating")
+        self._controls.tell_settings()
         self._began = time.perf_counter()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -120,7 +132,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             self._bridge.current = None
         self._measuring.after_update(step, done)
         self._close_step(step)
-        self._armed = self._controls.poll()
+        self._armed = self._controls.poll() or self._history.due(step)
         if self._armed:
             control.should_log = True
 
@@ -137,10 +149,16 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self._flush()
         if self._armed:
             self._armed = False
-            self._waited += self._controls.safe_point(int(state.global_step))
+            if self._history.due(int(state.global_step)):
+                self._history.keep("auto", int(state.global_step))
+            before = int(state.global_step)
+            self._waited += self._controls.safe_point()
+            if state.global_step < before:
+                self._measuring.went_back(int(state.global_step))
             if self._controls.stopping:
-                control.should_training_stop = True
-                control.should_save = True
+                self._history.keep("stop", int(state.global_step))
+            # A run that has gone back from its last step goes on.
+            control.should_training_stop = self._controls.stopping or state.global_step >= state.max_steps
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -150,7 +168,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         step = int(state.global_step)
         self._flush()
-        self._controls.refuse_rest(step)
+        self._controls.refuse_rest()
         self._measuring.at_end(step)
         if self._controls.stopping:
             self._recorder.state("stopped", why="by command")
@@ -203,9 +221,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def _applies(self, name: str) -> bool:
         """Whether a metric of TRL says anything: clip ratios are 0 whatever happens where the ratio is always 1."""
-        args = self._trainer.args
-        used_once = args.num_iterations == 1 and args.steps_per_generation <= args.gradient_accumulation_steps
-        return not (used_once and name.startswith("clip_ratio/"))
+        return not (self._bridge.ratio_is_one and name.startswith("clip_ratio/"))
 
     def _flush(self) -> None:
         if self._pending is not None:
@@ -220,9 +236,19 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             total = len(self._phases) or 1
             self._recorder.write(Phase(t=time.time(), step=step, name=phase, index=index, of=total))
 
-    def _share(self, orders: list[Order]) -> list[Order]:
-        told = self._ranks.share(msgspec.json.encode(orders) if orders else b"")
-        return msgspec.json.decode(told, type=list[Order]) if told else []
+    def _take_the_wheel(self) -> None:
+        """Make what obeys commands, now that optimizer and schedule are there."""
+        trainer, base = self._trainer, self._measuring.base
+        directory = self._recorder.directory
+        told = self._ranks.share(str(Layout(directory).checkpoints.resolve()).encode() if directory else b"")
+        settings = Settings(trainer, self._bridge, base, self._measuring.budget)
+        self._history = History(
+            trainer, self._bridge, self._recorder, self._ranks, Path(told.decode()), self._limits, settings, base, None
+        )
+        steering = Steering(
+            trainer, self._bridge, self._recorder, self._history, settings, base, None, self._measuring.now
+        )
+        self._controls = Controls(self._recorder, self._ranks, steering, lambda: int(trainer.state.global_step))
 
 
 def _versions() -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .checkpoints import Manifest, whole_checkpoints
 from .columns import Columns, ColumnStore
 from .entries import (
     Alert,
@@ -103,7 +104,7 @@ class Snapshot:
     checkpoints: tuple[Checkpoint, ...]
     """Every one that was written."""
     restorable: tuple[Checkpoint, ...]
-    """Those that are on disk still, oldest first."""
+    """Those that are whole on disk and can be gone back to, oldest first."""
     settings: tuple[Settings, ...]
     """Settings in force, oldest first; the last one says which commands cannot work here."""
     branches: tuple[Branch, ...]
@@ -153,6 +154,7 @@ class Follower:
         self._alerts: list[Alert] = []
         self._errors: deque[Error] = deque(maxlen=KEPT_ERRORS)
         self._checkpoints: list[Checkpoint] = []
+        self._whole: dict[str, Manifest] = {}
         self._settings: list[Settings] = []
         self._branches: list[Branch] = []
         self._notes: list[Note] = []
@@ -319,9 +321,13 @@ class Follower:
         self._store.extend(rows)
 
     def _on_disk(self) -> tuple[Checkpoint, ...]:
-        newest = {checkpoint.name: checkpoint for checkpoint in self._checkpoints}
-        kept = [c for name, c in newest.items() if (self._layout.checkpoints / name).is_dir()]
-        return tuple(sorted(kept, key=lambda checkpoint: checkpoint.t))
+        """Whole checkpoints on disk; looked for again when the folder was touched."""
+        if self._touched(self._layout.checkpoints):
+            self._whole = whole_checkpoints(self._layout)
+        return tuple(
+            Checkpoint(t=manifest.created, step=manifest.step, name=name, bytes=manifest.bytes)
+            for name, manifest in self._whole.items()
+        )
 
     def _marks(self, ended: bool) -> tuple[CommandMark, ...]:
         marks = [

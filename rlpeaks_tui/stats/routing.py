@@ -21,7 +21,7 @@ class Recovery:
 
     Attributes:
         value: nan where it cannot be said; `why` says why.
-        low, high: 95 % interval, resampling prompts; nan with `value`.
+        low, high: 90 % interval, resampling prompts; nan with `value`.
         prompts: how many prompts had a known outcome under all three.
     """
 
@@ -67,5 +67,5 @@ def recovery(base: ArrayLike, policy: ArrayLike, hybrid: ArrayLike, rng: np.rand
     gaps = weight @ gap
     # A resample without a gap has no share of it; there are few, since the gap is two standard errors wide.
     shares = (weight @ (table[2] - table[0]))[gaps > 0] / gaps[gaps > 0]
-    low, high = np.quantile(shares, [0.025, 0.975])
+    low, high = np.quantile(shares, [0.05, 0.95])
     return Recovery(value, float(low), float(high), prompts)

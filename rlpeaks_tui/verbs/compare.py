@@ -30,7 +30,7 @@ READING = (
     "matrix move most; the published overlap between seeds, 0.60 where chance gives 0.37 (2505.11711), is a lift of "
     "1.6 before rows and columns are taken into account. Which weights count as changed depends on learning rate and "
     "precision: where nearly all of them do, their overlap is near 1 by chance alone. Those that moved the farthest, "
-    "a tenth of each module, do not depend on precision."
+    "a tenth of each module, are as many in every run."
 )
 
 

@@ -44,6 +44,11 @@ class Drift:
         self._rows.append(torch.cat(parts).numpy())
         del self._steps[:-KEPT], self._rows[:-KEPT]
 
+    def went_back(self, step: int) -> None:
+        """Forget what was seen after `step`, which the training has gone back to."""
+        while self._steps and self._steps[-1] > step:
+            del self._steps[-1], self._rows[-1]
+
     def metrics(self) -> dict[str, float | None]:
         if len(self._steps) < ENOUGH:
             return {"drift/straightness": None, "drift/cosine": None}

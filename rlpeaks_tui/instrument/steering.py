@@ -1,0 +1,255 @@
+"""Commands that change weights or settings, or look at something, applied by all ranks at the same safe
+point.
+
+Each gives an answer with the values before and after; none raises. How a change is made on all ranks or on
+none, and how it is undone, is `history`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from ..run.entries import Value
+from ..run.requests import (
+    BASE,
+    Evaluate,
+    Measure,
+    Note,
+    Request,
+    Reset,
+    RollBack,
+    Save,
+    Set,
+    SwitchPhase,
+    SyncReference,
+    Undo,
+)
+from .checkpoints import CheckpointRefused
+from .history import Course, History, PutBack, Refused, Way
+from .policy import copy_of, fresh_optimizer, matching, put_reference, put_weights
+from .recorder import Recorder
+from .settings import SettingRefused, Settings
+from .starting_weights import StartingWeights
+from .trl_bridge import TrlBridge
+
+
+@dataclass
+class Answer:
+    """What became of a command: `status` is applied, refused or failed."""
+
+    status: Literal["applied", "refused", "failed"] = "applied"
+    why: str = ""
+    before: dict[str, Value] = field(default_factory=dict)
+    after: dict[str, Value] = field(default_factory=dict)
+
+
+class Steering:
+    """Applies requests to one training.
+
+    Args:
+        trainer: a TRL online trainer.
+        bridge: the same, as the instruments see it.
+        recorder: where what goes wrong is journaled.
+        history: the way back.
+        settings: what can be set.
+        base: the starting weights, or None where they are not kept.
+        curriculum: None where the trainer has none.
+        measure: runs a probe now, by name, and gives what it found; raises ValueError where it cannot.
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        bridge: TrlBridge,
+        recorder: Recorder,
+        history: History,
+        settings: Settings,
+        base: StartingWeights | None,
+        curriculum: Course | None,
+        measure: Callable[[str, int], dict[str, float | None]],
+    ) -> None:
+        self._trainer = trainer
+        self._bridge = bridge
+        self._recorder = recorder
+        self._history = history
+        self._settings = settings
+        self._base = base
+        self._curriculum = curriculum
+        self._measure = measure
+
+    @property
+    def cannot(self) -> dict[str, str]:
+        """Commands that cannot work in this run, and why; `set KEY` for a setting."""
+        found: dict[str, str] = {}
+        if self._history.sharded:
+            found |= dict.fromkeys(("checkpoint", "reset", "rollback", "sync-ref"), self._history.sharded)
+        if why := self._no_reference():
+            found["sync-ref"] = why
+        if self._curriculum is None:
+            found["phase"] = "this training has no curriculum: its prompts come from a data set of its own"
+        return found | {f"set {name}": why for name, why in self._settings.cannot.items()}
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Settings in force."""
+        return self._settings.values
+
+    def apply(self, request: Request, step: int) -> Answer:
+        """Do what is asked for, all ranks together; nothing is raised."""
+        try:
+            return self._apply(request, step)
+        except (Refused, CheckpointRefused, SettingRefused) as refusal:
+            return Answer("refused", str(refusal))
+        except PutBack as error:
+            self._recorder.error("command", error)
+            return Answer("failed", str(error))
+        except Exception as error:
+            self._recorder.error("command", error)
+            return Answer("failed", f"{type(error).__name__}: {error}; nothing was changed")
+
+    def _apply(self, request: Request, step: int) -> Answer:
+        match request:
+            case Save(name):
+                saved = self._history.save(name, "hand", step)
+                return Answer(after={"checkpoint": saved.name, "bytes": saved.bytes})
+            case Reset():
+                return self._reset(request, step)
+            case SyncReference():
+                return self._sync_reference(step)
+            case RollBack(checkpoint):
+                return self._go_back("rollback", checkpoint, step)
+            case SwitchPhase(to):
+                return self._switch(to, step)
+            case Set(key, value, sure):
+                return self._set(key, value, sure)
+            case Evaluate():
+                return self._look("eval", step)
+            case Measure(probe):
+                return self._look(probe, step)
+            case Note(text):
+                return Answer(after={"text": text})
+            case Undo():
+                return self._undo(step)
+        raise Refused("this training process does not know this command")
+
+    def _reset(self, asked: Reset, step: int) -> Answer:
+        weights: dict[str, torch.Tensor] = {}
+
+        def prepare() -> None:
+            nonlocal weights
+            if asked.to == BASE and self._base is None:
+                raise Refused("probes.starting_weights is off, so there are no starting weights to go back to")
+            weights = self._base.tensors if asked.to == BASE and self._base else self._history.weights(asked.to)
+            if not matching(list(weights), asked.layers):
+                example = next(iter(weights), "none")
+                raise Refused(f"no trained parameter is called {asked.layers!r}; one is called {example}")
+
+        def change() -> None:
+            moved = put_weights(self._bridge.model, weights, asked.blend, asked.layers)
+            if not asked.keep_optimizer:
+                fresh_optimizer(self._trainer.optimizer, moved)
+            self._bridge.forget_rollouts()
+
+        before = self._distance()
+        self._history.change("reset", prepare, change, step)
+        optimizer = "as it was" if asked.keep_optimizer else "fresh"
+        return Answer(before=before, after={**self._distance(), "to": asked.to, "optimizer": optimizer})
+
+    def _sync_reference(self, step: int) -> Answer:
+        def prepare() -> None:
+            if why := self._no_reference():
+                raise Refused(why)
+
+        def change() -> None:
+            model, reference = self._bridge.model, self._bridge.reference
+            assert reference is not None
+            put_reference(reference, copy_of(model))
+            fresh_optimizer(self._trainer.optimizer, list(model.parameters()))
+            self._history.reference_moved = True
+            # Log-probabilities under the old reference are no use to the next update.
+            self._bridge.forget_rollouts()
+
+        self._history.change("sync-ref", prepare, change, step)
+        return Answer(after={"reference": f"the policy of step {step}", "optimizer": "fresh"})
+
+    def _go_back(self, verb: str, name: str, step: int) -> Answer:
+        at, branch = self._history.go_back(verb, name, step)
+        return Answer(before={"step": step}, after={"step": at, "checkpoint": name, "branch": branch})
+
+    def _switch(self, to: str, step: int) -> Answer:
+        if self._curriculum is None:
+            raise Refused(self.cannot["phase"])
+        state = self._curriculum.state()
+        try:
+            change = self._curriculum.switch(to, step)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        before = self._history.put(change.settings)
+        self._history.remember(Way("phase", settings=before, curriculum=state))
+        return Answer(before=dict(before), after={"phase": change.name, **change.settings, **self._transfer(step)})
+
+    def _set(self, key: str, value: float, sure: bool) -> Answer:
+        self._settings.check(key, value, sure)
+        before = self._history.put({key: value})
+        self._history.remember(Way("set", settings=before))
+        why = ""
+        if key.startswith("epsilon") and self._bridge.ratio_is_one:
+            why = "the ratio is 1 here, since each generation is used for one update: the clip range changes nothing"
+        return Answer(why=why, before=dict(before), after={key: self._settings.values[key]})
+
+    def _look(self, probe: str, step: int) -> Answer:
+        try:
+            found = self._measure(probe, step)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        return Answer(after={name: value for name, value in found.items() if not name.startswith("probes/")})
+
+    def _undo(self, step: int) -> Answer:
+        ways = self._history.ways
+        if not ways:
+            raise Refused("there is nothing to undo: no command has changed weights or settings")
+        way = ways[-1]
+        if way.checkpoint:
+            answer = self._go_back("undo", way.checkpoint, step)
+            # Going back left a way of its own on top of the one that was taken.
+            del ways[-2:]
+        else:
+            before = self._history.put(way.settings)
+            ways.pop()
+            if way.curriculum is not None and self._curriculum is not None:
+                self._curriculum.restore(way.curriculum)
+            answer = Answer(before=dict(before), after=dict(way.settings))
+        answer.after = {"undone": way.verb, **answer.after}
+        return answer
+
+    def _transfer(self, step: int) -> dict[str, Value]:
+        """Held-out accuracy by task at a switch of phases, where there is a held-out set."""
+        try:
+            found = self._measure("eval", step)
+        except ValueError:
+            return {}
+        return {name: value for name, value in found.items() if name.startswith("eval/accuracy/")}
+
+    def _distance(self) -> dict[str, Value]:
+        """How far the policy is from its starting weights, relative to their norm."""
+        if self._base is None or self._history.sharded:
+            return {}
+        moved = start = 0.0
+        for name, parameter in self._bridge.model.named_parameters():
+            if name in self._base.tensors:
+                base = self._base.tensors[name].to(parameter.device, torch.float32)
+                moved += float((parameter.detach().float() - base).square().sum())
+                start += float(base.square().sum())
+        return {"distance from the start": round((moved / start) ** 0.5, 8) if start else 0.0}
+
+    def _no_reference(self) -> str:
+        """Why the reference cannot become the policy, or empty."""
+        if hasattr(self._bridge.model, "peft_config"):
+            return "with an adapter the reference is the model without it, which cannot become the policy"
+        if self._bridge.reference is None:
+            return "beta is 0, so there is no reference to synchronize; set beta above 0 first"
+        return ""

@@ -7,10 +7,12 @@ import socket
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from rlpeaks_tui.cockpit.reader import Reader, Wanted
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
+from rlpeaks_tui.run.checkpoints import MANIFEST, Manifest
 from rlpeaks_tui.run.entries import (
     Alert,
     Branch,
@@ -72,7 +74,7 @@ class FakeRun:
         self.probes = probes
         self.step = 0
         self.undone = 0
-        self.branch = "main"
+        self.branch, self.branches = "main", 1
         self.random = np.random.default_rng(seed)
         self.journal = JournalWriter(self.layout.journal, "trainer", clock=lambda: self.t)
         self.rollouts = RolloutWriter(self.layout.rollouts)
@@ -164,8 +166,24 @@ class FakeRun:
         self.journal.write(Alert(t=self.t, rule=rule, on=on, step=self.step, severity="warn", text=text))
 
     def checkpoint(self, name: str) -> None:
-        (self.layout.checkpoints / name).mkdir(parents=True)
-        self.journal.write(Checkpoint(t=self.t, step=self.step, name=name, bytes=7_800_000))
+        """A whole checkpoint, of a size that a hole in a file has too."""
+        folder, size = self.layout.checkpoints / name, 7_800_000
+        folder.mkdir(parents=True)
+        with (folder / "model.safetensors").open("wb") as file:
+            file.truncate(size)
+        manifest = Manifest(
+            name=name,
+            step=self.step,
+            created=self.t,
+            origin="auto",
+            branch=self.branch,
+            world_size=1,
+            micro_step=0,
+            files={"model.safetensors": size},
+            settings={},
+        )
+        (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        self.journal.write(Checkpoint(t=self.t, step=self.step, name=name, bytes=size))
 
     def settings(self, cannot: dict[str, str] | None = None, **values: Value) -> None:
         """Settings in force, and which commands cannot work."""
@@ -175,8 +193,9 @@ class FakeRun:
         self.journal.write(Note(t=self.t, step=self.step, text=text, who="ada@login1"))
 
     def roll_back(self, at: int, checkpoint: str) -> None:
-        """Go on from step `at` on a branch of its own, named after the checkpoint and where the run was."""
-        name = f"{checkpoint}-at-{self.step}"
+        """Go on from step `at` on a branch of its own, numbered as the training process does."""
+        self.branches += 1
+        name = f"branch-{self.branches}"
         self.undone += self.step - at + 1
         entry = Branch(t=self.t, name=name, parent=self.branch, step=self.step, at=at, checkpoint=checkpoint)
         self.journal.write(entry)

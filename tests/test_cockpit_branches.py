@@ -15,20 +15,22 @@ from rlpeaks_tui.cockpit.cells import BLANK, Ink
 from rlpeaks_tui.cockpit.chart import Behind, Chart, Line, draw
 from rlpeaks_tui.cockpit.panels import BY_ID, timeline
 from rlpeaks_tui.cockpit.raster import Frame, Raster
-from rlpeaks_tui.run.entries import Branch
+from rlpeaks_tui.run.entries import Branch, Checkpoint
 from tests.cockpit_fakes import FakeRun, scene_of
 
 
 class Model:
-    """A run that logs every step, goes back to checkpoints of any of its branches, and remembers its history."""
+    """A run that logs every step, goes to checkpoints of any of its branches, and remembers its history."""
 
     def __init__(self) -> None:
         self.steps: list[int] = []
         self.branches: list[Branch] = []
-        self.name, self.step = "main", 0
+        self.checkpoints: list[Checkpoint] = []
+        self.name, self.step, self.t = "main", 0, 0.0
         self.history: list[int] = []
         """Rows that led here."""
-        self.saved: list[tuple[int, str, list[int]]] = [(0, "main", [])]
+        self.saved: list[list[int]] = []
+        self.save()
 
     def train(self, steps: int) -> None:
         for _ in range(steps):
@@ -37,21 +39,23 @@ class Model:
             self.steps.append(self.step)
 
     def save(self) -> None:
-        self.saved.append((self.step, self.name, list(self.history)))
+        self.t += 1
+        self.checkpoints.append(Checkpoint(t=self.t, step=self.step, name=f"c{len(self.saved)}"))
+        self.saved.append(list(self.history))
 
-    def back(self, which: int) -> None:
-        at, parent, history = self.saved[which % len(self.saved)]
-        name = f"b{len(self.branches) + 1}"
-        self.branches.append(
-            Branch(t=float(len(self.branches)), name=name, parent=parent, step=self.step, at=at, checkpoint="c")
-        )
-        self.name, self.step, self.history = name, at, list(history)
+    def go(self, which: int) -> None:
+        saved = self.checkpoints[which % len(self.saved)]
+        if saved.step == self.step:
+            return
+        self.t += 1
+        name = f"branch-{len(self.branches) + 2}"
+        entry = Branch(t=self.t, name=name, parent=self.name, step=self.step, at=saved.step, checkpoint=saved.name)
+        self.branches.append(entry)
+        self.name, self.step = name, saved.step
+        self.history = list(self.saved[which % len(self.saved)])
 
 
-moves = st.lists(st.tuples(st.sampled_from(["train", "save", "back"]), st.integers(1, 9)), min_size=1, max_size=24)
-
-
-@given(moves)
+@given(st.lists(st.tuples(st.sampled_from(["train", "save", "go"]), st.integers(0, 9)), min_size=1, max_size=24))
 def test_the_present_is_what_the_run_went_through(done: list[tuple[str, int]]) -> None:
     model = Model()
     for what, number in done:
@@ -60,11 +64,10 @@ def test_the_present_is_what_the_run_went_through(done: list[tuple[str, int]]) -
         elif what == "save":
             model.save()
         else:
+            model.go(number)
+            # A step on each branch, so that none is without rows that would tell it from the next.
             model.train(1)
-            model.back(number)
-            # A step after each rollback, so that none is without rows that would tell it from the next.
-            model.train(1)
-    present, left = split(np.array(model.steps, np.int64), nodes_of(model.branches))
+    present, left = split(np.array(model.steps, np.int64), nodes_of(model.branches, model.checkpoints))
     assert present.tolist() == model.history
     assert all((np.diff(np.array(model.steps)[branch.rows]) > 0).all() for branch in left)
     if len(model.branches) < 5:
@@ -73,30 +76,31 @@ def test_the_present_is_what_the_run_went_through(done: list[tuple[str, int]]) -
 
 
 def test_a_metric_of_every_25th_step_is_split_at_the_same_places() -> None:
+    saved = [Checkpoint(t=0.6, step=60, name="main-60"), Checkpoint(t=1.6, step=60, name="b1-60")]
     branches = [
-        Branch(t=1.0, name="b1", parent="main", step=110, at=60, checkpoint="c"),
-        Branch(t=2.0, name="b2", parent="b1", step=130, at=60, checkpoint="c"),
+        Branch(t=1.0, name="b1", parent="main", step=110, at=60, checkpoint="main-60"),
+        Branch(t=2.0, name="b2", parent="b1", step=130, at=60, checkpoint="b1-60"),
     ]
     steps = np.array([25, 50, 75, 100, 75, 100, 125, 75])
-    present, left = split(steps, nodes_of(branches))
+    present, left = split(steps, nodes_of(branches, saved))
     assert present.tolist() == [0, 1, 7]
     assert [(part.name, part.rows[part.start :].tolist()) for part in left] == [
         ("main", [1, 2, 3]),
         ("b1", [1, 4, 5, 6]),
     ]
     beyond = np.array([25, 50, 150])
-    present, left = split(beyond, nodes_of(branches[:1]))
+    present, left = split(beyond, nodes_of(branches[:1], saved))
     assert present.tolist() == [0, 1, 2] and not left
 
 
 def test_steps_that_fall_without_a_word_are_a_branch_too() -> None:
-    present, left = split(np.array([1, 2, 3, 2, 3, 4]), nodes_of([]))
+    present, left = split(np.array([1, 2, 3, 2, 3, 4]), nodes_of([], []))
     assert present.tolist() == [0, 3, 4, 5]
     assert [part.rows[part.start :].tolist() for part in left] == [[0, 1, 2]]
 
 
 def test_commands_of_a_branch_that_was_left_are_told_from_the_others() -> None:
-    nodes = nodes_of([Branch(t=100.0, name="b", parent="main", step=60, at=30, checkpoint="c")])
+    nodes = nodes_of([Branch(t=100.0, name="b", parent="main", step=60, at=30, checkpoint="c")], [])
     assert on_the_way(nodes, 20.0, 20) and not on_the_way(nodes, 50.0, 50) and on_the_way(nodes, 120.0, 50)
 
 
@@ -163,15 +167,15 @@ def test_the_timeline_shows_the_tree_notes_and_checkpoints(branched: FakeRun) ->
     words = "\n".join(timeline.enlarged(scene, 118, 30).rows())
     for part in (
         "main  left at 280",
-        "auto-100-at-280  from step 100 of main  left at 160",
-        "auto-100-at-160  from step 100 of auto-100-at-280",
+        "branch-2  from step 100 of main  left at 160",
+        "branch-3  from step 100 of main",
         "◇",
         "looks narrow",
         "checkpoint auto-100",
-        "back to step 100 of main",
+        "branch-3 begins at step 100 of main, checkpoint auto-100; branch-2 is left",
         "learning_rate 5.0e-05 → 1.0e-04",
     ):
         assert part in words, part
-    assert "auto-100-at-160, from step 100" in "\n".join(timeline.overview(scene, 118, 6).rows())
+    assert "branch-3, from step 100 of main" in "\n".join(timeline.overview(scene, 118, 6).rows())
     for size in ((1, 1), (20, 5), (78, 18), (198, 55)):
         assert timeline.enlarged(scene, *size).chars.shape == size[::-1]

@@ -117,8 +117,8 @@ def follow_advice(app: Cockpit) -> None:
     verb, given = remedy(app.advice)
     if verb in ("pause", "stop"):
         {"pause": pause, "stop": stop}[verb](app)
-    elif verb == "set" and app.snapshot is not None and given["key"] not in questions.settable(app.snapshot):
-        app.say(f"{given['key']} is no setting of this run that can be changed")
+    elif verb == "set" and given["key"] not in _settings(app.snapshot):
+        app.say(f"this run has no setting {given['key']}")
     else:
         ask(app, verb, given)
 
@@ -128,3 +128,7 @@ def no_advice(app: Cockpit) -> str:
     if not app.advice:
         return "the verdict advises no command"
     return refusal(app, app.advice.split(" ")[0])
+
+
+def _settings(snapshot: Snapshot | None) -> set[str]:
+    return {*questions.settable(snapshot), *questions.unsettable(snapshot)} if snapshot is not None else set()

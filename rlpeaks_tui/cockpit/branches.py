@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from rlpeaks_tui.run.entries import Branch
+from rlpeaks_tui.run.entries import Branch, Checkpoint
 
 Ints = NDArray[np.int64]
 
@@ -49,14 +49,22 @@ class Left:
     start: int
 
 
-def nodes_of(branches: Sequence[Branch]) -> tuple[Node, ...]:
-    """The branches of a run in the order in which they began, the trunk first, the present one last."""
+def nodes_of(branches: Sequence[Branch], checkpoints: Sequence[Checkpoint]) -> tuple[Node, ...]:
+    """The branches of a run in the order in which they began, the trunk first, the present one last.
+
+    A branch grows from the one on which its checkpoint was written, which need not be the one that was left for it.
+    """
     ends = [*(branch.step for branch in branches), None]
     found = [Node(branches[0].parent if branches else TRUNK, None, -1, ends[0], -np.inf)]
     for branch, end in zip(branches, ends[1:], strict=True):
-        parent = next((node for node in reversed(found) if node.name == branch.parent), found[-1])
-        found.append(Node(branch.name, parent, branch.at, end, branch.t))
+        written = [saved.t for saved in checkpoints if saved.name == branch.checkpoint and saved.t <= branch.t]
+        found.append(Node(branch.name, at_time(found, written[-1]) if written else found[-1], branch.at, end, branch.t))
     return tuple(found)
+
+
+def at_time(nodes: Sequence[Node], t: float) -> Node:
+    """The branch that the run was on at time `t`."""
+    return [node for node in nodes if node.t <= t][-1]
 
 
 def way(node: Node) -> list[tuple[Node, float]]:
@@ -72,7 +80,7 @@ def way(node: Node) -> list[tuple[Node, float]]:
 
 def on_the_way(nodes: Sequence[Node], t: float, step: int) -> bool:
     """Whether what happened at time `t` and `step` led to where the run is now, or belongs to what was left."""
-    then = [node for node in nodes if node.t <= t][-1]
+    then = at_time(nodes, t)
     return any(node is then and step <= limit for node, limit in way(nodes[-1]))
 
 

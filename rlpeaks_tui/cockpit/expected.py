@@ -60,5 +60,5 @@ def expected(mix: Mapping[str, float], rates: Mapping[str, Tally] | None) -> str
         return "not known: none of its tasks was drawn and checked recently"
     share = sum(known.values())
     rate = sum(weight * rates[task].right / rates[task].n for task, weight in known.items()) / share
-    said = f"{rate:.2f} of completions right, from {sum(rates[task].n for task in known):,} recent ones"
-    return said if share > 0.999 * total else f"{said}; of {percent(share / total)} of the mix, the rest was not drawn"
+    said = f"{rate:.2f} right, from {sum(rates[task].n for task in known):,} recent completions"
+    return said if share > 0.999 * total else f"{said}; {percent(1 - share / total)} of the mix was not drawn"

@@ -14,17 +14,17 @@ from rlpeaks_tui.run.requests import BadCommand, request
 from .cells import BOLD, RAISED, REVERSE, UNDERLINE, Cells, Ink, fit, width_of, wrap
 
 Values = Mapping[str, str]
-BLANK_WIDTH = 28
 LEAST_LIST = 3
 
 
 @dataclass(frozen=True)
 class Option:
-    """One of several: what it is called, what is said beside it, and whether it is the one in force now."""
+    """One of several: what it is called, what is said beside it, whether it is the one in force now, or `off`: grey."""
 
     value: str
     note: str = ""
     now: bool = False
+    off: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Blank:
-    """A line to type into; `hint` says what is expected."""
+    """A line to type into, `room` cells wide; `hint` says what is expected."""
 
     name: str
     label: str
     start: str = ""
     hint: str = ""
+    room: int = 64
 
 
 @dataclass(frozen=True)
@@ -237,10 +238,11 @@ def draw(form: Form, width: int, room: int) -> Cells:
         cells.put(y, 0, fit(" ".join(words), width), Ink.FAINT)
     y += 2
     x = 0
-    for key, what in (("enter", question.yes if not wrong else ""), ("tab", "next field"), ("esc", "leave it")):
-        if what and (key != "tab" or len(question.fields) > 1):
-            x = cells.put(y, x, key, Ink.KEY | BOLD) + 1
-            x = cells.put(y, x, what, Ink.DIM) + 3
+    for key, what in (("enter", question.yes), ("tab", "next field"), ("esc", "leave it")):
+        if key != "tab" or len(question.fields) > 1:
+            off = key == "enter" and bool(wrong)
+            x = cells.put(y, x, key, Ink.FAINT if off else Ink.KEY | BOLD) + 1
+            x = cells.put(y, x, what, Ink.FAINT if off else Ink.DIM) + 3
     taken = Cells(width, min(room, y + 1))
     taken.blit(0, 0, cells)
     if y >= room:
@@ -257,7 +259,7 @@ def _fact(label: str, text: str, width: int) -> list[tuple[str, str]]:
 def _blank(cells: Cells, y: int, x: int, field: Blank, form: Form, focused: bool) -> None:
     text = form.values[field.name]
     longest = cells.width - x
-    room = max(4, min(BLANK_WIDTH if field.hint else longest, longest))
+    room = max(4, min(field.room, longest))
     caret = form.caret if focused else len(text)
     start = max(0, caret - room + 1)
     cells.fill(y, x, room, " ", Ink.TEXT | UNDERLINE)
@@ -289,7 +291,8 @@ def _list(cells: Cells, y: int, x: int, field: Choice, chosen: str, focused: boo
             cells.fill(row, x, cells.width - x, " ", Ink.TEXT | ground)
         _option(cells, row, x, fit(option.value, column - x - 3), picked, focused)
         note = f"{option.note}  now" if option.now and option.note else "now" if option.now else option.note
-        cells.put(row, column, fit(note, cells.width - column), (Ink.TEXT if picked else Ink.DIM) | ground)
+        ink = Ink.UNKNOWN if option.off else Ink.TEXT if picked else Ink.DIM
+        cells.put(row, column, fit(note, cells.width - column - (9 if room < len(names) else 0)), ink | ground)
     if top > 0:
         cells.put_right(y, cells.width, f"{top} more", Ink.FAINT)
     if top + room < len(names):

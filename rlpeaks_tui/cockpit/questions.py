@@ -50,8 +50,8 @@ def reset(snapshot: Snapshot, rates: Rates) -> Question:
         "reset it",
         (
             Choice("to", "back to", (start, *_saved(snapshot))),
-            Blank("share", "share", "1", "of the old weights; 1: wholly"),
-            Blank("layers", "layers", "*", "such as *layers.0.*; *: all"),
+            Blank("share", "share", "1", "of the old weights; 1: wholly", 20),
+            Blank("layers", "layers", "*", "such as *layers.0.*; *: all", 20),
             Choice("optimizer", "optimizer", (Option("begins afresh"), Option("is kept")), inline=True),
         ),
     )
@@ -65,8 +65,8 @@ def roll_back(snapshot: Snapshot, rates: Rates) -> Question:
         at = saved[name].step if name in saved else 0
         return [
             f"Everything goes back to step {at:,}: model, optimizer, schedule, curriculum, random state. The run goes "
-            f"on from there as a branch with a name of its own.",
-            f"The {snapshot.step - at:,} steps since then stay on disk and on the charts, dashed. {UNDO}",
+            f"on from there as {_next_branch(snapshot)}; what it leaves stays on disk, and on the charts, dashed.",
+            UNDO,
         ]
 
     return Question(
@@ -123,32 +123,38 @@ def curriculum(snapshot: Snapshot, rates: Rates) -> Question:
 
 
 def change(snapshot: Snapshot, rates: Rates) -> Question:
-    now = settable(snapshot)
+    now, fixed = settable(snapshot), unsettable(snapshot)
+    options = [Option(name, setting(value)) for name, value in now.items()]
+    options += [Option(name, why, off=True) for name, why in fixed.items()]
 
-    def typed(values: Values) -> str:
-        text = values["value"].strip()
+    def words(values: Values) -> Sequence[str]:
+        name, text = values["key"], values["value"].strip()
+        if name in fixed:
+            raise BadCommand(f"{name} cannot be changed in this run: {fixed[name]}")
         if not text:
             raise BadCommand("type the new value")
-        return text
+        return ["set", f"{name}={text}"]
 
     def says(values: Values) -> Sequence[str]:
         name, new = values["key"], values["value"].strip()
-        goes = f"goes from {setting(now.get(name))} to {new}" if new else f"is {setting(now.get(name))} now"
+        if name in fixed:
+            return []
+        now_it_is = setting(now.get(name))
+        goes = (
+            f"{name} goes from {now_it_is} to {new} for the next generation." if new else f"{name} is {now_it_is} now."
+        )
         return [
-            f"{name} {goes}, from the next safe point on. What is out of bounds is refused with the bounds; what is "
-            "far from the present value is asked about once more.",
+            f"{goes} What is out of bounds is refused with the bounds; what is far from the present value is asked "
+            "about once more.",
             "Undone by u.",
         ]
 
     return Question(
         "Change a setting",
         says,
-        lambda values: ["set", f"{values['key']}={typed(values)}"],
+        words,
         "change it",
-        (
-            Choice("key", "setting", tuple(Option(name, setting(value)) for name, value in now.items())),
-            Blank("value", "new value", "", "a number, such as 1e-4"),
-        ),
+        (Choice("key", "setting", tuple(options)), Blank("value", "new value", "", "a number, such as 1e-4", 16)),
         typed="value",
     )
 
@@ -162,9 +168,19 @@ def undo(snapshot: Snapshot, rates: Rates) -> Question:
         changed = [("what it did", outcome(last))] if outcome(last) else []
         return [(f"command {last.number}", f"{asked(last)}, at step {last.step:,}"), *changed]
 
+    def says(values: Values) -> Sequence[str]:
+        if last is None or last.verb in ("set", "phase"):
+            return [
+                "Settings and curriculum are again what they were before it. The training goes on from where it is."
+            ]
+        return [
+            f"Everything goes back to step {last.step:,}, just before it, and goes on from there as "
+            f"{_next_branch(snapshot)}. What is left stays on disk, and on the charts, dashed."
+        ]
+
     return Question(
         "Undo the last change",
-        lambda values: ["Weights and settings go back to just before that command; the steps since then stay counted."],
+        says,
         lambda values: ["undo"],
         "undo it",
         shows=shows,
@@ -180,7 +196,7 @@ def save(snapshot: Snapshot, rates: Rates) -> Question:
         ],
         lambda values: ["checkpoint", *([values["name"].strip()] if values["name"].strip() else [])],
         "write it",
-        (Blank("name", "name", "", "empty: the run chooses one"),),
+        (Blank("name", "name", "", "empty: the run chooses one", 28),),
     )
 
 
@@ -221,7 +237,7 @@ def evaluate(snapshot: Snapshot, rates: Rates) -> Question:
 
 def probe(snapshot: Snapshot, rates: Rates) -> Question:
     known = tuple(Option(name, f"last at step {seen.step:,}") for name, seen in sorted(snapshot.probes.items()))
-    field = Choice("name", "probe", known) if known else Blank("name", "probe", "", "such as calibration")
+    field = Choice("name", "probe", known) if known else Blank("name", "probe", "", "such as calibration", 28)
     return Question(
         "Run a probe",
         lambda values: ["It measures at the next safe point, whatever the budget. It changes nothing."],
@@ -237,7 +253,7 @@ def step(snapshot: Snapshot, rates: Rates) -> Question:
         lambda values: ["The run goes on for that many steps and holds again at a safe point. p resumes it for good."],
         lambda values: ["step", values["steps"].strip()],
         "go on",
-        (Blank("steps", "steps", "1", "how many"),),
+        (Blank("steps", "steps", "1", "how many", 12),),
     )
 
 
@@ -259,6 +275,17 @@ def settable(snapshot: Snapshot) -> dict[str, float | int]:
     return {
         name: value for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }
+
+
+def unsettable(snapshot: Snapshot) -> dict[str, str]:
+    """The settings that cannot be changed in this run, each with the reason."""
+    cannot = snapshot.settings[-1].cannot if snapshot.settings else {}
+    return {name.removeprefix("set "): why for name, why in cannot.items() if name.startswith("set ")}
+
+
+def _next_branch(snapshot: Snapshot) -> str:
+    # As the training process counts them; the trunk is the first.
+    return f"branch-{len(snapshot.branches) + 2}"
 
 
 def to_undo(snapshot: Snapshot) -> CommandMark | None:

@@ -117,16 +117,18 @@ class Scene:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The branches of the run; the last one is the present."""
-        return nodes_of(self.snapshot.branches)
+        return nodes_of(self.snapshot.branches, self.snapshot.checkpoints)
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
-        """The commands that took effect, for the charts."""
-        return tuple(
-            Mark(command.number, command.step, not on_the_way(self.nodes, command.t, command.step))
-            for command in self.snapshot.commands
-            if command.step is not None and command.status == "applied"
-        )
+        """The commands that took effect, for the charts; one that went back stands where it went back to."""
+        found = []
+        for command in self.snapshot.commands:
+            if command.step is not None and command.status == "applied":
+                to = command.after.get("step") if command.verb in ("rollback", "undo") else None
+                step = to if isinstance(to, int) else command.step
+                found.append(Mark(command.number, step, not on_the_way(self.nodes, command.t, step)))
+        return tuple(found)
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:

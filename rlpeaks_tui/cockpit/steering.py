@@ -12,9 +12,12 @@ from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.mailbox import send
 from rlpeaks_tui.run.requests import BadCommand
 
+from .cells import fit
 from .words import asked, outcome
 
 WAITING = "waiting for the next safe point"
+LONGEST = 40
+"""Cells of a command in what is told about it: the rest of the sentence must still be seen."""
 
 
 class Steering:
@@ -38,7 +41,7 @@ class Steering:
 
     def send(self, verb: str, *args: str) -> str:
         """Send a command; gives what to tell the person."""
-        words = " ".join((verb, *args))
+        words = fit(" ".join((verb, *args)), LONGEST)
         try:
             self._sent.add(send(self._directory, verb, *args))
         except (BadCommand, OSError) as error:
@@ -58,7 +61,7 @@ def said(mark: CommandMark) -> str:
         return ""
     where = f" at step {mark.step:,}" if mark.step is not None else ""
     became = outcome(mark)
-    return f"{asked(mark)} {mark.status}{where}" + (f": {became}" if became else "")
+    return f"{fit(asked(mark), LONGEST)} {mark.status}{where}" + (f": {became}" if became else "")
 
 
 def doubted(mark: CommandMark) -> bool:

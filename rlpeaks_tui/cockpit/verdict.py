@@ -11,8 +11,8 @@ import time
 
 from .cells import BOLD, Cells, Ink, fit, wrap
 from .scene import Scene
-from .steering import WAITING
-from .words import duration, plural
+from .steering import LONGEST, WAITING
+from .words import asked, duration, plural
 
 TAIL_ROWS = 6
 
@@ -58,8 +58,7 @@ def _state(scene: Scene) -> list[tuple[str, int]]:
             done = f"after {plural(snapshot.step, 'step')}"
             parts = [(snapshot.state.upper(), STATE[snapshot.state] | BOLD), (done, Ink.TEXT)]
     if waiting:
-        verb = " ".join((waiting[-1].verb, *waiting[-1].args))
-        parts.append((f"{verb} sent, {WAITING}", Ink.ACCENT | BOLD))
+        parts.append((f"{fit(asked(waiting[-1]), LONGEST)} sent, {WAITING}", Ink.ACCENT | BOLD))
     if snapshot.state == "running" and snapshot.activity_age > 20 and snapshot.activity:
         parts.append((f"{snapshot.activity} for {duration(snapshot.activity_age)}", Ink.WARN))
     return parts

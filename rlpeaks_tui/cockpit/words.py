@@ -90,6 +90,8 @@ def outcome(command: CommandMark) -> str:
     """The values that a command changed, or why it did not."""
     if command.why and command.status != "applied":
         return command.why
+    if command.verb == "note":
+        return ""
     changes = []
     for name, after in command.after.items():
         before = command.before.get(name)

@@ -34,8 +34,8 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     commands = scene.snapshot.commands
     count = len(commands)
     note = f"{count} command{'' if count == 1 else 's'}" if count else "no commands"
-    branches = scene.snapshot.branches
-    branch = f"{branches[-1].name}, from step {branches[-1].at:,} of {branches[-1].parent}" if branches else ""
+    here = scene.nodes[-1]
+    branch = f"{here.name}, from step {here.at:,} of {here.parent.name}" if here.parent is not None else ""
     y = 0
     if height >= 4:
         heading(cells, scene, "timeline", "8", "Timeline", Ink.TEXT, branch, note)
@@ -157,7 +157,7 @@ def command_row(scene: Scene, command: CommandMark, width: int) -> Cells:
     cells.put_right(0, 3, str(command.number), Ink.MARK | BOLD)
     step = f"step {command.step:>7,}" if command.step is not None else "  waiting   "
     end = cells.put(0, 5, step, Ink.DIM)
-    end = cells.put(0, end + 2, fit(asked(command), max(12, width // 4)), Ink.TEXT | BOLD)
+    end = cells.put(0, end + 2, fit(asked(command), max(12, width // 3)), Ink.TEXT | BOLD)
     end = cells.put(0, end + 2, command.status, STATUS_INK.get(command.status, Ink.DIM))
     said = outcome(command)
     if said:
@@ -185,9 +185,10 @@ def _events(scene: Scene, width: int) -> list[Cells]:
         # One that came as a command has a row and a number already.
         if note.text not in said:
             rows.append((note.t, _row("◇", note.step, note.text, Ink.TEXT, width, note.who)))
-    for branch in snapshot.branches:
+    for branch, node in zip(snapshot.branches, scene.nodes[1:], strict=True):
+        of = f" of {node.parent.name}" if node.parent is not None else ""
         text = (
-            f"back to step {branch.at:,} of {branch.parent}, checkpoint {branch.checkpoint}; goes on as {branch.name}"
+            f"{branch.name} begins at step {branch.at:,}{of}, checkpoint {branch.checkpoint}; {branch.parent} is left"
         )
         rows.append((branch.t, _row("`" if plain else "└", branch.step, text, Ink.MARK, width)))
     for phase in snapshot.phases:

@@ -32,13 +32,14 @@ class Dialog(ModalScreen[tuple[str, ...] | None]):
     DEFAULT_CSS = """
     Dialog { align: center middle; }
     Dialog > Vertical { width: auto; height: auto; padding: 1 3; background: $surface; border-left: outer $accent; }
+    Dialog.ascii > Vertical { border-left: ascii $accent; }
     """
     AUTO_FOCUS = ""
 
     def __init__(
         self, palette: Palette, ascii_only: bool, make: Callable[[], Question], given: Values | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(classes="ascii" if ascii_only else "")
         self._make = make
         self._ascii_only = ascii_only
         self._surface = Surface(replace(palette, ground=palette.tint))

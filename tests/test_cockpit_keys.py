@@ -70,7 +70,7 @@ async def open_question(pilot: object, app: Cockpit, verb: str) -> None:
         ("c", (), "draws from mostly hard", ("phase", "next")),
         ("c", ("end",), "draws from mostly hard", ("phase", "mostly hard")),
         ("c", ("j", "j"), "their own rules again", ("phase", "auto")),
-        ("e", ("down", *"0.05"), "beta goes from 0.000 to 0.05", ("set", "beta=0.05")),
+        ("e", ("down", *"0.05"), "beta is 0.000 now, and 0.05 from the next", ("set", "beta=0.05")),
         ("u", (), "set learning_rate=1e-4, at step 150", ("undo",)),
         ("w", (), "to roll back or reset to later", ("checkpoint",)),
         ("w", tuple("before"), "checkpoint before", ("checkpoint", "before")),
@@ -113,6 +113,8 @@ async def test_read_only_refuses_every_command(run: FakeRun) -> None:
             app.action_command(verb)
             await until_seen(pilot, "this viewer is read-only")
             await pilot.press("escape")
+        await pilot.press("question_mark")
+        await until_seen(pilot, "Training  this viewer is read-only")
     assert not sent(run)
 
 

@@ -83,7 +83,8 @@ def stop(app: Cockpit) -> None:
 def insist(app: Cockpit, mark: CommandMark) -> None:
     """Ask about a value that the run found far from the present one, and send it again when it is meant."""
     # It comes up by itself, so it takes no enter that was meant for something else.
-    question = Confirm(f"{asked(mark)}: is that meant?", f"{mark.why}.", "send it all the same", "leave it as it is")
+    far = mark.why.partition(";")[0]
+    question = Confirm(f"{asked(mark)}: is that meant?", f"{far}.", "send it all the same", "leave it as it is")
     _confirm(app, question, lambda: app.send(mark.verb, *mark.args, "--yes"))
 
 

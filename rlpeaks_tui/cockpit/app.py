@@ -137,7 +137,7 @@ class Cockpit(App[int]):
         wanted = Wanted(
             step=self._wanted_step(),
             history=enlarged == "sparsity",
-            rates=self._dialog is not None,
+            rates=self._dialog is not None and self._dialog.rates,
             effects=self.aftermath.wanted,
         )
         self._reader.ask(wanted)

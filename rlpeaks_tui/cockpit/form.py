@@ -64,6 +64,7 @@ class Question:
         words: the command; raises BadCommand where something is still missing.
         yes: what enter does.
         typed: the blank that takes digits typed into a list.
+        rates: it shows how recent completions of each task did, which have to be read for it.
     """
 
     title: str
@@ -73,6 +74,7 @@ class Question:
     fields: tuple[Choice | Blank, ...] = ()
     shows: Callable[[Values], Sequence[tuple[str, str]]] = lambda values: ()
     typed: str = ""
+    rates: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,8 @@ def draw(form: Form, width: int, room: int) -> Cells:
         cells.put(y, 0, line, Ink.TEXT)
         y += 1
     if wrong:
-        cells.put(y, 0, fit(wrong, width), Ink.WARN)
+        typed = any(form.values[field.name] != field.start for field in question.fields)
+        cells.put(y, 0, fit(wrong, width), Ink.WARN if typed else Ink.DIM)
     else:
         cells.put(y, 0, fit(" ".join(words), width), Ink.FAINT)
     y += 2

@@ -119,7 +119,8 @@ def curriculum(snapshot: Snapshot, rates: Rates) -> Question:
             raise BadCommand(f"there is no {values['to']} phase")
         return ["phase", values["to"]]
 
-    return Question("Switch the curriculum", says, words, "switch", (Choice("to", "phase", tuple(options)),), shows)
+    choice = Choice("to", "phase", tuple(options))
+    return Question("Switch the curriculum", says, words, "switch", (choice,), shows, rates=True)
 
 
 def change(snapshot: Snapshot, rates: Rates) -> Question:
@@ -139,10 +140,8 @@ def change(snapshot: Snapshot, rates: Rates) -> Question:
         name, new = values["key"], values["value"].strip()
         if name in fixed:
             return []
-        now_it_is = setting(now.get(name))
-        goes = (
-            f"{name} goes from {now_it_is} to {new} for the next generation." if new else f"{name} is {now_it_is} now."
-        )
+        now_it_is = f"{name} is {setting(now.get(name))} now"
+        goes = f"{now_it_is}, and {new} from the next generation on." if new else f"{now_it_is}."
         return [
             f"{goes} What is out of bounds is refused with the bounds; what is far from the present value is asked "
             "about once more.",

@@ -96,6 +96,9 @@ def outcome(command: CommandMark) -> str:
     for name, after in command.after.items():
         before = command.before.get(name)
         if before != after:
+            if name == "bytes" and isinstance(after, int):
+                changes.append(size(after))
+                continue
             known = name in command.before
             changes.append(f"{name} {setting(before)} → {setting(after)}" if known else f"{name} {setting(after)}")
     return ", ".join(changes) or command.why

@@ -45,6 +45,11 @@ class Dialog(ModalScreen[tuple[str, ...] | None]):
         self._surface = Surface(replace(palette, ground=palette.tint))
         self._form = form.begin(make(), given)
 
+    @property
+    def rates(self) -> bool:
+        """Whether it shows how recent completions did."""
+        return self._form.question.rates
+
     def compose(self) -> ComposeResult:
         with Vertical():
             yield self._surface

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -29,6 +30,9 @@ def draw(width: int, height: int, scroll: int = 0, refused: Mapping[str, str] | 
     cells = Cells(width, height)
     cells.put(0, 0, "Keys", Ink.TEXT | BOLD)
     cells.put_right(0, width, "esc closes" if rows_of(width) <= height - 2 else "j k scroll   esc closes", Ink.DIM)
+    reasons = Counter((refused or {}).values()).most_common(1)
+    # What holds for many is said once, beside the heading of those that steer.
+    shared = reasons[0][0] if reasons and reasons[0][1] > 2 else ""
     columns = _columns(width)
     column_width = width // len(columns)
     for i, lines in enumerate(columns):
@@ -40,10 +44,12 @@ def draw(width: int, height: int, scroll: int = 0, refused: Mapping[str, str] | 
                 cells.put_right(row, x + KEYS, keys, Ink.KEY | BOLD if usable else Ink.FAINT)
                 room = column_width - KEYS - 4
                 end = cells.put(row, x + KEYS + 2, fit(title, room), Ink.UNKNOWN if why else Ink.TEXT)
-                if why and x + KEYS + 2 + room - end > 12:
+                if why and why != shared and x + KEYS + 2 + room - end > 12:
                     cells.put(row, end + 2, fit(why, x + KEYS + room - end), Ink.FAINT)
             else:
-                cells.put(row, x, title, Ink.ACCENT | BOLD)
+                end = cells.put(row, x, title, Ink.ACCENT | BOLD)
+                if title == STEER:
+                    cells.put(row, end + 2, fit(shared, x + column_width - end - 4), Ink.FAINT)
     return cells
 
 

@@ -7,11 +7,26 @@ import socket
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from rlpeaks_tui.cockpit.reader import Reader, Wanted
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
-from rlpeaks_tui.run.entries import Alert, Checkpoint, Command, Error, Metrics, Phase, Probe, State
+from rlpeaks_tui.run.checkpoints import MANIFEST, Manifest
+from rlpeaks_tui.run.entries import (
+    Alert,
+    Branch,
+    Checkpoint,
+    Command,
+    Error,
+    Metrics,
+    Note,
+    Phase,
+    Probe,
+    Settings,
+    State,
+    Value,
+)
 from rlpeaks_tui.run.facts import Exit, Heartbeat, RunInfo, write_exit, write_facts, write_heartbeat
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.journal import JournalWriter
@@ -20,6 +35,17 @@ from rlpeaks_tui.run.layout import SCHEMA, Layout
 from rlpeaks_tui.run.rollouts import Block, RolloutWriter
 
 KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+PHASES = [
+    {"name": "two operands", "tasks": {"two operands": 1}, "steps": 120},
+    {
+        "name": "three operands",
+        "tasks": {"two operands": 1, "three operands": 3},
+        "steps": 160,
+        "settings": {"temperature": 1.1},
+    },
+    {"name": "mostly hard", "tasks": {"three operands": 1, "four operands": 1}},
+]
 
 LIVE, PLAIN = View(), Look()
 
@@ -47,6 +73,8 @@ class FakeRun:
         self.layers = layers
         self.probes = probes
         self.step = 0
+        self.undone = 0
+        self.branch, self.branches = "main", 1
         self.random = np.random.default_rng(seed)
         self.journal = JournalWriter(self.layout.journal, "trainer", clock=lambda: self.t)
         self.rollouts = RolloutWriter(self.layout.rollouts)
@@ -56,7 +84,11 @@ class FakeRun:
             created=self.began,
             host=socket.gethostname(),
             argv=["rlpeaks", "run", "quickstart"],
-            config={"model": "tiny-arith", "grpo": {"learning_rate": 3e-4, "num_generations": 8, "beta": 0.0}},
+            config={
+                "model": "tiny-arith",
+                "phases": PHASES,
+                "grpo": {"learning_rate": 3e-4, "num_generations": 8, "beta": 0.0},
+            },
             algorithm="GRPO",
             trainer="trl 1.16.0",
             model="tiny-arith",
@@ -74,7 +106,7 @@ class FakeRun:
 
     @property
     def t(self) -> float:
-        return self.began + self.step
+        return self.began + self.step + self.undone
 
     def state(self, state: str, activity: str = "") -> None:
         """Say what the run does now."""
@@ -134,7 +166,40 @@ class FakeRun:
         self.journal.write(Alert(t=self.t, rule=rule, on=on, step=self.step, severity="warn", text=text))
 
     def checkpoint(self, name: str) -> None:
-        self.journal.write(Checkpoint(t=self.t, step=self.step, name=name, bytes=7_800_000))
+        """A whole checkpoint, of a size that a hole in a file has too."""
+        folder, size = self.layout.checkpoints / name, 7_800_000
+        folder.mkdir(parents=True)
+        with (folder / "model.safetensors").open("wb") as file:
+            file.truncate(size)
+        manifest = Manifest(
+            name=name,
+            step=self.step,
+            created=self.t,
+            origin="auto",
+            branch=self.branch,
+            world_size=1,
+            micro_step=0,
+            files={"model.safetensors": size},
+            settings={},
+        )
+        (folder / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        self.journal.write(Checkpoint(t=self.t, step=self.step, name=name, bytes=size))
+
+    def settings(self, cannot: dict[str, str] | None = None, **values: Value) -> None:
+        """Settings in force, and which commands cannot work."""
+        self.journal.write(Settings(t=self.t, step=self.step, v=values, cannot=cannot or {}))
+
+    def note(self, text: str) -> None:
+        self.journal.write(Note(t=self.t, step=self.step, text=text, who="ada@login1"))
+
+    def roll_back(self, at: int, checkpoint: str) -> None:
+        """Go on from step `at` on a branch of its own, numbered as the training process does."""
+        self.branches += 1
+        name = f"branch-{self.branches}"
+        self.undone += self.step - at + 1
+        entry = Branch(t=self.t, name=name, parent=self.branch, step=self.step, at=at, checkpoint=checkpoint)
+        self.journal.write(entry)
+        self.step, self.branch = at, name
 
     def error(self, where: str, text: str) -> None:
         self.journal.write(Error(t=self.t, where=where, text=text, step=self.step))
@@ -287,6 +352,7 @@ class FakeRun:
                 length=[14 + i % 5 for i in range(n)],
                 truncated=[i % 13 == 12 for i in range(n)],
                 task=["three operands"] * n,
+                correct=reward.tolist(),
                 format=[("column", "program", "direct", "column")[i % 4] for i in range(n)],
             )
         )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 from textual.widgets import Input
 
 from rlpeaks_tui.cockpit import commands, watch
-from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.panels import MISSION, PANELS
 from rlpeaks_tui.cockpit.reader import Reader, Reading, Wanted
 from rlpeaks_tui.cockpit.screens import help
@@ -25,51 +21,12 @@ from rlpeaks_tui.cockpit.screens.help import Help
 from rlpeaks_tui.run.entries import Metrics
 from rlpeaks_tui.run.mailbox import waiting
 from tests.cockpit_fakes import FakeRun, steered_run
-
-RATE = 20.0
-
-
-def screen(app: Cockpit) -> str:
-    """What the terminal would show."""
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
-
-
-async def until(pilot: Pilot[int], true: Callable[[], bool], what: str = "") -> None:
-    """Let the cockpit work until something is so."""
-    for _ in range(400):
-        if true():
-            return
-        await pilot.pause(0.01)
-    raise AssertionError(f"never {what or 'so'}:\n{screen(pilot.app)}")  # type: ignore[arg-type]
-
-
-async def until_seen(pilot: Pilot[int], pattern: str) -> None:
-    await until(pilot, lambda: re.search(pattern, screen(pilot.app)) is not None, f"seen {pattern!r}")  # type: ignore[arg-type]
-
-
-async def until_read(pilot: Pilot[int], app: Cockpit) -> None:
-    """Until the whole run as it is now is on screen."""
-    await until(pilot, lambda: app._newest is not None and not app._newest.loading, "read")
-    await until_seen(pilot, "quickstart")
-
-
-@contextlib.asynccontextmanager
-async def opened(root: Path, size: tuple[int, int] = (160, 45), **options: bool) -> AsyncIterator[Pilot[int]]:
-    """The cockpit on a run, once it shows it."""
-    app = Cockpit(root, rate=RATE, **options)
-    async with app.run_test(size=size) as pilot:
-        await until_read(pilot, app)
-        yield pilot
+from tests.cockpit_pilot import app_of, opened, screen, until, until_seen
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> FakeRun:
     return steered_run(tmp_path / "quickstart", steps=200)
-
-
-def app_of(pilot: Pilot[int]) -> Cockpit:
-    assert isinstance(pilot.app, Cockpit)
-    return pilot.app
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 45), (200, 60)])

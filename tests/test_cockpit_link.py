@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.link import Pace, waiting
 from tests.cockpit_fakes import FakeRun, steered_run
-from tests.test_cockpit_app import screen, until, until_read, until_seen
+from tests.cockpit_pilot import screen, until, until_read, until_seen
 
 
 class Wire(HeadlessDriver):

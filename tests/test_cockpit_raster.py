@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlpeaks_tui.cockpit.cells import BLANK, Ink
-from rlpeaks_tui.cockpit.raster import Frame, Raster, ascii_dots, band_mask, braille, line_mask, stretches
+from rlpeaks_tui.cockpit.raster import Frame, Raster, ascii_dots, band_mask, braille, line_mask
 
 COLUMNS, ROWS = 24, 16
 
@@ -111,25 +111,6 @@ def test_slopes_are_one_dot_thin() -> None:
     mask = line_mask(steps, np.array([0.0, 1.0]), Frame(0, 19, 0, 1), 20, 20)
     assert mask.sum(axis=0).max() <= 2
     assert mask.sum() <= 22
-
-
-@given(st.lists(st.integers(0, 30), max_size=40))
-def test_stretches_cover_everything_and_never_decrease(steps: list[int]) -> None:
-    array = np.array(steps, np.int64)
-    parts = list(stretches(array))
-    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(len(steps)))
-    assert all((np.diff(array[part]) >= 0).all() for part in parts)
-    assert len(parts) == (1 + int((np.diff(array) < 0).sum()) if len(steps) else 0)
-
-
-def test_a_rollback_draws_what_it_undid_below_and_in_its_own_ink() -> None:
-    steps = np.array([0, 1, 2, 3, 1, 2, 3])
-    values = np.array([0.0, 0.2, 0.9, 1.0, 0.2, 0.1, 0.0])
-    raster = Raster(10, 6, Frame(0, 3, 0, 1))
-    raster.line(steps, values, Ink.REWARD, stale=Ink.FAINT)
-    assert raster.cells.inks[0, -1] == Ink.FAINT
-    assert raster.cells.inks[-1, -1] == Ink.REWARD
-    assert raster.cells.inks[-1, 0] == Ink.FAINT
 
 
 def test_a_later_line_hides_an_earlier_one_where_they_meet() -> None:

@@ -52,7 +52,7 @@ def test_the_worst_finding_is_said_with_since_when_and_what_to_do(run: FakeRun) 
     )
     health = Health((found, Finding("gradient", "Gradients spike", "warn", 390)), 8)
     scene = replace(scene_of(run.layout.root), health=health)
-    assert words(scene).startswith("ENTROPY COLLAPSES  since 388  and 1 more  0.03 of 0.24  try set entropy=0.01")
+    assert words(scene).startswith("ENTROPY COLLAPSES  since 388  and 1 more  0.03 of 0.24  [a] try set entropy=0.01")
     ended = replace(scene, snapshot=replace(scene.snapshot, state="finished"))
     assert "try" not in words(ended) and words(ended).startswith("FINISHED")
 
@@ -107,7 +107,7 @@ def test_header_and_footer_fit_and_keep_what_matters(run: FakeRun, width: int) -
         assert row.startswith("quickstart ") and "step 200 / 1,000" in row
     if width >= 140:
         assert "float32" in row and "three operands" in row and "left" in row
-    keys = strips.footer(hints(), width).rows()[0]
+    keys = strips.footer(hints({}), width).rows()[0]
     assert "? help" in keys or width < 24
     if width >= 60:
         assert "q leave" in keys and "p pause" in keys

@@ -7,6 +7,7 @@ on what is known at once and asks the reader for the rest, so that it never wait
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,19 +19,22 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from rlpeaks_tui.run.facts import NotARun
-from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 
-from . import commands, plan
+from . import acts, commands, plan
+from .aftermath import Aftermath
+from .expected import Tally
 from .link import Pace, waiting
 from .panels import BY_ID
 from .reader import Reader, Reading, Wanted
 from .scene import Look, Scene, View
-from .screens.ask import Confirm, Filter
+from .screens.ask import Filter
+from .screens.dialog import Dialog
 from .screens.enlarged import Enlarged
 from .screens.help import Help
 from .screens.overview import Overview
 from .screens.stage import Show, Stage
-from .steering import Steering
+from .steering import Steering, doubted, said
 from .surface import Surface
 from .theme import PALETTES, Palette, choose, textual_theme
 
@@ -101,6 +105,8 @@ class Cockpit(App[int]):
         self._shown: Reading | None = None
         self._notice = ""
         self._chosen = False
+        self._doubts: list[CommandMark] = []
+        self.aftermath = Aftermath()
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -128,7 +134,13 @@ class Cockpit(App[int]):
 
     def _ask(self) -> None:
         enlarged = self.stage.panel if isinstance(self.stage, Enlarged) else ""
-        self._reader.ask(Wanted(self._wanted_step(), enlarged == "sparsity"))
+        wanted = Wanted(
+            step=self._wanted_step(),
+            history=enlarged == "sparsity",
+            rates=self._dialog is not None and self._dialog.rates,
+            effects=self.aftermath.wanted,
+        )
+        self._reader.ask(wanted)
 
     def _wanted_step(self) -> int | None:
         """The step that the screen shows; None for the newest."""
@@ -148,8 +160,7 @@ class Cockpit(App[int]):
         held = self._shown if self.view.held else None
         # A held view keeps its snapshot; what was read for its cursor still arrives.
         self._shown = reading if held is None else replace(reading, snapshot=held.snapshot)
-        for answer in self.steering.answers(reading.snapshot):
-            self._notice = answer
+        self._hear(reading)
         self._feature()
         self.repaint()
         self._quiet.close()
@@ -163,6 +174,12 @@ class Cockpit(App[int]):
         stages = [screen for screen in self.screen_stack if isinstance(screen, Stage)]
         return stages[-1] if stages else None
 
+    @property
+    def _dialog(self) -> Dialog | None:
+        """The question about a command that is open."""
+        top = self.screen_stack[-1] if self.screen_stack else None
+        return top if isinstance(top, Dialog) else None
+
     def repaint(self) -> None:
         """Draw what is known now; nothing is written where nothing changed."""
         stage = self.stage
@@ -173,7 +190,8 @@ class Cockpit(App[int]):
         if not notice and self._newest.loading:
             notice = f"reading the journal, step {now.snapshot.step:,} so far"
         settled = self._newest.wanted.step == self._wanted_step()
-        stage.paint(Show(scene, now, notice, (self.size.width, self.size.height), settled))
+        size = (self.size.width, self.size.height)
+        stage.paint(Show(scene, now, notice, size, settled, commands.refusals(self), self.aftermath.card))
 
     def _scene(self, reading: Reading) -> Scene:
         return Scene(
@@ -258,9 +276,12 @@ class Cockpit(App[int]):
         self.call_after_refresh(self.repaint)
 
     def back(self) -> None:
-        """One layer out: the notice, the filter, the enlarged panel, then the cursor."""
+        """One layer out: the notice, the card, the filter, the enlarged panel, then the cursor."""
         if self._notice:
             self._notice = ""
+            self.repaint()
+        elif self.aftermath.card is not None:
+            self.aftermath.card = None
             self.repaint()
         elif self.view.filter:
             self._look(filter="")
@@ -323,30 +344,49 @@ class Cockpit(App[int]):
             self._shown = self._newest
         self._look(held=not self.view.held)
 
-    def pause(self) -> None:
-        snapshot = self.snapshot
-        self._send("resume" if snapshot is not None and snapshot.state == "paused" else "pause")
-
-    def stop_training(self) -> None:
-        snapshot = self.snapshot
-        step = f" (now at step {snapshot.step:,})" if snapshot else ""
-        says = (
-            f"At its next safe point{step} the run saves a checkpoint, ends cleanly with exit status 0, and "
-            "does not go on by itself. Everything recorded so far stays."
-        )
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._send("stop")
-
-        self.push_screen(Confirm("Stop the training?", says, "stop it"), answered)
-
-    def _send(self, verb: str) -> None:
-        self.say(self.steering.send(verb))
+    def send(self, verb: str, *args: str) -> None:
+        """Send a command to the run, which may have ended while somebody thought about it."""
+        self.say(self.steering.refusal(self.snapshot, verb) or self.steering.send(verb, *args))
         self._ask()
 
+    @property
+    def rates(self) -> Mapping[str, Tally] | None:
+        """How recent completions of each task did, while a question that shows it is open."""
+        return self._newest.rates if self._newest else None
+
+    @property
+    def advice(self) -> str:
+        """The command that the worst finding with a remedy names."""
+        findings = self._newest.health.findings if self._newest else ()
+        return next((finding.remedy for finding in findings if finding.remedy), "")
+
+    def look_again(self) -> None:
+        """Ask the reader for what the screen needs now."""
+        self._ask()
+
+    def show_effect(self) -> None:
+        """The card of the newest command that changed something; when one is shown, that of the one before it."""
+        why = self.aftermath.recall(self.snapshot)
+        if why:
+            self.say(why)
+        self._ask()
+
+    def _hear(self, reading: Reading) -> None:
+        """Answers to commands of ours, and whether they helped."""
+        for mark in self.steering.answers(reading.snapshot):
+            self._notice = said(mark)
+            self.aftermath.expect(mark)
+            if doubted(mark):
+                self._doubts.append(mark)
+        self._notice = self.aftermath.take(reading.snapshot, reading.effects) or self._notice
+        # Nothing comes up over another question: keys meant for that one would answer it.
+        if self._doubts and self.screen_stack and self.screen_stack[-1] is self.stage:
+            acts.insist(self, self._doubts.pop(0))
+        if self._dialog is not None:
+            self._dialog.renew()
+
     def open_help(self) -> None:
-        self.push_screen(Help(self.palette, self.look.ascii_only))
+        self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self)))
 
     def open_palette(self) -> None:
         self.action_command_palette()

@@ -21,17 +21,28 @@ GUTTER = 6
 
 
 @dataclass(frozen=True)
+class Behind:
+    """A branch of a series that the run has left: `steps` and `values` of what is not on the present one, its name."""
+
+    steps: Ints
+    values: Floats
+    name: str
+
+
+@dataclass(frozen=True)
 class Line:
-    """A series: steps int64[n] and values float64[n], NaN where there is none. `stale` draws what a rollback undid.
+    """A series: steps int64[n], which do not decrease, and values float64[n], NaN where there is none.
+
     `heavy` lines are thicker: what is smoothed, so that weight and not only hue tells it from what was recorded.
+    `behind` is what a rollback undid: dashed and quiet, under everything else.
     """
 
     steps: Ints
     values: Floats
     ink: int
     label: str = ""
-    stale: int | None = None
     heavy: bool = False
+    behind: tuple[Behind, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,10 +69,11 @@ class Points:
 
 @dataclass(frozen=True)
 class Mark:
-    """A command: its number, and the step at which it took effect."""
+    """A command: its number, and the step at which it took effect; `left` when it did so on a branch since left."""
 
     number: int
     step: int
+    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,11 +103,16 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     for band in chart.bands:
         raster.band(band.steps, band.low, band.high, band.ink)
     for line in chart.lines:
-        raster.line(line.steps, line.values, line.ink, line.stale, line.heavy)
+        for branch in line.behind:
+            raster.line(branch.steps, branch.values, Ink.FAINT, dashed=True)
+    for line in chart.lines:
+        raster.line(line.steps, line.values, line.ink, line.heavy)
     for line in chart.lines:
         _beyond(raster, line)
     for points in chart.points:
         _points(raster, points)
+    if chart.labels:
+        _branch_names(raster, chart.lines)
     _rules(raster, chart)
     cells.blit(0, gutter, raster.cells)
     _y_labels(cells, raster, chart.y, gutter)
@@ -115,6 +132,23 @@ def _beyond(raster: Raster, line: Line) -> None:
         for column in {raster.cell(step) for step in steps[-raster.columns :].tolist()}:
             if 0 <= column < raster.cells.width:
                 raster.cells.put(row % raster.cells.height, column, sign, line.ink)
+
+
+def _branch_names(raster: Raster, lines: Sequence[Line]) -> None:
+    """The name of each branch that was left, beside its end, where the cells are free."""
+    for branch in (branch for line in lines if line.label for branch in line.behind):
+        known = np.flatnonzero(np.isfinite(branch.values))
+        row = raster.row(float(branch.values[known[-1]])) if len(known) else None
+        if row is None:
+            continue
+        column = raster.cell(int(branch.steps[known[-1]])) + 2
+        start = min(column, raster.cells.width - len(branch.name))
+        for y in (row, row - 1, row + 1) if start == column else (row - 1, row + 1, row - 2, row + 2):
+            if start >= 0 and 0 <= y < raster.cells.height:
+                free = raster.cells.chars[y, max(0, start - 1) : start + len(branch.name) + 1] == BLANK
+                if free.all():
+                    raster.cells.put(y, start, branch.name, Ink.DIM)
+                    break
 
 
 def _points(raster: Raster, points: Points) -> None:
@@ -140,7 +174,7 @@ def _rules(raster: Raster, chart: Chart) -> None:
     for mark in chart.marks:
         column = raster.cell(mark.step)
         if 0 <= column < raster.cells.width:
-            free = chars[:, column] == BLANK
+            free = (chars[:, column] == BLANK) & (not mark.left)
             chars[free, column], inks[free, column] = ord(":" if chart.ascii_only else "┆"), Ink.MARK
     if chart.cursor is not None:
         column = raster.cell(chart.cursor)

@@ -5,13 +5,15 @@ The key bindings, the footer, the palette and the help are made from this table,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
+from . import acts
 from .panels import PANELS
 
 if TYPE_CHECKING:
@@ -50,8 +52,14 @@ class Command:
     refuse: Refusal = _never
 
 
-def _cannot_steer(app: Cockpit) -> str:
-    return app.steering.refusal(app.snapshot)
+def _cannot(verb: str) -> Refusal:
+    return lambda app: acts.refusal(app, verb)
+
+
+def _asking(verb: str, key: str, title: str, hint: str = "") -> Command:
+    """A command that asks its question first; without a key, one of the palette only."""
+    keys = (key,) if key else ()
+    return Command(verb, keys, key, title, STEER, lambda app: acts.ask(app, verb), hint, _cannot(verb))
 
 
 def _select(panel: str) -> Action:
@@ -119,19 +127,41 @@ COMMANDS: tuple[Command, ...] = (
         "p",
         "Pause training at a safe point, or resume it",
         STEER,
-        lambda app: app.pause(),
+        acts.pause,
         "pause",
-        _cannot_steer,
+        _cannot("pause"),
     ),
+    _asking("reset", "r", "Reset the policy's weights", "reset"),
+    _asking("rollback", "b", "Roll back to a checkpoint", "roll back"),
+    _asking("phase", "c", "Switch the curriculum", "curriculum"),
+    _asking("set", "e", "Change a setting of the training", "set"),
+    _asking("undo", "u", "Undo the last change of weights or settings", "undo"),
+    _asking("checkpoint", "w", "Write a checkpoint"),
+    _asking("note", "m", "Put a note on the timeline"),
+    Command(
+        "remedy",
+        ("a",),
+        "a",
+        "Act on the verdict: open what it advises",
+        STEER,
+        acts.follow_advice,
+        "act",
+        acts.no_advice,
+    ),
+    Command("effect", ("d",), "d", "Did it help: before and after a command", STEER, lambda app: app.show_effect()),
+    _asking("step", "", "Train for some steps and hold again"),
+    _asking("sync-ref", "", "Make the current policy the reference"),
+    _asking("eval", "", "Measure on held-out prompts now"),
+    _asking("probe", "", "Run a probe now"),
     Command(
         "stop",
         ("s",),
         "s",
         "Stop training: checkpoint, then end cleanly",
         STEER,
-        lambda app: app.stop_training(),
+        acts.stop,
         "stop",
-        _cannot_steer,
+        _cannot("stop"),
     ),
     Command("theme", (), "", "Switch between dark and light", LEAVE, lambda app: app.switch_theme()),
     Command("screenshot", (), "", "Save the screen as an SVG file", LEAVE, lambda app: app.save_picture()),
@@ -160,44 +190,62 @@ def bindings() -> list[Binding]:
 
 @dataclass(frozen=True)
 class Hint:
-    """A key in the footer; those of the highest rank go first where the row is short."""
+    """A key in the footer; those of the highest rank go first where the row is short. `off`: it would be refused."""
 
     key: str
     word: str
     rank: int
+    off: bool = False
 
 
-def hints() -> list[Hint]:
-    """What the footer names, from left to right."""
-    ranks = {command.id: (command.shown, command.hint) for command in COMMANDS if command.hint}
-    order = ("help", "palette", "panels", "enlarge", "scrub", "live", "hold", "filter", "pause", "stop", "quit")
-    ranks["panels"], ranks["scrub"] = ("0-9", "panels"), ("[ ]", "scrub")
-    least = ("quit", "help", "pause", "enlarge", "panels", "palette", "scrub", "stop", "live", "hold", "filter")
-    return [Hint(*ranks[name], least.index(name)) for name in order]
+ORDER = (
+    "help", "palette", "panels", "enlarge", "scrub", "live", "hold", "filter",
+    "pause", "remedy", "undo", "set", "phase", "reset", "rollback", "stop", "quit",
+)  # fmt: skip
+"""Of the footer, from left to right."""
+
+LEAST = (
+    "quit", "help", "pause", "enlarge", "panels", "palette", "scrub", "undo", "reset", "phase", "set", "rollback",
+    "remedy", "stop", "live", "hold", "filter",
+)  # fmt: skip
+"""Of the footer, what stays longest where the row is short first."""
+
+
+def hints(refused: Mapping[str, str]) -> list[Hint]:
+    """What the footer names."""
+    words = {command.id: (command.shown, command.hint) for command in COMMANDS if command.hint}
+    words["panels"], words["scrub"] = ("0-9", "panels"), ("[ ]", "scrub")
+    return [Hint(*words[name], LEAST.index(name), name in refused) for name in ORDER]
+
+
+def refusals(app: Cockpit) -> dict[str, str]:
+    """The commands that cannot be done now, by id, and why."""
+    return {command.id: why for command in COMMANDS if (why := command.refuse(app))}
 
 
 class Palette(Provider):
-    """The table as Textual's command palette shows it: only what can be done now."""
+    """The table as Textual's command palette shows it; what cannot be done now is grey and says why."""
 
     async def discover(self) -> Hits:
-        for command, act in self._possible():
-            yield DiscoveryHit(self._line(command), act)
+        for command, act, why in self._listed():
+            yield DiscoveryHit(self._line(command, why), act, text=command.title, help=why or None)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for command, act in self._possible():
+        for command, act, why in self._listed():
             score = matcher.match(command.title)
             if score > 0:
-                yield Hit(score, matcher.highlight(command.title), act, text=self._line(command))
+                shown = self._line(command, why) if why else matcher.highlight(command.title)
+                yield Hit(score, shown, act, text=self._words(command), help=why or None)
 
-    def _possible(self) -> list[tuple[Command, Callable[[], None]]]:
+    def _listed(self) -> list[tuple[Command, Callable[[], None], str]]:
         app = self._cockpit
         skipped = {"palette", "back", "left", "right", "up", "down"}
 
         def doing(command: Command) -> Callable[[], None]:
             return lambda: app.action_command(command.id)
 
-        return [(c, doing(c)) for c in COMMANDS if c.id not in skipped and not c.refuse(app)]
+        return [(c, doing(c), c.refuse(app)) for c in COMMANDS if c.id not in skipped]
 
     @property
     def _cockpit(self) -> Cockpit:
@@ -207,6 +255,10 @@ class Palette(Provider):
         assert isinstance(app, Cockpit)
         return app
 
+    @classmethod
+    def _line(cls, command: Command, why: str) -> Content:
+        return Content.styled(cls._words(command), "dim" if why else "")
+
     @staticmethod
-    def _line(command: Command) -> str:
+    def _words(command: Command) -> str:
         return f"{command.title}  ({command.shown})" if command.shown else command.title

@@ -11,9 +11,7 @@ that keeps slopes one dot thin without holes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,15 +60,6 @@ class Frame:
             y0, y1 = self.y0, self.y1
         span = y1 - y0 or 1.0
         return np.asarray((y1 - y) / span * rows, np.float64)
-
-
-def stretches(steps: Ints) -> Iterator[slice]:
-    """The parts of `steps` that never decrease; a run that went back to a checkpoint has more than one."""
-    cuts = np.flatnonzero(steps[1:] < steps[:-1]) + 1
-    bounds = [0, *cuts.tolist(), len(steps)]
-    for start, end in pairwise(bounds):
-        if end > start:
-            yield slice(start, end)
 
 
 def line_mask(steps: Ints, values: Floats, frame: Frame, columns: int, rows: int) -> Mask:
@@ -190,15 +179,16 @@ class Raster:
             return None
         return min(int(height), self.rows - 1) // (3 if self.ascii_only else 4)
 
-    def line(self, steps: Ints, values: Floats, ink: int, stale: int | None = None, heavy: bool = False) -> None:
-        """One series, two dots thick when `heavy`; what a rollback undid is drawn in `stale`, below the rest."""
+    def line(self, steps: Ints, values: Floats, ink: int, heavy: bool = False, dashed: bool = False) -> None:
+        """One series whose steps do not decrease: two dots thick when `heavy`, every other cell blank when `dashed`."""
         if not self.columns or not self.rows:
             return
-        for part in stretches(steps):
-            mask = line_mask(steps[part], values[part], self.frame, self.columns, self.rows)
-            if heavy and not self.ascii_only:
-                mask[1:] |= mask[:-1].copy()
-            self._stamp(mask, ink if stale is None or part.stop == len(steps) else stale, heavy)
+        mask = line_mask(steps, values, self.frame, self.columns, self.rows)
+        if heavy and not self.ascii_only:
+            mask[1:] |= mask[:-1].copy()
+        if dashed:
+            mask[:, np.arange(self.columns) // (1 if self.ascii_only else 2) % 2 == 1] = False
+        self._stamp(mask, ink, heavy)
 
     def band(self, steps: Ints, low: Floats, high: Floats, ink: int) -> None:
         """The area between two series, in every fourth dot, so that a line stays readable on it."""
@@ -206,9 +196,7 @@ class Raster:
             return
         row, column = np.arange(self.rows)[:, None], np.arange(self.columns)
         sparse = (row + 2 * (column % 2) + column // 2 * 2) % 4 == 0
-        for part in stretches(steps):
-            mask = band_mask(steps[part], low[part], high[part], self.frame, self.columns, self.rows)
-            self._stamp(mask & sparse, ink)
+        self._stamp(band_mask(steps, low, high, self.frame, self.columns, self.rows) & sparse, ink)
 
     def _stamp(self, mask: Mask, ink: int, heavy: bool = False) -> None:
         chars = ascii_dots(mask, heavy) if self.ascii_only else braille(mask)

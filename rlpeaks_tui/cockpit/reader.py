@@ -7,8 +7,8 @@ by more than one. Asking again while it reads changes nothing but where to look 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.stats.evaluator import Evaluator
 
+from . import effects
 from .checks import check
+from .expected import RECENT, Tally, pooled, tally
 from .scene import Health
 
 MAP_COLUMNS = 48
@@ -27,15 +29,27 @@ MAP_COLUMNS = 48
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the screen needs besides the snapshot: the step it shows (None: the newest), and probes for the map."""
+    """What the screen needs besides the snapshot.
+
+    Attributes:
+        step: the one it shows; None for the newest.
+        history: probes for the map over time.
+        rates: how recent completions of each task did.
+        effects: commands, by id, of which it is to be told whether they helped.
+    """
 
     step: int | None = None
     history: bool = False
+    rates: bool = False
+    effects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One answer: the run now, and what was written at or before the wanted step. `loading` while more is unread."""
+    """One answer: the run now, and what was written at or before the wanted step. `loading` while more is unread.
+
+    `effects` has the lines for each command asked about, or None where it is too early to tell.
+    """
 
     snapshot: Snapshot
     wanted: Wanted
@@ -43,6 +57,8 @@ class Reading:
     rollouts: Rollouts | None
     history: tuple[Layers, ...]
     health: Health
+    rates: Mapping[str, Tally] | None = None
+    effects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     loading: bool = False
     trouble: str = ""
 
@@ -61,6 +77,7 @@ class Reader(threading.Thread):
         self._health = Health()
         self._judged: tuple[int, int] | None = None
         self._probes: dict[int, Layers] = {}
+        self._tallies: dict[tuple[int, int], dict[str, Tally]] = {}
 
     def ask(self, wanted: Wanted) -> None:
         """Read soon, and look at what is wanted now."""
@@ -105,6 +122,8 @@ class Reader(threading.Thread):
             trouble = f"{snapshot.directory} is gone; this is what was read of it"
         step = snapshot.step if wanted.step is None else wanted.step
         loading = self._follower.more and not trouble
+        # Before the rollouts of the step shown, which the follower then still has at hand the next time.
+        rates = self._rates(snapshot) if wanted.rates and not loading else None
         return Reading(
             snapshot=snapshot,
             wanted=wanted,
@@ -112,9 +131,30 @@ class Reader(threading.Thread):
             rollouts=self._follower.rollouts(step),
             history=self._history(snapshot, step) if wanted.history else (),
             health=Health() if loading else self._checked(snapshot, step),
+            rates=rates,
+            effects={} if loading else self._effects(snapshot, wanted.effects),
             loading=loading,
             trouble=trouble,
         )
+
+    def _effects(self, snapshot: Snapshot, wanted: tuple[str, ...]) -> dict[str, tuple[str, ...] | None]:
+        found: dict[str, tuple[str, ...] | None] = {}
+        for mark in snapshot.commands:
+            if mark.id in wanted:
+                lines = effects.lines_for(snapshot, mark)
+                found[mark.id] = None if lines is None else tuple(lines)
+        return found
+
+    def _rates(self, snapshot: Snapshot) -> dict[str, Tally]:
+        """How the completions of each task did in the newest generations, each of which is read once."""
+        steps = snapshot.rollout_steps
+        keys = [(i, int(steps[i])) for i in range(max(0, len(steps) - RECENT), len(steps))]
+        for key in keys:
+            if key not in self._tallies:
+                rollouts = self._follower.rollouts(key[1])
+                self._tallies[key] = tally(rollouts) if rollouts is not None else {}
+        self._tallies = {key: self._tallies[key] for key in keys}
+        return pooled(self._tallies.values())
 
     def _checked(self, snapshot: Snapshot, step: int) -> Health:
         key = (snapshot.version, step)

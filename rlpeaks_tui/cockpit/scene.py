@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from rlpeaks_tui.run.columns import Series
+from rlpeaks_tui.run.entries import Phase
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.stats.summaries import smooth
 
 from .axes import Floats, extent
-from .chart import Mark
+from .branches import Ints, Left, Node, nodes_of, on_the_way, split
+from .chart import Behind, Mark
 
 
 @dataclass(frozen=True)
@@ -109,19 +111,58 @@ class Scene:
     @cached_property
     def x(self) -> tuple[int, int]:
         """First and last step of every chart."""
-        return extent(0, self.snapshot.step, self.snapshot.max_steps or None)
+        furthest = max([self.snapshot.step, *(branch.step for branch in self.snapshot.branches)])
+        return extent(0, furthest, self.snapshot.max_steps or None)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The branches of the run; the last one is the present."""
+        return nodes_of(self.snapshot.branches, self.snapshot.checkpoints)
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
-        """The commands that took effect, for the charts."""
-        return tuple(
-            Mark(command.number, command.step)
-            for command in self.snapshot.commands
-            if command.step is not None and command.status == "applied"
-        )
+        """The commands that took effect, for the charts; one that went back stands where it went back to."""
+        found = []
+        for command in self.snapshot.commands:
+            if command.step is not None and command.status == "applied":
+                to = command.after.get("step") if command.verb in ("rollback", "undo") else None
+                step = to if isinstance(to, int) else command.step
+                found.append(Mark(command.number, step, not on_the_way(self.nodes, command.t, step)))
+        return tuple(found)
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases that led to where the run is now."""
+        return tuple(phase for phase in self.snapshot.phases if on_the_way(self.nodes, phase.t, phase.step))
 
     def series(self, name: str) -> Series:
-        return self.snapshot.columns.get_series(name)
+        """A metric along the present branch and those that it came from: its steps never decrease."""
+        series = self.snapshot.columns.get_series(name)
+        if series.ordered and not self.snapshot.branches:
+            return series
+        rows, _ = self._split(name, series)
+        return Series(series.steps[rows], series.values[rows])
+
+    def behind(self, name: str, smoothed: bool = False) -> tuple[Behind, ...]:
+        """What a metric was on the branches that the run has left."""
+        series = self.snapshot.columns.get_series(name)
+        if series.ordered and not self.snapshot.branches:
+            return ()
+        found = []
+        for left in self._split(name, series)[1]:
+            values = series.values[left.rows]
+            values = smooth(values, self.half_life) if smoothed else values
+            found.append(Behind(series.steps[left.rows[left.start :]], values[left.start :], left.name))
+        return tuple(found)
+
+    def _split(self, name: str, series: Series) -> tuple[Ints, tuple[Left, ...]]:
+        if name not in self._splits:
+            self._splits[name] = split(series.steps, self.nodes)
+        return self._splits[name]
+
+    @cached_property
+    def _splits(self) -> dict[str, tuple[Ints, tuple[Left, ...]]]:
+        return {}
 
     def value(self, name: str) -> float | None:
         """The value at the step shown: the last one recorded at or before it."""

@@ -12,7 +12,12 @@ from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.mailbox import send
 from rlpeaks_tui.run.requests import BadCommand
 
+from .cells import fit
+from .words import asked, outcome
+
 WAITING = "waiting for the next safe point"
+LONGEST = 40
+"""Cells of a command in what is told about it: the rest of the sentence must still be seen."""
 
 
 class Steering:
@@ -23,37 +28,42 @@ class Steering:
         self.readonly = readonly
         self._sent: set[str] = set()
 
-    def refusal(self, snapshot: Snapshot | None) -> str:
-        """Why nothing can be sent now; empty when it can."""
+    def refusal(self, snapshot: Snapshot | None, verb: str) -> str:
+        """Why `verb` cannot be sent now; empty when it can."""
         if snapshot is not None and not snapshot.live:
             return f"the run is {snapshot.state}; there is no training to steer"
         if self.readonly:
             return "this viewer is read-only; `rlpeaks watch` without --readonly steers the run"
         if snapshot is None:
             return "the run is still being read"
-        return ""
+        why = snapshot.settings[-1].cannot.get(verb) if snapshot.settings else None
+        return f"{verb} cannot work in this run: {why}" if why is not None else ""
 
-    def send(self, verb: str) -> str:
+    def send(self, verb: str, *args: str) -> str:
         """Send a command; gives what to tell the person."""
+        words = fit(" ".join((verb, *args)), LONGEST)
         try:
-            self._sent.add(send(self._directory, verb))
+            self._sent.add(send(self._directory, verb, *args))
         except (BadCommand, OSError) as error:
-            return f"{verb} could not be sent: {error}"
-        return f"{verb} sent, {WAITING}"
+            return f"{words} could not be sent: {error}"
+        return f"{words} sent, {WAITING}"
 
-    def answers(self, snapshot: Snapshot) -> list[str]:
-        """What to tell about commands of ours that were answered since the last call.
-
-        Empty words stand for a pause or a resume that was applied: the state of the run says it.
-        """
+    def answers(self, snapshot: Snapshot) -> list[CommandMark]:
+        """Commands of ours that were answered since the last call."""
         answered = [mark for mark in snapshot.commands if mark.id in self._sent and mark.status != "sent"]
         self._sent -= {mark.id for mark in answered}
-        return [_said(mark) for mark in answered]
+        return answered
 
 
-def _said(mark: CommandMark) -> str:
+def said(mark: CommandMark) -> str:
+    """What to tell about an answer; nothing for a pause or a resume that was applied: the state of the run says it."""
     if mark.status == "applied" and mark.verb in ("pause", "resume"):
         return ""
     where = f" at step {mark.step:,}" if mark.step is not None else ""
-    why = f": {mark.why}" if mark.why else ""
-    return f"{mark.verb} {mark.status}{where}{why}"
+    became = outcome(mark)
+    return f"{fit(asked(mark), LONGEST)} {mark.status}{where}" + (f": {became}" if became else "")
+
+
+def doubted(mark: CommandMark) -> bool:
+    """Whether the run asks back: the value is possible, but far from the present one."""
+    return mark.verb == "set" and mark.status == "refused" and "far from" in mark.why and "--yes" not in mark.args

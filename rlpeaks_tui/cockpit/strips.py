@@ -36,8 +36,8 @@ def header(scene: Scene, newest: int, width: int) -> Cells:
     left += [(text, int(Ink.DIM)) for text in (info.algorithm, model, info.dtype, ranks) if text]
 
     phase = ""
-    if snapshot.phases:
-        now = next((p for p in reversed(snapshot.phases) if p.step <= scene.step), snapshot.phases[0])
+    if scene.phases:
+        now = next((p for p in reversed(scene.phases) if p.step <= scene.step), scene.phases[0])
         phase = f"phase {now.index + 1} of {now.of}  {now.name}" if now.of else f"phase {now.name}"
     limit = snapshot.max_steps
     steps = f"step {newest:,}".rjust(6 + len(f"{limit:,}")) + (f" / {limit:,}" if limit else "")
@@ -119,16 +119,16 @@ def sparks(scene: Scene, shown: str, width: int) -> Cells:
 
 
 def footer(keys: Sequence[Hint], width: int, notice: str = "") -> Cells:
-    """One row: what can be pressed, as many as fit; or what was just said to the person."""
+    """One row: what can be pressed, as many as fit, grey where it would be refused; or what was just said."""
     cells = Cells(width, 1)
     if notice:
         cells.put(0, 0, fit(notice, width), Ink.ACCENT | BOLD)
         return cells
     shown = list(keys)
     while shown and sum(width_of(hint.key) + width_of(hint.word) + 4 for hint in shown) - 3 > width:
-        shown.remove(max(shown, key=lambda hint: hint.rank))
+        shown.remove(max(shown, key=lambda hint: (hint.off and hint.rank > 0, hint.rank)))
     x = 0
     for hint in shown:
-        x = cells.put(0, x, hint.key, Ink.KEY | BOLD) + 1
-        x = cells.put(0, x, hint.word, Ink.DIM) + 3
+        x = cells.put(0, x, hint.key, Ink.FAINT if hint.off else Ink.KEY | BOLD) + 1
+        x = cells.put(0, x, hint.word, Ink.FAINT if hint.off else Ink.DIM) + 3
     return cells

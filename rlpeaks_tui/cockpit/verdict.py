@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 
 from .cells import BOLD, Cells, Ink, fit, wrap
-from .scene import Health, Scene
-from .steering import WAITING
-from .words import duration, plural
+from .scene import Scene
+from .steering import LONGEST, WAITING
+from .words import asked, duration, plural
 
 TAIL_ROWS = 6
 
@@ -38,7 +38,7 @@ def strip(scene: Scene, width: int, height: int) -> Cells:
     if state == "starting" or x >= width:
         return cells
     when = f"at step {scene.step:,}" if scene.view.cursor is not None else ""
-    _health(cells, x, scene.health, when, snapshot.live)
+    _health(cells, x, scene, when)
     return cells
 
 
@@ -58,8 +58,7 @@ def _state(scene: Scene) -> list[tuple[str, int]]:
             done = f"after {plural(snapshot.step, 'step')}"
             parts = [(snapshot.state.upper(), STATE[snapshot.state] | BOLD), (done, Ink.TEXT)]
     if waiting:
-        verb = " ".join((waiting[-1].verb, *waiting[-1].args))
-        parts.append((f"{verb} sent, {WAITING}", Ink.ACCENT | BOLD))
+        parts.append((f"{fit(asked(waiting[-1]), LONGEST)} sent, {WAITING}", Ink.ACCENT | BOLD))
     if snapshot.state == "running" and snapshot.activity_age > 20 and snapshot.activity:
         parts.append((f"{snapshot.activity} for {duration(snapshot.activity_age)}", Ink.WARN))
     return parts
@@ -76,12 +75,13 @@ def _since(scene: Scene) -> float:
     return scene.snapshot.info.created
 
 
-def _health(cells: Cells, x: int, health: Health, when: str, live: bool) -> None:
+def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
     """What the checks say from column `x` on; `when` names the step where that is not the newest.
 
-    A remedy is only for a run that can still take it.
+    A remedy is only for a run that can still take it, and its key for a viewer that may steer.
     """
-    width = cells.width
+    width, health, live = cells.width, scene.health, scene.snapshot.live
+    key = "" if scene.readonly else "[a] "
     if health.findings:
         worst = health.findings[0]
         ink = Ink.BAD if worst.severity == "critical" else Ink.WARN
@@ -92,7 +92,7 @@ def _health(cells: Cells, x: int, health: Health, when: str, live: bool) -> None
             (f"since {worst.since:,}" if worst.since is not None else "", Ink.TEXT),
             (more, Ink.WARN),
             (worst.evidence, Ink.DIM),
-            (f"try {worst.remedy}" if worst.remedy and live else "", Ink.ACCENT),
+            (f"{key}try {worst.remedy}" if worst.remedy and live else "", Ink.ACCENT),
         ):
             if text and (x + len(text) <= width or x + 24 <= width):
                 x = cells.put(0, x, fit(text, width - x), shade) + 2

@@ -1,8 +1,10 @@
-"""Numbers and times as short text of a stable width."""
+"""Numbers, times and what became of a command as short text."""
 
 from __future__ import annotations
 
 import math
+
+from rlpeaks_tui.run.follow import CommandMark
 
 from .axes import compact
 
@@ -67,3 +69,43 @@ def duration(seconds: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """1 check, 2 checks."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def size(count: int) -> str:
+    """Bytes: 812 kB, 7.8 MB, 1.2 GB."""
+    scaled, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if scaled < 1000:
+            break
+        scaled, unit = scaled / 1000, larger
+    return f"{scaled:.0f} {unit}" if scaled >= 10 or unit == "B" else f"{scaled:.1f} {unit}"
+
+
+def asked(command: CommandMark) -> str:
+    """A command as it is typed."""
+    return " ".join((command.verb, *command.args))
+
+
+def outcome(command: CommandMark) -> str:
+    """The values that a command changed, or why it did not."""
+    if command.why and command.status != "applied":
+        return command.why
+    if command.verb == "note":
+        return ""
+    changes = []
+    for name, after in command.after.items():
+        before = command.before.get(name)
+        if before != after:
+            if name == "bytes" and isinstance(after, int):
+                changes.append(size(after))
+                continue
+            known = name in command.before
+            changes.append(f"{name} {setting(before)} → {setting(after)}" if known else f"{name} {setting(after)}")
+    return ", ".join(changes) or command.why
+
+
+def setting(value: float | int | str | bool | None) -> str:
+    """A value in force."""
+    if isinstance(value, float):
+        return number(value)
+    return "none" if value is None else str(value)

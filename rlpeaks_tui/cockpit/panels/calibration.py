@@ -186,7 +186,7 @@ def _history(scene: Scene, width: int, height: int) -> Cells:
     bands = [Band(low.steps, low.values, high.values, Ink.FAINT)] if len(low) == len(high) else []
     lines = [
         Line(debiased.steps, debiased.values, Ink.CALIBRATION | SOFT),
-        Line(series.steps, series.values, Ink.CALIBRATION, heavy=True),
+        Line(series.steps, series.values, Ink.CALIBRATION, heavy=True, behind=scene.behind(ECE)),
     ]
     _, top = span_of(series.values, high.values) or (0.0, 0.1)
     axis = linear(0.0, top, ticks_for(height - 1), floor=0.0, ceiling=1.0)

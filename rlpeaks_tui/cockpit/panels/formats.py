@@ -72,7 +72,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     for label, name, ink in rows[:-1]:
         series = scene.series(name)
         lines.append(Line(series.steps, series.values, ink | SOFT))
-        lines.append(Line(series.steps, scene.smoothed(name), ink, label))
+        lines.append(Line(series.steps, scene.smoothed(name), ink, label, behind=scene.behind(name, smoothed=True)))
     caption = f"share of each step's completions, smoothed over a half-life of {scene.half_life:.0f} steps"
     chart_over_table(cells, scene, lines, lambda count: axis_over(lines, count, 0.0, 1.0), rows, caption)
     return cells

@@ -15,7 +15,7 @@ from ..cells import SOFT, Cells, Ink
 from ..chart import Line, Points, draw
 from ..scene import Scene
 from ..words import number
-from .parts import Row, chart, chart_over_table, heading, nothing, ticks_for, typical_span
+from .parts import Row, chart, chart_over_table, heading, nothing, raw_and_smooth, ticks_for, typical_span
 
 OLD = 0.25
 """An exact value older than this share of the steps so far is history, and the headline is the estimate of now."""
@@ -112,10 +112,9 @@ def _lines(scene: Scene, everything: bool) -> list[Line]:
                 lines.append(Line(series.steps, scene.smoothed(name), ink, label))
     series = scene.series(K3)
     if len(series):
-        lines.append(Line(series.steps, series.values, Ink.KL | SOFT, stale=Ink.RULE))
-        lines.append(Line(series.steps, scene.smoothed(K3), Ink.KL, "k3", stale=Ink.FAINT, heavy=True))
+        lines += raw_and_smooth(scene, K3, Ink.KL, "k3")
     elif len(exact := scene.series(EXACT)):
-        lines.append(Line(exact.steps, exact.values, Ink.KL | SOFT))
+        lines.append(Line(exact.steps, exact.values, Ink.KL | SOFT, behind=scene.behind(EXACT)))
     return lines
 
 

@@ -124,8 +124,8 @@ def raw_and_smooth(scene: Scene, name: str, ink: int, label: str = "") -> list[L
     """A metric twice: as recorded, quietly, and smoothed over it."""
     series = scene.series(name)
     return [
-        Line(series.steps, series.values, ink | SOFT, stale=Ink.RULE),
-        Line(series.steps, scene.smoothed(name), ink, label, stale=Ink.FAINT, heavy=True),
+        Line(series.steps, series.values, ink | SOFT),
+        Line(series.steps, scene.smoothed(name), ink, label, heavy=True, behind=scene.behind(name, smoothed=True)),
     ]
 
 
@@ -137,7 +137,8 @@ def axis_over(lines: Sequence[Line], count: int, floor: float | None = None, cei
 
 def typical_span(lines: Sequence[Line]) -> tuple[float, float] | None:
     """What the values of `lines` span, spikes apart."""
-    spans = [span for line in lines if (span := span_without_spikes(line.values))]
+    shown = [values for line in lines for values in (line.values, *(branch.values for branch in line.behind))]
+    spans = [span for values in shown if (span := span_without_spikes(values))]
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
 
@@ -188,6 +189,8 @@ def chart_over_table(
     labels = max((width_of(line.label) for line in lines), default=0) + 2
     plan = chart(scene, lines, axis(ticks_for(plot_height)), points, labels)
     cells.blit(1, 0, draw(plan, cells.width, plot_height + 1))
+    if any(line.behind for line in lines):
+        caption = f"dashed: a branch that was left; {caption}"
     cells.put(plot_height + 2, 0, fit(caption, cells.width), Ink.FAINT)
     for y, line in enumerate(warnings, plot_height + 3):
         cells.put(y, 0, line, Ink.DIM)

@@ -208,7 +208,7 @@ def layer_map(scene: Scene, width: int, height: int) -> Cells:
 
 def _history(scene: Scene, width: int, height: int) -> Cells:
     lines = [
-        Line((s := scene.series(name)).steps, s.values, ink, label)
+        Line((s := scene.series(name)).steps, s.values, ink, label, behind=scene.behind(name) if name == BF16 else ())
         for name, ink, label in (
             (EXACT, Ink.SERIES_2, "exact"),
             (RELATIVE, Ink.SERIES_0, "relative"),

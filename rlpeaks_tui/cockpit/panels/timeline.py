@@ -1,16 +1,18 @@
-"""The run as one line: its phases, the commands that steered it, and what each command changed."""
+"""The run as one line: its phases, checkpoints, notes and commands, and the branches that it left."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rlpeaks_tui.run.entries import Phase
 from rlpeaks_tui.run.follow import CommandMark
 
-from ..cells import BOLD, TINT, Cells, Ink, fit
+from ..branches import on_the_way
+from ..cells import BOLD, TINT, Cells, Ink, fit, width_of
 from ..chart import clusters
 from ..raster import Frame
 from ..scene import Scene
-from ..words import number
+from ..words import asked, outcome
 from .parts import heading, nothing, scrolled
 
 STATUS_INK: Mapping[str, int] = {
@@ -20,6 +22,7 @@ STATUS_INK: Mapping[str, int] = {
     "failed": Ink.BAD,
     "too late": Ink.WARN,
 }
+MOST_BRANCHES = 6
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -31,9 +34,11 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     commands = scene.snapshot.commands
     count = len(commands)
     note = f"{count} command{'' if count == 1 else 's'}" if count else "no commands"
+    here = scene.nodes[-1]
+    branch = f"{here.name}, from step {here.at:,} of {here.parent.name}" if here.parent is not None else ""
     y = 0
     if height >= 4:
-        heading(cells, scene, "timeline", "8", "Timeline", Ink.TEXT, "", note)
+        heading(cells, scene, "timeline", "8", "Timeline", Ink.TEXT, branch, note)
         y = 1
     cells.blit(y, 0, line(scene, width))
     for row, command in enumerate(reversed(commands[-max(0, height - y - 2) :] if height - y > 2 else ()), y + 2):
@@ -42,43 +47,28 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds every command with its sender, the values before and after, and the alerts and checkpoints between them."""
+    """Adds the branches as a tree, and everything that happened: commands with their sender and the values before and
+    after, checkpoints, notes, phases, alerts."""
     cells = Cells(width, height)
     heading(
-        cells, scene, "", "", "Timeline", Ink.TEXT, f"step {scene.snapshot.step:,}", "", "phases, commands, checkpoints"
+        cells,
+        scene,
+        "",
+        "",
+        "Timeline",
+        Ink.TEXT,
+        f"step {scene.snapshot.step:,}",
+        "",
+        "○ checkpoint, ◇ note, numbers are commands",
     )
     cells.blit(2, 0, line(scene, width))
-    rows: list[tuple[float, Cells]] = []
-    for command in scene.snapshot.commands:
-        rows.append((command.t, command_row(scene, command, width)))
-    for saved in scene.snapshot.checkpoints:
-        row = Cells(width, 1)
-        row.put_right(0, 3, "○" if not scene.ascii_only else "o", Ink.DIM)
-        row.put(0, 5, f"step {saved.step:>7,}  checkpoint {saved.name}", Ink.DIM)
-        rows.append((saved.t, row))
-    for phase in scene.snapshot.phases:
-        row = Cells(width, 1)
-        row.put_right(0, 3, "▸" if not scene.ascii_only else ">", Ink.FORMAT)
-        of = f"  phase {phase.index + 1} of {phase.of}" if phase.of else "  phase"
-        end = row.put(0, 5, f"step {phase.step:>7,}{of}  {phase.name}", Ink.FORMAT)
-        row.put(0, end + 2, fit(phase.why, width - end - 2), Ink.DIM)
-        rows.append((phase.t, row))
-    for alert in scene.snapshot.alerts:
-        row = Cells(width, 1)
-        bad = Ink.BAD if alert.severity == "critical" else Ink.WARN
-        row.put_right(0, 3, "!" if alert.on else "·", bad if alert.on else Ink.DIM)
-        said = alert.text or alert.rule
-        row.put(
-            0,
-            5,
-            fit(f"step {alert.step:>7,}  {said if alert.on else 'over: ' + said}", width - 5),
-            bad if alert.on else Ink.DIM,
-        )
-        rows.append((alert.t, row))
-    rows.sort(key=lambda pair: -pair[0])
-    room = height - 7
+    shown = tree(scene, width)
+    cells.blit(5, 0, shown)
+    top_row = 6 + shown.height if shown.height else 6
+    rows = _events(scene, width)
+    room = height - top_row - 1
     top = scrolled(cells, len(rows), room, scene.view.scroll)
-    for y, (_, row) in enumerate(rows[top : top + room], 6):
+    for y, row in enumerate(rows[top : top + room], top_row):
         cells.blit(y, 0, row)
     if not rows:
         nothing(cells, "nothing has happened but steps")
@@ -86,21 +76,30 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
 
 
 def line(scene: Scene, width: int) -> Cells:
-    """Two rows: the run so far with its command numbers and the place shown, and the names of its phases below."""
+    """Two rows: the run so far with its commands, checkpoints, notes and the place shown, and the names of its phases
+    below. What lies beyond the newest step was left by a rollback."""
     cells = Cells(width, 2)
-    end = max(1, scene.snapshot.max_steps or scene.x[1], scene.snapshot.step)
-    frame = Frame(0, end, 0.0, 1.0)
-    now = min(width - 1, frame.column(scene.snapshot.step, width))
+    frame = _frame(scene)
+    snapshot = scene.snapshot
+    now = min(width - 1, frame.column(snapshot.step, width))
     plain = scene.ascii_only
     cells.fill(0, 0, width, "." if plain else "·", Ink.FAINT)
+    furthest = max([snapshot.step, *(branch.step for branch in snapshot.branches)])
+    if furthest > snapshot.step:
+        cells.fill(0, now, frame.column(furthest, width) - now + 1, "~" if plain else "╌", Ink.DIM)
     cells.fill(0, 0, now, "-" if plain else "─", Ink.DIM)
+    for step, t, sign in (
+        *((saved.step, saved.t, "o" if plain else "○") for saved in snapshot.checkpoints),
+        *((note.step, note.t, "*" if plain else "◇") for note in snapshot.notes),
+    ):
+        cells.put(0, frame.column(step, width), sign, Ink.DIM if on_the_way(scene.nodes, t, step) else Ink.FAINT)
     marks = [(frame.column(mark.step, width), mark.number) for mark in scene.marks]
     for column, text in clusters(marks, width):
         cells.put(0, min(column, width - len(text)), text, Ink.MARK | BOLD)
-    cells.put(0, now, "o" if plain else "●", Ink.ACCENT | BOLD)
+    cells.put(0, now, "@" if plain else "●", Ink.ACCENT | BOLD)
     if scene.view.cursor is not None:
         cells.put(0, frame.column(scene.view.cursor, width), "|" if plain else "┃", Ink.CURSOR | BOLD)
-    starts = [(frame.column(phase.step, width), phase.name) for phase in scene.snapshot.phases]
+    starts = [(frame.column(phase.step, width), phase.name) for phase in scene.phases]
     for i, (start, name) in enumerate(starts):
         stop = starts[i + 1][0] if i + 1 < len(starts) else max(now + 1, start + 1)
         if i % 2:
@@ -110,9 +109,45 @@ def line(scene: Scene, width: int) -> Cells:
         label = fit(name, room)
         for j, char in enumerate(label):
             cells.put(1, start + 1 + j, char, Ink.FORMAT | (TINT if i % 2 and start + 1 + j < stop else 0))
-    last = f"{end:,}"
+    last = f"{frame.x1:,.0f}"
     if not starts or starts[-1][0] + len(starts[-1][1]) + 3 < width - len(last):
         cells.put_right(1, width, last, Ink.DIM)
+    return cells
+
+
+def tree(scene: Scene, width: int) -> Cells:
+    """A row for each branch, the newest ones, under the line: where it begins and ends, its name, where it comes from.
+    Nothing for a run that never went back."""
+    if not scene.snapshot.branches:
+        return Cells(width, 0)
+    shown = scene.nodes[-MOST_BRANCHES:]
+    hidden = len(scene.nodes) - len(shown)
+    cells = Cells(width, len(shown) + bool(hidden))
+    frame, plain = _frame(scene), scene.ascii_only
+    for y, node in enumerate(shown):
+        present = node.end is None
+        start = frame.column(max(0, node.at), width)
+        end = min(width - 1, frame.column(node.end if node.end is not None else scene.snapshot.step, width))
+        ink = Ink.TEXT if present else Ink.DIM
+        bar = ("-" if plain else "─") if present else ("~" if plain else "╌")
+        cells.fill(y, start, end - start, bar, ink)
+        if node.parent is not None:
+            cells.put(y, start, "`" if plain else "└", ink)
+        cells.put(y, end, ("@" if plain else "●") if present else "x", Ink.ACCENT | BOLD if present else ink)
+        words = node.name
+        if node.parent is not None:
+            words += f"  from step {node.at:,} of {node.parent.name}"
+        if not present:
+            words += f"  left at {node.end:,}"
+        # Right of its bar, else left of it, else over it.
+        if width - end - 3 >= width_of(words):
+            cells.put(y, end + 2, words, ink)
+        elif start - 2 >= width_of(words):
+            cells.put_right(y, start - 1, words, ink)
+        else:
+            cells.put(y, start + 3, f" {fit(words, width - start - 6)} ", ink)
+    if hidden:
+        cells.put(len(shown), 0, f"and {hidden} older", Ink.FAINT)
     return cells
 
 
@@ -122,8 +157,7 @@ def command_row(scene: Scene, command: CommandMark, width: int) -> Cells:
     cells.put_right(0, 3, str(command.number), Ink.MARK | BOLD)
     step = f"step {command.step:>7,}" if command.step is not None else "  waiting   "
     end = cells.put(0, 5, step, Ink.DIM)
-    asked = " ".join((command.verb, *command.args))
-    end = cells.put(0, end + 2, fit(asked, max(12, width // 4)), Ink.TEXT | BOLD)
+    end = cells.put(0, end + 2, fit(asked(command), max(12, width // 3)), Ink.TEXT | BOLD)
     end = cells.put(0, end + 2, command.status, STATUS_INK.get(command.status, Ink.DIM))
     said = outcome(command)
     if said:
@@ -134,21 +168,55 @@ def command_row(scene: Scene, command: CommandMark, width: int) -> Cells:
     return cells
 
 
-def outcome(command: CommandMark) -> str:
-    """The values that a command changed, or why it did not."""
-    if command.why and command.status != "applied":
-        return command.why
-    changes = []
-    for name, after in command.after.items():
-        before = command.before.get(name)
-        if before != after:
-            changes.append(
-                f"{name} {_value(before)} → {_value(after)}" if name in command.before else f"{name} {_value(after)}"
-            )
-    return ", ".join(changes) or command.why
+def _frame(scene: Scene) -> Frame:
+    return Frame(0, max(1, scene.snapshot.max_steps or scene.x[1], scene.snapshot.step), 0.0, 1.0)
 
 
-def _value(value: float | int | str | bool | None) -> str:
-    if isinstance(value, float):
-        return number(value)
-    return "none" if value is None else str(value)
+def _events(scene: Scene, width: int) -> list[Cells]:
+    """A row for everything that happened, the newest first."""
+    snapshot, plain = scene.snapshot, scene.ascii_only
+    rows = [(command.t, command_row(scene, command, width)) for command in snapshot.commands]
+    for saved in snapshot.checkpoints:
+        there = any(kept.name == saved.name for kept in snapshot.restorable)
+        gone = "" if there else "  not on disk any more"
+        rows.append((saved.t, _row("○", saved.step, f"checkpoint {saved.name}{gone}", Ink.DIM, width)))
+    said = {" ".join(command.args) for command in snapshot.commands if command.verb == "note"}
+    for note in snapshot.notes:
+        # One that came as a command has a row and a number already.
+        if note.text not in said:
+            rows.append((note.t, _row("◇", note.step, note.text, Ink.TEXT, width, note.who)))
+    for branch, node in zip(snapshot.branches, scene.nodes[1:], strict=True):
+        of = f" of {node.parent.name}" if node.parent is not None else ""
+        text = (
+            f"{branch.name} begins at step {branch.at:,}{of}, checkpoint {branch.checkpoint}; {branch.parent} is left"
+        )
+        rows.append((branch.t, _row("`" if plain else "└", branch.step, text, Ink.MARK, width)))
+    for phase in snapshot.phases:
+        rows.append((phase.t, _phase(phase, width)))
+    for alert in snapshot.alerts:
+        ink = (Ink.BAD if alert.severity == "critical" else Ink.WARN) if alert.on else Ink.DIM
+        text = alert.text or alert.rule
+        rows.append(
+            (alert.t, _row("!" if alert.on else "·", alert.step, text if alert.on else f"over: {text}", ink, width))
+        )
+    rows.sort(key=lambda pair: -pair[0])
+    return [row for _, row in rows]
+
+
+def _phase(phase: Phase, width: int) -> Cells:
+    text = f"phase {phase.index + 1} of {phase.of}  {phase.name}" if phase.of else f"phase  {phase.name}"
+    row = _row("▸", phase.step, text, Ink.FORMAT, width)
+    end = 19 + width_of(text)
+    row.put(0, end + 2, fit(phase.why, width - end - 2), Ink.DIM)
+    return row
+
+
+def _row(sign: str, step: int, text: str, ink: int, width: int, who: str = "") -> Cells:
+    """One thing that happened: its sign, its step, what it was."""
+    row = Cells(width, 1)
+    row.put_right(0, 3, sign, ink)
+    end = row.put(0, 5, f"step {step:>7,}", Ink.DIM)
+    end = row.put(0, end + 2, fit(text, width - end - 2), ink)
+    if who and end + 2 + len(who) <= width:
+        row.put_right(0, width, who, Ink.FAINT)
+    return row

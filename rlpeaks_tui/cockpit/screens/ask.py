@@ -27,15 +27,15 @@ class Confirm(ModalScreen[bool]):
         Binding("n,escape,q", "answer(False)", show=False),
     ]
 
-    def __init__(self, title: str, says: str, yes: str) -> None:
+    def __init__(self, title: str, says: str, yes: str, no: str) -> None:
         super().__init__()
-        self._title, self._says, self._yes = title, says, yes
+        self._title, self._says, self._yes, self._no = title, says, yes, no
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(self._title, classes="title", markup=False)
             yield Static(self._says, markup=False)
-            yield Static(f"y  {self._yes}      esc  leave it running", classes="keys", markup=False)
+            yield Static(f"y  {self._yes}      esc  {self._no}", classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)

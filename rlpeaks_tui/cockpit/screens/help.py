@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from ..cells import BOLD, Cells, Ink, fit, in_ascii
-from ..commands import COMMANDS, LEAVE, STEER, TIME, VIEW, Command
+from ..commands import BY_ID, COMMANDS, LEAVE, STEER, TIME, VIEW, Command
 from ..plan import Place, Places
 from ..surface import Surface
 from ..theme import Palette
@@ -20,21 +22,34 @@ COLUMN = 58
 NO_KEY = "palette"
 
 
-def draw(width: int, height: int, scroll: int = 0) -> Cells:
-    """Commands under their groups, in two columns where they fit; scrolled by `scroll` rows where they do not."""
+def draw(width: int, height: int, scroll: int = 0, refused: Mapping[str, str] | None = None) -> Cells:
+    """Commands under their groups, in two columns where they fit; scrolled by `scroll` rows where they do not.
+
+    What is `refused` now, by title, is grey and says why.
+    """
     cells = Cells(width, height)
     cells.put(0, 0, "Keys", Ink.TEXT | BOLD)
     cells.put_right(0, width, "esc closes" if rows_of(width) <= height - 2 else "j k scroll   esc closes", Ink.DIM)
+    reasons = Counter((refused or {}).values()).most_common(1)
+    # What holds for many is said once, beside the heading of those that steer.
+    shared = reasons[0][0] if reasons and reasons[0][1] > 2 else ""
     columns = _columns(width)
     column_width = width // len(columns)
     for i, lines in enumerate(columns):
         x = i * column_width
         for row, (keys, title) in enumerate(lines[scroll : scroll + height - 2], 2):
             if keys:
-                cells.put_right(row, x + KEYS, keys, Ink.KEY | BOLD if keys != NO_KEY else Ink.FAINT)
-                cells.put(row, x + KEYS + 2, fit(title, column_width - KEYS - 4), Ink.TEXT)
+                why = (refused or {}).get(title, "")
+                usable = keys != NO_KEY and not why
+                cells.put_right(row, x + KEYS, keys, Ink.KEY | BOLD if usable else Ink.FAINT)
+                room = column_width - KEYS - 4
+                end = cells.put(row, x + KEYS + 2, fit(title, room), Ink.UNKNOWN if why else Ink.TEXT)
+                if why and why != shared and x + KEYS + 2 + room - end > 12:
+                    cells.put(row, end + 2, fit(why, x + KEYS + room - end), Ink.FAINT)
             else:
-                cells.put(row, x, title, Ink.ACCENT | BOLD)
+                end = cells.put(row, x, title, Ink.ACCENT | BOLD)
+                if title == STEER:
+                    cells.put(row, end + 2, fit(shared, x + column_width - end - 4), Ink.FAINT)
     return cells
 
 
@@ -69,8 +84,9 @@ class Help(Screen[None]):
     ]
     AUTO_FOCUS = ""
 
-    def __init__(self, palette: Palette, ascii_only: bool) -> None:
+    def __init__(self, palette: Palette, ascii_only: bool, refused: Mapping[str, str]) -> None:
         super().__init__()
+        self._refused = {BY_ID[name].title: why for name, why in refused.items()}
         self._surface = Surface(palette, id="help")
         self._ascii_only = ascii_only
         self._scroll = 0
@@ -96,5 +112,5 @@ class Help(Screen[None]):
     def _paint(self) -> None:
         place = self._plan(*self.app.size)["help"]
         if place.width > 0 and place.height > 0:
-            cells = draw(place.width, place.height, self._scroll)
+            cells = draw(place.width, place.height, self._scroll, self._refused)
             self._surface.show(in_ascii(cells) if self._ascii_only else cells)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from textual.app import ComposeResult
 from textual.screen import Screen
 
 from .. import strips, verdict
+from ..card import Card
 from ..cells import Cells, in_ascii
 from ..commands import hints
 from ..plan import Places
@@ -30,6 +31,8 @@ class Show:
         notice: words to the person.
         size: of the screen.
         settled: the checks in `now` are those of the step shown; they are not for a moment after the cursor moved.
+        refused: commands that cannot be done now, by id, and why.
+        card: what lies over the panels until escape: whether a command helped.
     """
 
     scene: Scene
@@ -37,6 +40,8 @@ class Show:
     notice: str
     size: tuple[int, int]
     settled: bool
+    refused: Mapping[str, str]
+    card: Card | None
 
 
 class Stage(Screen[None]):
@@ -50,6 +55,7 @@ class Stage(Screen[None]):
         self._surfaces: dict[str, Surface] = {}
         self._show: Show | None = None
         self._verdict_rows = 1
+        self._card: Card | None = None
 
     def panels(self) -> Iterable[str]:
         """The ids of everything that this stage may place, besides the frame."""
@@ -65,7 +71,13 @@ class Stage(Screen[None]):
 
     def compose(self) -> ComposeResult:
         self._surfaces = {name: Surface(self._palette, id=name) for name in (*FRAME, *self.panels())}
-        yield Board(self.plan, *self._surfaces.values())
+        self._surfaces["card"] = Surface(_raised(self._palette), id="card")
+        yield Board(self._places, *self._surfaces.values())
+
+    def _places(self, width: int, height: int) -> Places:
+        """What the plan says, with the card over it."""
+        places = self.plan(width, height)
+        return {**places, "card": self._card.place(width, height)} if self._card is not None else places
 
     def paint(self, show: Show) -> None:
         """Draw what changed since the last time. `show` is what is to be seen now."""
@@ -74,15 +86,17 @@ class Stage(Screen[None]):
             return
         rows = verdict.rows(show.now, size.width)
         before, self._show = self._show, show
-        if rows != self._verdict_rows:
-            self._verdict_rows = rows
+        if rows != self._verdict_rows or show.card != self._card:
+            self._verdict_rows, self._card = rows, show.card
             self.replan()
-        places = self.plan(size.width, size.height)
+        places = self._places(size.width, size.height)
         for name, place in places.items():
             if name == "verdict" and not show.settled and before is not None:
                 continue
             if name in FRAME:
                 cells = self._strip(name, show, place.width, place.height)
+            elif name == "card" and show.card is not None:
+                cells = show.card.draw(place.width, place.height)
             elif before is not None and before.scene.key == show.scene.key and before.size == show.size:
                 continue
             else:
@@ -100,12 +114,16 @@ class Stage(Screen[None]):
 
     def recolour(self, palette: Palette) -> None:
         self._palette = palette
-        for surface in self._surfaces.values():
-            surface.recolour(palette)
+        for name, surface in self._surfaces.items():
+            surface.recolour(_raised(palette) if name == "card" else palette)
 
     def _strip(self, name: str, show: Show, width: int, height: int) -> Cells:
         if name == "header":
             return strips.header(show.scene, show.now.snapshot.step, width)
         if name == "verdict":
             return verdict.strip(show.now, width, height)
-        return strips.footer(hints(), width, show.notice)
+        return strips.footer(hints(show.refused), width, show.notice)
+
+
+def _raised(palette: Palette) -> Palette:
+    return replace(palette, ground=palette.raised)

@@ -1,0 +1,135 @@
+"""What the keys for the training do: ask the question that belongs to a command, and send what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rlpeaks_tui.run.follow import CommandMark, Snapshot
+
+from . import questions
+from .form import Question, Values
+from .questions import Make
+from .screens.ask import Confirm
+from .screens.dialog import Dialog
+from .words import asked
+
+if TYPE_CHECKING:
+    from .app import Cockpit
+
+QUESTIONS: dict[str, Make] = {
+    "reset": questions.reset,
+    "rollback": questions.roll_back,
+    "phase": questions.curriculum,
+    "set": questions.change,
+    "undo": questions.undo,
+    "checkpoint": questions.save,
+    "note": questions.note,
+    "sync-ref": questions.sync_reference,
+    "eval": questions.evaluate,
+    "probe": questions.probe,
+    "step": questions.step,
+}
+
+
+def lacking(verb: str, snapshot: Snapshot) -> str:
+    """Why there is nothing yet that `verb` could do; empty when there is."""
+    if verb == "rollback" and not snapshot.restorable:
+        return "there is no checkpoint on disk to roll back to; w writes one"
+    if verb == "phase" and not questions.phases_of(snapshot):
+        return "this run has no curriculum"
+    if verb == "set" and not questions.settable(snapshot):
+        return "this run has not said which settings are in force"
+    if verb == "undo" and questions.to_undo(snapshot) is None:
+        return "there is nothing to undo: no command has changed weights or settings"
+    return ""
+
+
+def refusal(app: Cockpit, verb: str) -> str:
+    """Why a command cannot be given now; empty when it can."""
+    why = app.steering.refusal(app.snapshot, verb)
+    return why or (lacking(verb, app.snapshot) if app.snapshot is not None else "")
+
+
+def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
+    """Ask the question of a command, and send it when it is answered."""
+    make = QUESTIONS[verb]
+
+    def now() -> Question:
+        assert app.snapshot is not None, "refused before anything was read"
+        return make(app.snapshot, app.rates)
+
+    def answered(words: tuple[str, ...] | None) -> None:
+        if words:
+            app.send(*words)
+
+    app.push_screen(Dialog(app.palette, app.look.ascii_only, now, given), answered)
+    app.look_again()
+
+
+def pause(app: Cockpit) -> None:
+    app.send("resume" if app.snapshot is not None and app.snapshot.state == "paused" else "pause")
+
+
+def stop(app: Cockpit) -> None:
+    step = f" (now at step {app.snapshot.step:,})" if app.snapshot else ""
+    says = (
+        f"At its next safe point{step} the run saves a checkpoint, ends cleanly with exit status 0, and "
+        "does not go on by itself. Everything recorded so far stays."
+    )
+    _confirm(app, Confirm("Stop the training?", says, "stop it", "leave it running"), lambda: app.send("stop"))
+
+
+def insist(app: Cockpit, mark: CommandMark) -> None:
+    """Ask about a value that the run found far from the present one, and send it again when it is meant."""
+    # It comes up by itself, so it takes no enter that was meant for something else.
+    far = mark.why.partition(";")[0]
+    question = Confirm(f"{asked(mark)}: is that meant?", f"{far}.", "send it all the same", "leave it as it is")
+    _confirm(app, question, lambda: app.send(mark.verb, *mark.args, "--yes"))
+
+
+def _confirm(app: Cockpit, question: Confirm, act: Callable[[], None]) -> None:
+    def answered(yes: bool | None) -> None:
+        if yes:
+            act()
+
+    app.push_screen(question, answered)
+
+
+def remedy(advice: str) -> tuple[str, Values]:
+    """The command that a verdict advises, and what of it is known; words in capitals are for the person to fill in."""
+    verb, _, rest = advice.partition(" ")
+    known = "" if rest.isupper() else rest
+    match verb:
+        case "phase":
+            return verb, {"to": known} if known else {}
+        case "rollback":
+            return verb, {"checkpoint": known} if known else {}
+        case "probe":
+            return verb, {"name": known}
+        case "set":
+            key, _, value = rest.partition("=")
+            return verb, {"key": key, "value": "" if value.isupper() else value}
+    return verb, {}
+
+
+def follow_advice(app: Cockpit) -> None:
+    """Open the question of what the verdict advises, filled in as far as the advice goes."""
+    verb, given = remedy(app.advice)
+    if verb in ("pause", "stop"):
+        {"pause": pause, "stop": stop}[verb](app)
+    elif verb == "set" and given["key"] not in _settings(app.snapshot):
+        app.say(f"this run has no setting {given['key']}")
+    else:
+        ask(app, verb, given)
+
+
+def no_advice(app: Cockpit) -> str:
+    """Why there is nothing to follow; empty when there is."""
+    if not app.advice:
+        return "the verdict advises no command"
+    return refusal(app, app.advice.split(" ")[0])
+
+
+def _settings(snapshot: Snapshot | None) -> set[str]:
+    return {*questions.settable(snapshot), *questions.unsettable(snapshot)} if snapshot is not None else set()

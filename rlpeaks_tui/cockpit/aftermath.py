@@ -1,0 +1,68 @@
+"""What is still to be told about commands: whether they helped, once enough steps have passed to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rlpeaks_tui.run.follow import CommandMark, Snapshot
+
+from .card import Card
+from .questions import CHANGING
+from .words import asked
+
+MEASURED = (*CHANGING, "undo")
+
+
+class Aftermath:
+    """Commands of this viewer wait here for their card; anybody's can be called back.
+
+    Attributes:
+        card: what is shown now.
+    """
+
+    def __init__(self) -> None:
+        self.card: Card | None = None
+        self._awaited: set[str] = set()
+        self._recalled = ""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The commands that the reader is to look at, by id."""
+        return tuple(sorted({*self._awaited, self._recalled} - {""}))
+
+    def expect(self, mark: CommandMark) -> None:
+        """A command of ours was answered."""
+        if _measured(mark):
+            self._awaited.add(mark.id)
+
+    def recall(self, snapshot: Snapshot | None) -> str:
+        """Want the card of the newest command, or of the one before that which is shown; gives why there is none."""
+        marks = [mark.id for mark in snapshot.commands if _measured(mark)] if snapshot else []
+        if not marks:
+            return "no command has changed anything yet"
+        before = marks.index(self.card.id) if self.card is not None and self.card.id in marks else len(marks)
+        if before == 0:
+            return "no command before that one changed anything"
+        self._recalled = marks[before - 1]
+        return ""
+
+    def take(self, snapshot: Snapshot, found: Mapping[str, tuple[str, ...] | None]) -> str:
+        """Lines by id as the reader has them, None where it is too early; gives what to tell instead of a card."""
+        told = ""
+        for mark in snapshot.commands:
+            if mark.id not in found or mark.id not in self.wanted:
+                continue
+            lines = found[mark.id]
+            if lines is not None:
+                where = f"  at step {mark.step:,}" if mark.step is not None else ""
+                self.card = Card(mark.id, f"{mark.number}  {asked(mark)}{where}", lines)
+                self._awaited.discard(mark.id)
+            elif mark.id == self._recalled:
+                told = f"it is too early to tell what {asked(mark)} did"
+            if mark.id == self._recalled:
+                self._recalled = ""
+        return told
+
+
+def _measured(mark: CommandMark) -> bool:
+    return mark.status == "applied" and mark.verb in MEASURED

@@ -1,0 +1,46 @@
+"""The card that says whether a command helped: a corner of the screen, over the panels, that takes no key from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .cells import BOLD, Cells, Ink, fit, width_of, wrap
+from .plan import Place
+
+WIDEST = 66
+LINE_ROWS = 2
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is said about one command: its id, a title, lines."""
+
+    id: str
+    title: str
+    lines: tuple[str, ...]
+
+    def place(self, width: int, height: int) -> Place:
+        """The lower right corner above the footer."""
+        wide = min(WIDEST, width)
+        tall = min(len(self._rows(wide)) + 5, max(1, height - 2))
+        return Place(width - wide, max(0, height - 1 - tall), wide, tall)
+
+    def draw(self, width: int, height: int) -> Cells:
+        cells = Cells(width, height)
+        for y in range(height):
+            cells.put(y, 0, "┃", Ink.ACCENT)
+        cells.put(1, 3, fit(self.title, width - 5), Ink.TEXT | BOLD)
+        for y, row in enumerate(self._rows(width)[: max(0, height - 5)], 3):
+            cells.put(y, 3, row, Ink.TEXT)
+        x = 3
+        for key, word in (("esc", "closes"), ("d", "the command before")):
+            x = cells.put(height - 1, x, key, Ink.KEY | BOLD) + 1
+            x = cells.put(height - 1, x, word, Ink.DIM) + 3
+        return cells
+
+    def _rows(self, width: int) -> list[str]:
+        room = width - 5
+        # A line that fits keeps its spaces: its columns may stand under those of another.
+        return [
+            row for line in self.lines for row in ([line] if width_of(line) <= room else wrap(line, room, LINE_ROWS))
+        ]

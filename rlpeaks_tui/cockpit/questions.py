@@ -1,0 +1,331 @@
+"""The question that each command asks before it is sent: what can be chosen, what will happen, what undoes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from rlpeaks_tui.run.entries import Checkpoint
+from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.requests import BASE, BadCommand
+
+from .expected import Tally, expected
+from .form import Blank, Choice, Option, Question, Values
+from .words import asked, duration, outcome, percent, setting, size
+
+Rates = Mapping[str, Tally] | None
+Make = Callable[[Snapshot, Rates], Question]
+
+UNDO = "Undone by u: what is needed to come back is written first."
+CHANGING = ("reset", "sync-ref", "rollback", "phase", "set")
+"""Commands that change weights or settings, which `undo` takes back."""
+
+
+def reset(snapshot: Snapshot, rates: Rates) -> Question:
+    start = Option(BASE, "the weights that the run started from")
+    saved = {checkpoint.name: checkpoint for checkpoint in snapshot.restorable}
+
+    def words(values: Values) -> Sequence[str]:
+        found = ["reset", "--to", values["to"]]
+        if values["share"].strip() not in ("1", "1.0", ""):
+            found += ["--blend", values["share"].strip()]
+        if values["layers"].strip() not in ("*", ""):
+            found += ["--layers", values["layers"].strip()]
+        return [*found, "--keep-optimizer"] if values["optimizer"] == "is kept" else found
+
+    def says(values: Values) -> Sequence[str]:
+        where = f"step {saved[values['to']].step:,}" if values["to"] in saved else "the start"
+        share, layers = values["share"].strip(), values["layers"].strip()
+        what = "The policy's weights" if layers in ("*", "") else f"The policy's weights in {layers}"
+        how = f"become those of {where}"
+        if share not in ("1", "1.0", ""):
+            how = f"become {share} of those of {where} and the rest of what they are now"
+        optimizer = "The optimizer keeps its state." if values["optimizer"] == "is kept" else "The optimizer restarts."
+        return [f"{what} {how}. {optimizer} Steps, data and curriculum go on as they are.", UNDO]
+
+    return Question(
+        "Reset the policy",
+        says,
+        words,
+        "reset it",
+        (
+            Choice("to", "back to", (start, *_saved(snapshot))),
+            Blank("share", "share", "1", "of the old weights; 1: wholly", 20),
+            Blank("layers", "layers", "*", "such as *layers.0.*; *: all", 20),
+            Choice("optimizer", "optimizer", (Option("begins afresh"), Option("is kept")), inline=True),
+        ),
+    )
+
+
+def roll_back(snapshot: Snapshot, rates: Rates) -> Question:
+    saved = {checkpoint.name: checkpoint for checkpoint in snapshot.restorable}
+
+    def says(values: Values) -> Sequence[str]:
+        name = values["checkpoint"]
+        at = saved[name].step if name in saved else 0
+        return [
+            f"Everything goes back to step {at:,}: model, optimizer, schedule, curriculum, random state. The run goes "
+            f"on from there as {_next_branch(snapshot)}; what it leaves stays on disk, and on the charts, dashed.",
+            UNDO,
+        ]
+
+    return Question(
+        "Roll back to a checkpoint",
+        says,
+        lambda values: ["rollback", values["checkpoint"]],
+        "roll back",
+        (Choice("checkpoint", "to", _saved(snapshot)),),
+    )
+
+
+def curriculum(snapshot: Snapshot, rates: Rates) -> Question:
+    phases = phases_of(snapshot)
+    names = [str(phase.get("name", "")) for phase in phases]
+    here = names.index(snapshot.phase) if snapshot.phase in names else 0
+    around = {"next": here + 1, "prev": here - 1}
+    ahead = [Option(word, names[at] if 0 <= at < len(names) else "there is none") for word, at in around.items()]
+    options = [*ahead, Option("auto", "each phase ends by its own rule again")]
+    options += [Option(name, _mix(phase), i == here) for i, (name, phase) in enumerate(zip(names, phases, strict=True))]
+
+    def chosen(values: Values) -> Mapping[str, object] | None:
+        to = values["to"]
+        at = around.get(to, names.index(to) if to in names else -1)
+        return phases[at] if 0 <= at < len(phases) else None
+
+    def shows(values: Values) -> Sequence[tuple[str, str]]:
+        phase = chosen(values)
+        if phase is None:
+            return []
+        rest = {
+            name: value for name, value in phase.items() if name not in ("name", "tasks") and value not in (None, {})
+        }
+        return [
+            ("mix", _mix(phase)),
+            ("expected", expected(_weights(phase), rates)),
+            ("settings", ", ".join(_flat(rest)) or "none of its own"),
+        ]
+
+    def says(values: Values) -> Sequence[str]:
+        if values["to"] == "auto":
+            return ["The phases follow their own rules again, from the present one on.", UNDO]
+        phase = chosen(values)
+        if phase is None:
+            return [f"There is no phase {'after' if values['to'] == 'next' else 'before'} the present one.", ""]
+        told = "Prompts that were generated already keep the label of the phase they were drawn for."
+        return [f"The next generation draws from {phase.get('name')}. {told}", UNDO]
+
+    def words(values: Values) -> Sequence[str]:
+        if values["to"] in around and chosen(values) is None:
+            raise BadCommand(f"there is no {values['to']} phase")
+        return ["phase", values["to"]]
+
+    choice = Choice("to", "phase", tuple(options))
+    return Question("Switch the curriculum", says, words, "switch", (choice,), shows, rates=True)
+
+
+def change(snapshot: Snapshot, rates: Rates) -> Question:
+    now, fixed = settable(snapshot), unsettable(snapshot)
+    options = [Option(name, setting(value)) for name, value in now.items()]
+    options += [Option(name, why, off=True) for name, why in fixed.items()]
+
+    def words(values: Values) -> Sequence[str]:
+        name, text = values["key"], values["value"].strip()
+        if name in fixed:
+            raise BadCommand(f"{name} cannot be changed in this run: {fixed[name]}")
+        if not text:
+            raise BadCommand("type the new value")
+        return ["set", f"{name}={text}"]
+
+    def says(values: Values) -> Sequence[str]:
+        name, new = values["key"], values["value"].strip()
+        if name in fixed:
+            return []
+        now_it_is = f"{name} is {setting(now.get(name))} now"
+        goes = f"{now_it_is}, and {new} from the next generation on." if new else f"{now_it_is}."
+        return [
+            f"{goes} What is out of bounds is refused with the bounds; what is far from the present value is asked "
+            "about once more.",
+            "Undone by u.",
+        ]
+
+    return Question(
+        "Change a setting",
+        says,
+        words,
+        "change it",
+        (Choice("key", "setting", tuple(options)), Blank("value", "new value", "", "a number, such as 1e-4", 16)),
+        typed="value",
+    )
+
+
+def undo(snapshot: Snapshot, rates: Rates) -> Question:
+    last = to_undo(snapshot)
+
+    def shows(values: Values) -> Sequence[tuple[str, str]]:
+        if last is None:
+            return []
+        changed = [("what it did", outcome(last))] if outcome(last) else []
+        return [(f"command {last.number}", f"{asked(last)}, at step {last.step:,}"), *changed]
+
+    def says(values: Values) -> Sequence[str]:
+        if last is None or last.verb in ("set", "phase"):
+            return [
+                "Settings and curriculum are again what they were before it. The training goes on from where it is."
+            ]
+        return [
+            f"Everything goes back to step {last.step:,}, just before it, and goes on from there as "
+            f"{_next_branch(snapshot)}. What is left stays on disk, and on the charts, dashed."
+        ]
+
+    return Question(
+        "Undo the last change",
+        says,
+        lambda values: ["undo"],
+        "undo it",
+        shows=shows,
+    )
+
+
+def save(snapshot: Snapshot, rates: Rates) -> Question:
+    return Question(
+        "Write a checkpoint",
+        lambda values: [
+            "Model, optimizer, schedule, curriculum and random state are written at the next safe point, to roll back "
+            "or reset to later. The training waits meanwhile."
+        ],
+        lambda values: ["checkpoint", *([values["name"].strip()] if values["name"].strip() else [])],
+        "write it",
+        (Blank("name", "name", "", "empty: the run chooses one", 28),),
+    )
+
+
+def note(snapshot: Snapshot, rates: Rates) -> Question:
+    def words(values: Values) -> Sequence[str]:
+        if not values["text"].strip():
+            raise BadCommand("type a text")
+        return ["note", values["text"].strip()]
+
+    return Question(
+        "Put a note on the timeline",
+        lambda values: ["It stands at the step that the run has reached when it reads it. It changes nothing."],
+        words,
+        "put it there",
+        (Blank("text", "note"),),
+    )
+
+
+def sync_reference(snapshot: Snapshot, rates: Rates) -> Question:
+    return _plain(
+        "Make the current policy the reference",
+        "The KL penalty is measured from the policy as it is now, and the optimizer restarts (ProRL's reset). Weights "
+        "and KL to the starting weights stay.",
+        ("sync-ref",),
+        "sync it",
+        UNDO,
+    )
+
+
+def evaluate(snapshot: Snapshot, rates: Rates) -> Question:
+    return _plain(
+        "Measure on held-out prompts",
+        "The policy answers the held-out prompts at the next safe point. The training waits; nothing changes.",
+        ("eval",),
+        "measure",
+    )
+
+
+def probe(snapshot: Snapshot, rates: Rates) -> Question:
+    known = tuple(Option(name, f"last at step {seen.step:,}") for name, seen in sorted(snapshot.probes.items()))
+    field = Choice("name", "probe", known) if known else Blank("name", "probe", "", "such as calibration", 28)
+    return Question(
+        "Run a probe",
+        lambda values: ["It measures at the next safe point, whatever the budget. It changes nothing."],
+        lambda values: ["probe", values["name"].strip()],
+        "run it",
+        (field,),
+    )
+
+
+def step(snapshot: Snapshot, rates: Rates) -> Question:
+    return Question(
+        "Train for some steps and hold",
+        lambda values: ["The run goes on for that many steps and holds again at a safe point. p resumes it for good."],
+        lambda values: ["step", values["steps"].strip()],
+        "go on",
+        (Blank("steps", "steps", "1", "how many", 12),),
+    )
+
+
+def _plain(title: str, says: str, words: tuple[str, ...], yes: str, undone: str = "") -> Question:
+    return Question(title, lambda values: [text for text in (says, undone) if text], lambda values: words, yes)
+
+
+def phases_of(snapshot: Snapshot) -> list[Mapping[str, object]]:
+    """The phases of the curriculum, as the run file has them."""
+    found = snapshot.info.config.get("phases", [])
+    return (
+        [phase for phase in found if isinstance(phase, dict) and phase.get("name")] if isinstance(found, list) else []
+    )
+
+
+def settable(snapshot: Snapshot) -> dict[str, float | int]:
+    """The settings in force that are numbers."""
+    values = snapshot.settings[-1].v if snapshot.settings else {}
+    return {
+        name: value for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def unsettable(snapshot: Snapshot) -> dict[str, str]:
+    """The settings that cannot be changed in this run, each with the reason."""
+    cannot = snapshot.settings[-1].cannot if snapshot.settings else {}
+    return {name.removeprefix("set "): why for name, why in cannot.items() if name.startswith("set ")}
+
+
+def _next_branch(snapshot: Snapshot) -> str:
+    # As the training process counts them; the trunk is the first.
+    return f"branch-{len(snapshot.branches) + 2}"
+
+
+def to_undo(snapshot: Snapshot) -> CommandMark | None:
+    """The command that `undo` would take back: the last one that changed something and was not taken back yet."""
+    done: list[CommandMark] = []
+    for command in snapshot.commands:
+        if command.status == "applied" and command.verb in CHANGING:
+            done.append(command)
+        elif command.status == "applied" and command.verb == "undo" and done:
+            done.pop()
+    return done[-1] if done else None
+
+
+def _saved(snapshot: Snapshot) -> tuple[Option, ...]:
+    """Checkpoints on disk, the newest first, with step, age and size."""
+    return tuple(Option(saved.name, _about(saved)) for saved in reversed(snapshot.restorable))
+
+
+def _about(saved: Checkpoint) -> str:
+    # Minutes at least: an age in seconds would draw the question anew with every look.
+    age = max(0.0, time.time() - saved.t)
+    ago = f"{duration(age - age % 60)} ago" if age >= 60 else "just now"
+    return f"step {saved.step:>6,}  {size(saved.bytes):>7}  {ago}"
+
+
+def _weights(phase: Mapping[str, object]) -> dict[str, float]:
+    tasks = phase.get("tasks")
+    if not isinstance(tasks, dict):
+        return {}
+    return {
+        str(task): float(weight) for task, weight in tasks.items() if isinstance(weight, int | float) and weight > 0
+    }
+
+
+def _mix(phase: Mapping[str, object]) -> str:
+    weights = _weights(phase)
+    total = sum(weights.values())
+    return ", ".join(f"{task} {percent(weight / total)}" for task, weight in weights.items())
+
+
+def _flat(settings: object, prefix: str = "") -> list[str]:
+    if isinstance(settings, dict):
+        return [part for name, value in settings.items() for part in _flat(value, f"{prefix}{name} ")]
+    return [f"{prefix}{settings}"]

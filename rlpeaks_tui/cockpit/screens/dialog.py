@@ -1,0 +1,93 @@
+"""A question about a command, over the run: it stays as current as the run is while somebody thinks about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from .. import form
+from ..cells import in_ascii
+from ..form import Question, Values
+from ..surface import Surface
+from ..theme import Palette
+
+WIDEST = 84
+
+
+class Dialog(ModalScreen[tuple[str, ...] | None]):
+    """Gives the command in words, or None when the person leaves.
+
+    Args:
+        palette: of the terminal.
+        ascii_only: no sign beyond ASCII.
+        make: the question as it is now.
+        given: what is filled in already.
+    """
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; }
+    Dialog > Vertical { width: auto; height: auto; padding: 1 3; background: $surface; border-left: outer $accent; }
+    Dialog.ascii > Vertical { border-left: ascii $accent; }
+    """
+    AUTO_FOCUS = ""
+
+    def __init__(
+        self, palette: Palette, ascii_only: bool, make: Callable[[], Question], given: Values | None = None
+    ) -> None:
+        super().__init__(classes="ascii" if ascii_only else "")
+        self._make = make
+        self._ascii_only = ascii_only
+        self._surface = Surface(replace(palette, ground=palette.tint))
+        self._form = form.begin(make(), given)
+
+    @property
+    def rates(self) -> bool:
+        """Whether it shows how recent completions did."""
+        return self._form.question.rates
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield self._surface
+
+    def on_mount(self) -> None:
+        self._paint()
+
+    def on_resize(self) -> None:
+        self._paint()
+
+    def renew(self) -> None:
+        """The run has moved on."""
+        self._form = form.again(self._form, self._make())
+        self._paint()
+
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+        event.prevent_default()
+        if event.key == "escape":
+            self.dismiss(None)
+        elif event.key == "enter":
+            words, _ = form.command(self._form)
+            if words:
+                self.dismiss(tuple(words))
+        else:
+            self._form = form.press(self._form, event.key, event.character)
+            self._paint()
+
+    def on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        self._form = form.insert(self._form, event.text)
+        self._paint()
+
+    def _paint(self) -> None:
+        width, height = self.app.size
+        wide, room = min(WIDEST, width - 8), height - 3
+        if wide < 1 or room < 1:
+            return
+        cells = form.draw(self._form, wide, room)
+        self._surface.styles.width, self._surface.styles.height = cells.width, cells.height
+        self._surface.show(in_ascii(cells) if self._ascii_only else cells)

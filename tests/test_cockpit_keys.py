@@ -1,0 +1,364 @@
+"""Steering by keys: each question says what will happen, sends exactly that, sends nothing on escape, and is refused
+with a reason where it cannot work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from rlpeaks_tui.cockpit import acts, commands, effects
+from rlpeaks_tui.cockpit.app import Cockpit
+from rlpeaks_tui.cockpit.expected import Tally, expected
+from rlpeaks_tui.cockpit.screens.ask import Confirm
+from rlpeaks_tui.cockpit.screens.dialog import Dialog
+from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
+from rlpeaks_tui.run.entries import Metrics
+from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.mailbox import waiting
+from tests.cockpit_fakes import FakeRun, steered_run
+from tests.cockpit_pilot import app_of, opened, screen, until, until_seen
+
+KEYS = {"reset": "r", "rollback": "b", "phase": "c", "set": "e", "undo": "u", "checkpoint": "w", "note": "m"}
+TYPED = ("step", "sync-ref", "eval", "probe")
+"""Commands of the palette only."""
+STEERING = (*KEYS, *TYPED, "pause", "stop")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> FakeRun:
+    run = steered_run(tmp_path / "quickstart", steps=200)
+    run.settings(learning_rate=1e-4, beta=0.0, temperature=1.0)
+    run.checkpoint("mine")
+    return run
+
+
+def sent(run: FakeRun) -> list[tuple[str, ...]]:
+    return [(order.verb, *order.args) for order in waiting(run.layout.root)]
+
+
+def dialog_open(app: Cockpit) -> Callable[[], bool]:
+    return lambda: isinstance(app.screen, Dialog)
+
+
+def words_of(app: Cockpit) -> str:
+    """The screen as running text."""
+    return re.sub(r"\s+", " ", screen(app))
+
+
+async def open_question(pilot: object, app: Cockpit, verb: str) -> None:
+    app.action_command(verb)
+    await until(pilot, dialog_open(app), "asked")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "then", "says", "command"),
+    [
+        ("r", (), "become those of the start", ("reset", "--to", "base")),
+        ("r", ("down",), "become those of step 200", ("reset", "--to", "mine")),
+        (
+            "r",
+            ("tab", "ctrl+u", *"0.5", "tab", "ctrl+u", *"*layers.0.*", "tab", "space"),
+            "keeps its state",
+            ("reset", "--to", "base", "--blend", "0.5", "--layers", "*layers.0.*", "--keep-optimizer"),
+        ),
+        ("b", (), "goes on from there as branch-2", ("rollback", "mine")),
+        ("b", ("down",), "back to step 100", ("rollback", "auto-200")),
+        ("c", (), "draws from mostly hard", ("phase", "next")),
+        ("c", ("end",), "draws from mostly hard", ("phase", "mostly hard")),
+        ("c", ("j", "j"), "their own rules again", ("phase", "auto")),
+        ("e", ("down", *"0.05"), "beta is 0.000 now, and 0.05 from the next", ("set", "beta=0.05")),
+        ("u", (), "set learning_rate=1e-4, at step 150", ("undo",)),
+        ("w", (), "to roll back or reset to later", ("checkpoint",)),
+        ("w", tuple("before"), "checkpoint before", ("checkpoint", "before")),
+        ("m", (*"narro", "left", "right", "w"), "changes nothing", ("note", "narrow")),
+    ],
+)
+async def test_a_key_asks_and_enter_sends(
+    run: FakeRun, key: str, then: tuple[str, ...], says: str, command: tuple[str, ...]
+) -> None:
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        await pilot.press(key)
+        await until(pilot, dialog_open(app), "asked")
+        await pilot.press(*then)
+        await until(pilot, lambda: says in words_of(app), says)
+        assert "enter " in screen(app) and "esc leave it" in screen(app)
+        assert "Undone by u" in words_of(app) or key not in "rbce"
+        assert sent(run) == []
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(waiting(run.layout.root)), "sent")
+        assert sent(run) == [command]
+        await until_seen(pilot, f"{command[0]}.* sent, waiting")
+
+
+async def test_escape_sends_nothing(run: FakeRun) -> None:
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        for verb in (*KEYS, *TYPED):
+            await open_question(pilot, app, verb)
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, Dialog), "left")
+    assert not sent(run)
+
+
+async def test_read_only_refuses_every_command(run: FakeRun) -> None:
+    async with opened(run.layout.root, readonly=True) as pilot:
+        app = app_of(pilot)
+        assert {*STEERING} <= set(commands.refusals(app))
+        for verb in STEERING:
+            app.action_command(verb)
+            await until_seen(pilot, "this viewer is read-only")
+            await pilot.press("escape")
+        await pilot.press("question_mark")
+        await until_seen(pilot, "Training  this viewer is read-only")
+    assert not sent(run)
+
+
+async def test_what_cannot_work_in_this_run_says_so(run: FakeRun) -> None:
+    run.settings(cannot={verb: f"no {verb} here" for verb in STEERING}, learning_rate=1e-4)
+    async with opened(run.layout.root) as pilot:
+        app = app_of(pilot)
+        assert {*STEERING} <= set(commands.refusals(app))
+        for verb in STEERING:
+            app.action_command(verb)
+            await until_seen(pilot, f"{verb} cannot work in this run: no {verb} here")
+            await pilot.press("escape")
+    assert not sent(run)
+
+
+async def test_a_run_that_ended_refuses_every_command(run: FakeRun) -> None:
+    run.state("finished")
+    run.exit(0)
+    async with opened(run.layout.root) as pilot:
+        for verb in STEERING:
+            app_of(pilot).action_command(verb)
+            await until_seen(pilot, "the run is finished; there is no training to steer")
+            await pilot.press("escape")
+    assert not sent(run)
+
+
+async def test_what_is_refused_is_grey_in_the_footer_and_says_why_in_the_palette(run: FakeRun) -> None:
+    run.settings(cannot={"phase": "no curriculum here"}, learning_rate=1e-4)
+    async with opened(run.layout.root, (200, 60)) as pilot:
+        app = app_of(pilot)
+        hints = {hint.word: hint.off for hint in commands.hints(commands.refusals(app))}
+        assert hints["curriculum"] and not hints["pause"]
+        await pilot.press("colon")
+        await until(pilot, lambda: bool(app.screen.query(Input)), "asked")
+        app.screen.query_one(Input).value = "Switch the curriculum"
+        await until_seen(pilot, "no curriculum here")
+
+
+async def test_nothing_to_do_is_said_instead_of_asked(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "quickstart", probes=False)
+    run.state("running")
+    run.advance(5)
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        for key, why in (
+            ("b", "no checkpoint on disk"),
+            ("e", "has not said which settings"),
+            ("u", "nothing to undo"),
+            ("a", "the verdict advises no command"),
+            ("d", "no command has changed anything yet"),
+        ):
+            await pilot.press(key)
+            await until_seen(pilot, why)
+            await pilot.press("escape")
+    assert not sent(run)
+
+
+async def test_a_phase_shows_its_mix_its_settings_and_what_is_expected_of_it(run: FakeRun) -> None:
+    async with opened(run.layout.root, (160, 45)) as pilot:
+        await pilot.press("c", "end")
+        await until_seen(pilot, "mix +three operands 50 %, four operands 50 %")
+        await until_seen(pilot, r"expected +0\.\d\d right, from 128 recent completions; 50 % of the mix was not drawn")
+        await pilot.press("up")
+        await until_seen(pilot, "two operands 25 %, three operands 75 %")
+        await until_seen(pilot, "settings +steps 160, settings temperature 1.1")
+        await pilot.press("home", "down", "down", "up")
+        await until_seen(pilot, "expected +not known: none of its tasks was drawn")
+
+
+def test_the_expected_rate_weighs_tasks_by_their_mix() -> None:
+    rates = {"a": Tally(30.0, 40), "b": Tally(1.0, 10)}
+    assert expected({"a": 3, "b": 1}, rates) == "0.59 right, from 50 recent completions"
+    assert expected({"a": 1, "c": 1}, rates).endswith(
+        "0.75 right, from 40 recent completions; 50 % of the mix was not drawn"
+    )
+    assert "none of its tasks" in expected({"c": 1}, rates)
+    assert "reading" in expected({"a": 1}, None)
+
+
+async def test_a_setting_that_cannot_be_changed_says_why_and_is_not_sent(run: FakeRun) -> None:
+    run.settings(cannot={"set entropy_coef": "it has no entropy bonus"}, learning_rate=1e-4)
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("e", "down", "5")
+        await until(
+            pilot, lambda: "entropy_coef cannot be changed in this run: it has no entropy bonus" in words_of(app)
+        )
+        await pilot.press("enter")
+        assert isinstance(app.screen, Dialog) and not sent(run)
+
+
+async def test_a_command_that_is_not_whole_is_not_sent(run: FakeRun) -> None:
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        for keys, wrong in (
+            (("e",), "type the new value"),
+            (("e", "x", "tab", *"much"), "needs a number"),
+            (("m",), "type a text"),
+            (("w", *"a/b"), "up to 64 letters"),
+            (("r", "tab", "ctrl+u", "2"), "share above 0"),
+        ):
+            await pilot.press(*keys, "enter")
+            await until_seen(pilot, wrong)
+            assert isinstance(app.screen, Dialog)
+            await pilot.press("escape")
+    assert not sent(run)
+
+
+async def test_a_value_far_from_the_present_is_asked_about_and_sent_again(run: FakeRun) -> None:
+    far = "learning_rate is 0.0001 now, far from 0.1; send it with --yes if that is meant"
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        for answer in ("escape", "y"):
+            await pilot.press("e", *"0.1", "enter")
+            await until(pilot, lambda: bool(sent(run)), "sent")
+            (order,) = waiting(run.layout.root)
+            run.layout.inbox.joinpath(f"{order.id}.json").unlink()
+            run.command(order.id, "set", "learning_rate=0.1", status="refused", why=far)
+            await until(pilot, lambda: isinstance(app.screen, Confirm), "asked again")
+            await until(pilot, lambda: "far from 0.1" in words_of(app), "why")
+            await pilot.press("enter")
+            assert isinstance(app.screen, Confirm) and not sent(run)
+            await pilot.press(answer)
+            await until(pilot, lambda: not isinstance(app.screen, Confirm), "answered")
+        await until(pilot, lambda: sent(run) == [("set", "learning_rate=0.1", "--yes")], "sent")
+
+
+async def test_a_question_does_not_come_up_over_another(run: FakeRun) -> None:
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("e", *"9", "enter")
+        await until(pilot, lambda: bool(sent(run)), "sent")
+        await pilot.press("m", *"hello")
+        run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=9", status="refused", why="far from it")
+        await until(pilot, lambda: bool(app._doubts), "heard")
+        assert isinstance(app.screen, Dialog) and "hello" in screen(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "asked now")
+
+
+async def test_an_open_question_follows_the_run(run: FakeRun) -> None:
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("b", "down")
+        run.advance(10)
+        run.checkpoint("newer")
+        await until_seen(pilot, "newer")
+        await until(pilot, lambda: "rollback auto-200" in screen(app), "still the same choice")
+        run.state("finished")
+        run.exit(0)
+        await until(pilot, lambda: app.snapshot is not None and not app.snapshot.live, "ended")
+        await pilot.press("enter")
+        await until_seen(pilot, "the run is finished; there is no training to steer")
+        assert not sent(run)
+
+
+def sick(root: Path) -> FakeRun:
+    """A run whose completions are cut off, which the rules answer with a command."""
+    run = FakeRun(root, probes=False)
+    run.state("running")
+    run.settings(learning_rate=1e-4, beta=0.0, temperature=1.0)
+    run.advance(60)
+    run.checkpoint("good")
+    values = {"grad_norm": 1.0, "completions/clipped_ratio": 0.9}
+    run.journal.write(*(Metrics(t=run.t, step=60 + i, v=values) for i in range(1, 40)))
+    return run
+
+
+async def test_the_verdicts_advice_opens_its_question(tmp_path: Path) -> None:
+    run = sick(tmp_path / "quickstart")
+    async with opened(run.layout.root, (160, 45)) as pilot:
+        app = app_of(pilot)
+        await until_seen(pilot, r"COMPLETIONS ARE CUT OFF.*\[a\] try ")
+        assert app.advice
+        await pilot.press("a")
+        await until(pilot, dialog_open(app), "asked")
+        await until(pilot, lambda: app.advice.split()[0] in screen(app))
+    async with opened(run.layout.root, (160, 45), readonly=True) as pilot:
+        await until_seen(pilot, "COMPLETIONS ARE CUT OFF")
+        assert "[a]" not in screen(app_of(pilot))
+
+
+@pytest.mark.parametrize(
+    ("advice", "verb", "given"),
+    [
+        ("phase NAME", "phase", {}),
+        ("phase prev", "phase", {"to": "prev"}),
+        ("rollback CHECKPOINT", "rollback", {}),
+        ("set beta=VALUE", "set", {"key": "beta", "value": ""}),
+        ("set temperature=1.2", "set", {"key": "temperature", "value": "1.2"}),
+        ("probe calibration", "probe", {"name": "calibration"}),
+        ("sync-ref", "sync-ref", {}),
+        ("pause", "pause", {}),
+    ],
+)
+def test_advice_is_read_as_far_as_it_goes(advice: str, verb: str, given: dict[str, str]) -> None:
+    assert acts.remedy(advice) == (verb, given)
+
+
+async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lines(snapshot: Snapshot, mark: CommandMark) -> list[str] | None:
+        after = snapshot.step - (mark.step or 0)
+        return [f"reward  +0.03 ± 0.01  over {mark.verb}"] if after >= 20 else None
+
+    monkeypatch.setattr(effects, "lines_for", lines)
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("e", *"2", "enter")
+        await until(pilot, lambda: bool(sent(run)), "sent")
+        run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2", learning_rate=2.0)
+        await until_seen(pilot, "set learning_rate=2 applied at step 200: learning_rate 1.00 → 2.00")
+        run.advance(10)
+        await until_seen(pilot, "step 210")
+        await pilot.press("escape", "d")
+        await until_seen(pilot, "it is too early to tell what set learning_rate=2 did")
+        run.advance(10)
+        await until_seen(pilot, r"reward  \+0.03 ± 0.01  over set")
+        await until_seen(pilot, "4  set learning_rate=2  at step 200")
+        await pilot.press("2")
+        assert app.view.panel == "entropy"
+        await pilot.press("d")
+        await until_seen(pilot, "3  set learning_rate=1e-4  at step 150")
+        await pilot.press("z")
+        assert isinstance(app.screen, Enlarged)
+        await until_seen(pilot, "3  set learning_rate=1e-4  at step 150")
+        await pilot.press("escape")
+        await until(pilot, lambda: "3  set learning_rate=1e-4  at step" not in screen(app), "closed")
+        assert isinstance(app.screen, Enlarged)
+    for size in ((80, 24), (20, 6), (200, 60)):
+        async with opened(run.layout.root, size) as pilot:
+            await pilot.press("d")
+            await until(pilot, lambda pilot=pilot: app_of(pilot).aftermath.card is not None, "a card")  # type: ignore[misc]
+
+
+async def test_questions_take_any_size_and_ascii(run: FakeRun) -> None:
+    async with opened(run.layout.root, (80, 24), ascii_only=True) as pilot:
+        app = app_of(pilot)
+        for verb in (*KEYS, *TYPED):
+            for size in ((1, 1), (9, 4), (40, 10), (200, 60), (80, 24)):
+                await pilot.resize_terminal(*size)
+                if size == (1, 1):
+                    await open_question(pilot, app, verb)
+                await pilot.pause()
+            await until_seen(pilot, "enter .*esc")
+            assert screen(app).isascii()
+            await pilot.press("escape")

@@ -12,13 +12,14 @@ from textual.widgets import Input
 
 from rlpeaks_tui.cockpit import acts, commands, effects
 from rlpeaks_tui.cockpit.app import Cockpit
-from rlpeaks_tui.cockpit.expected import Tally, expected
+from rlpeaks_tui.cockpit.expected import expected
 from rlpeaks_tui.cockpit.screens.ask import Confirm
 from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
 from rlpeaks_tui.run.entries import Metrics
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.mailbox import waiting
+from rlpeaks_tui.stats.preview import TaskRate
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import app_of, opened, screen, until, until_seen
 
@@ -175,20 +176,25 @@ async def test_a_phase_shows_its_mix_its_settings_and_what_is_expected_of_it(run
     async with opened(run.layout.root, (160, 45)) as pilot:
         await pilot.press("c", "end")
         await until_seen(pilot, "mix +three operands 50 %, four operands 50 %")
-        await until_seen(pilot, r"expected +0\.\d\d right, from 128 recent completions; 50 % of the mix was not drawn")
+        await until_seen(
+            pilot, r"expected +0\.\d\d right \(0\.\d\d to [01]\.\d\d\), from \d+ recent completions; 50 % of the mix"
+        )
         await pilot.press("up")
         await until_seen(pilot, "two operands 25 %, three operands 75 %")
-        await until_seen(pilot, "settings +steps 160, settings temperature 1.1")
+        await until_seen(pilot, "settings +temperature 1.1")
         await pilot.press("home", "down", "down", "up")
         await until_seen(pilot, "expected +not known: none of its tasks was drawn")
 
 
 def test_the_expected_rate_weighs_tasks_by_their_mix() -> None:
-    rates = {"a": Tally(30.0, 40), "b": Tally(1.0, 10)}
-    assert expected({"a": 3, "b": 1}, rates) == "0.59 right, from 50 recent completions"
-    assert expected({"a": 1, "c": 1}, rates).endswith(
-        "0.75 right, from 40 recent completions; 50 % of the mix was not drawn"
-    )
+    rates = {
+        "a": TaskRate(0.75, 0.6, 0.9, right=30, n=40, prompts=10, first=1, last=5),
+        "b": TaskRate(0.1, 0.05, 0.2, right=1, n=10, prompts=3, first=1, last=5),
+    }
+    assert expected({"a": 3, "b": 1}, rates).startswith("0.59 right (")
+    assert expected({"a": 3, "b": 1}, rates).endswith("from 50 recent completions")
+    alone = "0.75 right (0.60 to 0.90), from 40 recent completions; 50 % of the mix was not drawn"
+    assert expected({"a": 1, "c": 1}, rates) == alone
     assert "none of its tasks" in expected({"c": 1}, rates)
     assert "reading" in expected({"a": 1}, None)
 

@@ -7,7 +7,6 @@ on what is known at once and asks the reader for the rest, so that it never wait
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 
 from . import acts, commands, plan
 from .aftermath import Aftermath
-from .expected import Tally
+from .expected import Rates
 from .link import Pace, waiting
 from .panels import BY_ID
 from .reader import Reader, Reading, Wanted
@@ -350,7 +349,7 @@ class Cockpit(App[int]):
         self._ask()
 
     @property
-    def rates(self) -> Mapping[str, Tally] | None:
+    def rates(self) -> Rates | None:
         """How recent completions of each task did, while a question that shows it is open."""
         return self._newest.rates if self._newest else None
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
+
+from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run.entries import Checkpoint
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.requests import BASE, BadCommand
 
-from .expected import Tally, expected
+from .expected import Rates, expected
 from .form import Blank, Choice, Option, Question, Values
 from .words import asked, duration, outcome, percent, setting, size
 
-Rates = Mapping[str, Tally] | None
-Make = Callable[[Snapshot, Rates], Question]
+Make = Callable[[Snapshot, Rates | None], Question]
 
 UNDO = "Undone by u: what is needed to come back is written first."
 CHANGING = ("reset", "sync-ref", "rollback", "phase", "set")
 """Commands that change weights or settings, which `undo` takes back."""
 
 
-def reset(snapshot: Snapshot, rates: Rates) -> Question:
+def reset(snapshot: Snapshot, rates: Rates | None) -> Question:
     start = Option(BASE, "the weights that the run started from")
     saved = {checkpoint.name: checkpoint for checkpoint in snapshot.restorable}
 
@@ -57,7 +59,7 @@ def reset(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def roll_back(snapshot: Snapshot, rates: Rates) -> Question:
+def roll_back(snapshot: Snapshot, rates: Rates | None) -> Question:
     saved = {checkpoint.name: checkpoint for checkpoint in snapshot.restorable}
 
     def says(values: Values) -> Sequence[str]:
@@ -78,16 +80,16 @@ def roll_back(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def curriculum(snapshot: Snapshot, rates: Rates) -> Question:
+def curriculum(snapshot: Snapshot, rates: Rates | None) -> Question:
     phases = phases_of(snapshot)
-    names = [str(phase.get("name", "")) for phase in phases]
+    names = [phase.name for phase in phases]
     here = names.index(snapshot.phase) if snapshot.phase in names else 0
     around = {"next": here + 1, "prev": here - 1}
     ahead = [Option(word, names[at] if 0 <= at < len(names) else "there is none") for word, at in around.items()]
     options = [*ahead, Option("auto", "each phase ends by its own rule again")]
     options += [Option(name, _mix(phase), i == here) for i, (name, phase) in enumerate(zip(names, phases, strict=True))]
 
-    def chosen(values: Values) -> Mapping[str, object] | None:
+    def chosen(values: Values) -> Phase | None:
         to = values["to"]
         at = around.get(to, names.index(to) if to in names else -1)
         return phases[at] if 0 <= at < len(phases) else None
@@ -96,13 +98,13 @@ def curriculum(snapshot: Snapshot, rates: Rates) -> Question:
         phase = chosen(values)
         if phase is None:
             return []
-        rest = {
-            name: value for name, value in phase.items() if name not in ("name", "tasks") and value not in (None, {})
-        }
+        settings = ", ".join(f"{name} {value:g}" for name, value in phase.settings.items())
+        ends = " or ".join(phase.ends()) or ("by hand only" if phase is not phases[-1] else "it is the last one")
         return [
             ("mix", _mix(phase)),
             ("expected", expected(_weights(phase), rates)),
-            ("settings", ", ".join(_flat(rest)) or "none of its own"),
+            ("settings", settings or "none of its own"),
+            ("ends", ends),
         ]
 
     def says(values: Values) -> Sequence[str]:
@@ -112,7 +114,7 @@ def curriculum(snapshot: Snapshot, rates: Rates) -> Question:
         if phase is None:
             return [f"There is no phase {'after' if values['to'] == 'next' else 'before'} the present one.", ""]
         told = "Prompts that were generated already keep the label of the phase they were drawn for."
-        return [f"The next generation draws from {phase.get('name')}. {told}", UNDO]
+        return [f"The next generation draws from {phase.name}. {told}", UNDO]
 
     def words(values: Values) -> Sequence[str]:
         if values["to"] in around and chosen(values) is None:
@@ -123,7 +125,7 @@ def curriculum(snapshot: Snapshot, rates: Rates) -> Question:
     return Question("Switch the curriculum", says, words, "switch", (choice,), shows, rates=True)
 
 
-def change(snapshot: Snapshot, rates: Rates) -> Question:
+def change(snapshot: Snapshot, rates: Rates | None) -> Question:
     now, fixed = settable(snapshot), unsettable(snapshot)
     options = [Option(name, setting(value)) for name, value in now.items()]
     options += [Option(name, why, off=True) for name, why in fixed.items()]
@@ -158,7 +160,7 @@ def change(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def undo(snapshot: Snapshot, rates: Rates) -> Question:
+def undo(snapshot: Snapshot, rates: Rates | None) -> Question:
     last = to_undo(snapshot)
 
     def shows(values: Values) -> Sequence[tuple[str, str]]:
@@ -186,7 +188,7 @@ def undo(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def save(snapshot: Snapshot, rates: Rates) -> Question:
+def save(snapshot: Snapshot, rates: Rates | None) -> Question:
     return Question(
         "Write a checkpoint",
         lambda values: [
@@ -199,7 +201,7 @@ def save(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def note(snapshot: Snapshot, rates: Rates) -> Question:
+def note(snapshot: Snapshot, rates: Rates | None) -> Question:
     def words(values: Values) -> Sequence[str]:
         if not values["text"].strip():
             raise BadCommand("type a text")
@@ -214,7 +216,7 @@ def note(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def sync_reference(snapshot: Snapshot, rates: Rates) -> Question:
+def sync_reference(snapshot: Snapshot, rates: Rates | None) -> Question:
     return _plain(
         "Make the current policy the reference",
         "The KL penalty is measured from the policy as it is now, and the optimizer restarts (ProRL's reset). Weights "
@@ -225,7 +227,7 @@ def sync_reference(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def evaluate(snapshot: Snapshot, rates: Rates) -> Question:
+def evaluate(snapshot: Snapshot, rates: Rates | None) -> Question:
     return _plain(
         "Measure on held-out prompts",
         "The policy answers the held-out prompts at the next safe point. The training waits; nothing changes.",
@@ -234,7 +236,7 @@ def evaluate(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def probe(snapshot: Snapshot, rates: Rates) -> Question:
+def probe(snapshot: Snapshot, rates: Rates | None) -> Question:
     known = tuple(Option(name, f"last at step {seen.step:,}") for name, seen in sorted(snapshot.probes.items()))
     field = Choice("name", "probe", known) if known else Blank("name", "probe", "", "such as calibration", 28)
     return Question(
@@ -246,7 +248,7 @@ def probe(snapshot: Snapshot, rates: Rates) -> Question:
     )
 
 
-def step(snapshot: Snapshot, rates: Rates) -> Question:
+def step(snapshot: Snapshot, rates: Rates | None) -> Question:
     return Question(
         "Train for some steps and hold",
         lambda values: ["The run goes on for that many steps and holds again at a safe point. p resumes it for good."],
@@ -260,12 +262,13 @@ def _plain(title: str, says: str, words: tuple[str, ...], yes: str, undone: str 
     return Question(title, lambda values: [text for text in (says, undone) if text], lambda values: words, yes)
 
 
-def phases_of(snapshot: Snapshot) -> list[Mapping[str, object]]:
-    """The phases of the curriculum, as the run file has them."""
-    found = snapshot.info.config.get("phases", [])
-    return (
-        [phase for phase in found if isinstance(phase, dict) and phase.get("name")] if isinstance(found, list) else []
-    )
+def phases_of(snapshot: Snapshot) -> list[Phase]:
+    """The phases of the curriculum, as the run file has them; none where there is none that can be read."""
+    try:
+        phases: list[Phase] = msgspec.convert(snapshot.info.config.get("phases", []), list[Phase])
+    except msgspec.ValidationError:
+        return []
+    return phases
 
 
 def settable(snapshot: Snapshot) -> dict[str, float | int]:
@@ -310,22 +313,11 @@ def _about(saved: Checkpoint) -> str:
     return f"step {saved.step:>6,}  {size(saved.bytes):>7}  {ago}"
 
 
-def _weights(phase: Mapping[str, object]) -> dict[str, float]:
-    tasks = phase.get("tasks")
-    if not isinstance(tasks, dict):
-        return {}
-    return {
-        str(task): float(weight) for task, weight in tasks.items() if isinstance(weight, int | float) and weight > 0
-    }
+def _weights(phase: Phase) -> dict[str, float]:
+    return {task: weight for task, weight in phase.tasks.items() if weight > 0}
 
 
-def _mix(phase: Mapping[str, object]) -> str:
+def _mix(phase: Phase) -> str:
     weights = _weights(phase)
     total = sum(weights.values())
     return ", ".join(f"{task} {percent(weight / total)}" for task, weight in weights.items())
-
-
-def _flat(settings: object, prefix: str = "") -> list[str]:
-    if isinstance(settings, dict):
-        return [part for name, value in settings.items() for part in _flat(value, f"{prefix}{name} ")]
-    return [f"{prefix}{settings}"]

@@ -17,10 +17,12 @@ from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.stats.evaluator import Evaluator
+from rlpeaks_tui.stats.preview import task_rate
 
 from . import effects
 from .checks import check
-from .expected import RECENT, Tally, pooled, tally
+from .expected import EVERY, Rates
+from .questions import phases_of
 from .scene import Health
 
 MAP_COLUMNS = 48
@@ -57,7 +59,7 @@ class Reading:
     rollouts: Rollouts | None
     history: tuple[Layers, ...]
     health: Health
-    rates: Mapping[str, Tally] | None = None
+    rates: Rates | None = None
     effects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     loading: bool = False
     trouble: str = ""
@@ -77,7 +79,7 @@ class Reader(threading.Thread):
         self._health = Health()
         self._judged: tuple[int, int] | None = None
         self._probes: dict[int, Layers] = {}
-        self._tallies: dict[tuple[int, int], dict[str, Tally]] = {}
+        self._rated: tuple[int, Rates] | None = None
 
     def ask(self, wanted: Wanted) -> None:
         """Read soon, and look at what is wanted now."""
@@ -145,16 +147,18 @@ class Reader(threading.Thread):
                 found[mark.id] = None if lines is None else tuple(lines)
         return found
 
-    def _rates(self, snapshot: Snapshot) -> dict[str, Tally]:
-        """How the completions of each task did in the newest generations, each of which is read once."""
-        steps = snapshot.rollout_steps
-        keys = [(i, int(steps[i])) for i in range(max(0, len(steps) - RECENT), len(steps))]
-        for key in keys:
-            if key not in self._tallies:
-                rollouts = self._follower.rollouts(key[1])
-                self._tallies[key] = tally(rollouts) if rollouts is not None else {}
-        self._tallies = {key: self._tallies[key] for key in keys}
-        return pooled(self._tallies.values())
+    def _rates(self, snapshot: Snapshot) -> Rates:
+        """How the newest completions of each task of the curriculum did; looked at again every few generations."""
+        key = len(snapshot.rollout_steps) // EVERY
+        if self._rated is None or self._rated[0] != key:
+            rates = {}
+            for task in {task: None for phase in phases_of(snapshot) for task in phase.tasks}:
+                found = self._follower.outcomes(task)
+                rate = task_rate(found.step, found.prompt, found.correct)
+                if rate is not None:
+                    rates[task] = rate
+            self._rated = (key, rates)
+        return self._rated[1]
 
     def _checked(self, snapshot: Snapshot, step: int) -> Health:
         key = (snapshot.version, step)

@@ -42,6 +42,7 @@ from .layers import Layers, layer_steps, read_layers
 from .layout import Layout, open_regular
 from .liveness import Condition, judge
 from .mailbox import Order, waiting
+from .outcomes import Outcomes, recent_outcomes
 from .rollouts import RolloutReader, Rollouts
 from .text import console_lines
 
@@ -281,6 +282,10 @@ class Follower:
             self._rollout_cache = (number, self._rollouts.read(number))
         return self._rollout_cache[1]
 
+    def outcomes(self, task: str) -> Outcomes:
+        """How the newest completions of a task came out."""
+        return recent_outcomes(self._rollouts, task)
+
     def _take(self, entries: list[Line]) -> None:
         rows: list[Metrics | Probe] = []
         for entry in entries:
@@ -312,6 +317,7 @@ class Follower:
                     self._settings.append(entry)
                 case Branch():
                     self._branches.append(entry)
+                    self._step = entry.at
                 case Note():
                     self._notes.append(entry)
                 case Error():

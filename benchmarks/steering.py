@@ -37,6 +37,8 @@ class Nothing:
     def apply(self, request: Any, step: int) -> Answer:
         return Answer()
 
+    def settle(self, step: int) -> None: ...
+
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from rlpeaks_tui.run.facts import process_alive, read_heartbeat
+from rlpeaks_tui.run.follow import CommandMark
 from rlpeaks_tui.run.layout import Layout
 from tests.terminal import Terminal
-from tests.training_runs import RLPEAKS, end_all, environment, sets, wait
+from tests.training_runs import RLPEAKS, end_all, environment, rlpeaks, sets, wait
 
 
 @pytest.fixture
@@ -101,3 +102,44 @@ def test_training_survives_its_viewer_being_killed_and_its_window_closed(runs: P
     watching.press("q")
     watching.wait_end()
     assert not process_alive(beat.pid)
+
+
+def test_a_person_steers_by_keys_and_takes_it_back(runs: Path) -> None:
+    directory = runs / "quickstart"
+    terminal = open_terminal(runs, "run", "quickstart", *sets(grpo__max_steps=5000, checkpoints__every=0))
+    wait(directory, lambda s: s.step >= 4)
+    terminal.press("p")
+    held = wait(directory, lambda s: s.state == "paused")
+    terminal.wait("paused|PAUSED")
+
+    def answered(verb: str, count: int = 1) -> CommandMark:
+        found = wait(directory, lambda s: sum(m.verb == verb and m.status != "sent" for m in s.commands) >= count)
+        return [mark for mark in found.commands if mark.verb == verb][count - 1]
+
+    terminal.press("c")
+    terminal.wait("Switch the curriculum")
+    terminal.press("\r")
+    switched = answered("phase")
+    assert (switched.status, switched.after["phase"]) == ("applied", "even mix"), switched.why
+
+    terminal.press("r")
+    terminal.wait("Reset the policy")
+    terminal.press("\r")
+    reset = answered("reset")
+    assert (reset.status, reset.after["distance from the start"]) == ("applied", 0), reset.why
+    for count, expected in ((1, "reset"), (2, "phase")):
+        terminal.press("u")
+        terminal.wait(rf"(?s)Undo the last change.*command \d +{expected}")
+        terminal.press("\r")
+        undone = answered("undo", count)
+        assert (undone.status, undone.after["undone"]) == ("applied", expected), undone.why
+    assert wait(directory, lambda s: s.state == "paused").step == held.step
+
+    terminal.press("p")
+    gone = wait(directory, lambda s: s.step >= held.step + 3)
+    assert gone.phase == "easy mix" and not gone.errors
+    terminal.press("q")
+    assert terminal.wait_end() == 0
+    assert rlpeaks(runs, "ctl", "quickstart", "stop").returncode == 0
+    end = wait(directory, lambda s: s.exit is not None)
+    assert end.state == "stopped"

@@ -129,6 +129,7 @@ class Controls:
             order = self._orders.pop(0)
             step = self._step()
             self._answer(order, self._apply(order, request(order.verb, order.args), step), step)
+            self._steering.settle(self._step())
 
     def _apply(self, order: Order, asked: Request, step: int) -> Answer:
         match asked:

@@ -213,14 +213,10 @@ class Measurements:
         """A phase of the curriculum begins after `step`."""
         self._examination.stages.append(Stage(step, name, tuple(tasks)))
 
-    def stage_ends(self, step: int) -> dict[str, float | None]:
-        """A phase of the curriculum ends after `step`; gives held-out accuracy by task, where there is such a set."""
-        if "eval" not in self._examination.exams or not self._probing.allowed("eval"):
-            return {}
-        self._examination.run({"eval"}, step, self._keeper.entropy)
-        told = self._probing.told.get("eval")
-        found = told.v if told is not None and told.step == step else {}
-        return {name: value for name, value in found.items() if name.startswith("eval/accuracy/")}
+    def stage_ends(self, step: int) -> None:
+        """A phase of the curriculum ends after `step`: evaluate what it leaves, where there is a held-out set."""
+        if "eval" in self._examination.exams and self._probing.allowed("eval"):
+            self._examination.run({"eval"}, step, self._keeper.entropy)
 
     def went_back(self, step: int) -> None:
         """The training goes on from an earlier step."""

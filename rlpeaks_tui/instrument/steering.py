@@ -81,6 +81,7 @@ class Steering:
         self._base = base
         self._curriculum = curriculum
         self._measurements = measurements
+        self._stage_ended = False
 
     @property
     def cannot(self) -> dict[str, str]:
@@ -111,6 +112,13 @@ class Steering:
         except Exception as error:
             self._recorder.error("command", error)
             return Answer("failed", f"{type(error).__name__}: {error}; nothing was changed")
+
+    def settle(self, step: int) -> None:
+        """Do what an answer need not wait for: where a phase has ended, measure what it leaves behind."""
+        if self._stage_ended and self._curriculum is not None:
+            self._measurements.stage_ends(step)
+            self._measurements.stage_begins(step, self._curriculum.phase.name, self._curriculum.phase.tasks)
+        self._stage_ended = False
 
     def _apply(self, request: Request, step: int) -> Answer:
         match request:
@@ -189,14 +197,12 @@ class Steering:
             change = self._curriculum.switch(to, step)
         except ValueError as error:
             raise Refused(str(error)) from None
-        if change.index != state["index"]:
-            measured = self._measurements.stage_ends(step)
-            self._measurements.stage_begins(step, change.name, self._curriculum.phase.tasks)
-        else:
-            measured = {}
         before = self._history.put(change.settings)
         self._history.remember(Way("phase", settings=before, curriculum=state))
-        return Answer(why=change.why, before=dict(before), after={"phase": change.name, **change.settings, **measured})
+        self._stage_ended = self._stage_ended or change.index != state["index"]
+        was = self._curriculum.phases[state["index"]].name
+        after: dict[str, Value] = {"phase": change.name, **change.settings}
+        return Answer(why=change.why, before={"phase": was, **before}, after=after)
 
     def _set(self, key: str, value: float, sure: bool) -> Answer:
         self._settings.check(key, value, sure)
@@ -227,6 +233,7 @@ class Steering:
             before = self._history.put(way.settings)
             ways.pop()
             if way.curriculum is not None and self._curriculum is not None:
+                self._stage_ended = self._stage_ended or way.curriculum["index"] != self._curriculum.index
                 self._curriculum.restore(way.curriculum)
             answer = Answer(before=dict(before), after=dict(way.settings))
         answer.after = {"undone": way.verb, **answer.after}

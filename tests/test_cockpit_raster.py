@@ -41,6 +41,14 @@ def path_range(steps: np.ndarray, values: np.ndarray, left: float, right: float)
     return (min(seen), max(seen)) if seen else None
 
 
+def test_a_value_on_the_border_of_two_columns_is_where_the_frame_says() -> None:
+    steps = np.arange(1, 109)
+    frame = Frame(1.0, 109.0, 0.0, 1.0)
+    for step in steps.tolist():  # step 55 lies on a border, and its place has no exact floating point value
+        mask = line_mask(np.array([step]), np.array([0.5]), frame, COLUMNS, ROWS)
+        assert np.flatnonzero(mask.any(axis=0)).tolist() == [frame.column(step, COLUMNS)]
+
+
 @settings(max_examples=120)
 @given(series(), st.floats(-1.5, 0), st.floats(0.5, 2.5))
 def test_line_lights_every_value_and_nothing_off_the_line(

@@ -23,6 +23,9 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 # The bit of each dot in a braille cell, 4 rows of 2.
+ON_THE_BORDER = 1e-9
+"""In columns: what lies on the border of two belongs to the right one, whichever way its place was rounded."""
+
 BRAILLE = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
 
 # What 3 stacked dots look like in ASCII, by their bits (1 is the upper one), and the same for a heavy line.
@@ -48,7 +51,7 @@ class Frame:
         """The dot column of `x` among `columns`; outside of 0 to columns - 1 when x is not shown."""
         if self.x1 <= self.x0:
             return 0 if x <= self.x0 else columns
-        return int(np.floor((x - self.x0) / (self.x1 - self.x0) * (columns - 1) + 0.5))
+        return int(np.floor((x - self.x0) / (self.x1 - self.x0) * (columns - 1) + 0.5 + ON_THE_BORDER))
 
     def height(self, y: Floats, rows: int) -> Floats:
         """Distance of each y from the upper edge, in dot rows; NaN where y is NaN or, on a log axis, not positive."""
@@ -72,7 +75,8 @@ def line_mask(steps: Ints, values: Floats, frame: Frame, columns: int, rows: int
 
 def _extents(steps: Ints, values: Floats, frame: Frame, columns: int, rows: int) -> tuple[Ints, Ints, Mask]:
     """First and last lit row of each column, and whether it has any."""
-    middles = frame.x0 + (frame.x1 - frame.x0) / max(1, columns - 1) * (np.arange(columns + 1) - 0.5)
+    borders = np.arange(columns + 1) - 0.5 - ON_THE_BORDER
+    middles = frame.x0 + (frame.x1 - frame.x0) / max(1, columns - 1) * borders
     if frame.x1 <= frame.x0:
         middles = np.full(columns + 1, np.inf)
         middles[0] = -np.inf

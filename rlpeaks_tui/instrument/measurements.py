@@ -36,8 +36,8 @@ from .starting_weights import StartingWeights
 from .trl_bridge import TrlBridge
 
 GRADIENT_ROWS = 8
-CHEAP = frozenset({"rollouts", "calibration", "health"})
-"""What takes a few milliseconds whatever the model's size."""
+ALWAYS = frozenset({"rollouts"})
+"""What is never put off: a few milliseconds, whatever the model's size."""
 
 
 class Measurements:
@@ -69,7 +69,7 @@ class Measurements:
         self._sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
         # Keeping completions and masks are no probes that could be left out, but they are charged like ones.
         self.budget = Budget(
-            settings.budget, {**settings.every(), "rollouts": 1, "masks": 1}, CHEAP, later=frozenset(EXAMS)
+            settings.budget, {**settings.every(), "rollouts": 1, "masks": 1}, ALWAYS, later=frozenset(EXAMS)
         )
         self._probing = Probing(recorder, self._alerts, ranks, self.budget)
         held_out = HeldOut(

@@ -75,7 +75,7 @@ def test_pause_step_resume_and_stop_are_obeyed_answered_and_recorded(runs: Path,
     step = json.loads(stopped.stdout)["step"]
     end = wait(directory, lambda s: s.exit is not None)
     assert (end.state, end.step, end.exit.code if end.exit else None) == ("stopped", step, 0)
-    checkpoint = directory / "checkpoints" / f"checkpoint-{step}"
+    checkpoint = directory / "checkpoints" / f"stop-{step}"
     assert load_file(checkpoint / "model.safetensors") and (checkpoint / "optimizer.pt").exists()
     assert [c.verb for c in end.commands] == ["pause", "pause", "step", "resume", "stop"]
     assert [c.status for c in end.commands] == ["applied", "refused", "applied", "applied", "applied"]

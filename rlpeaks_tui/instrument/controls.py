@@ -69,7 +69,7 @@ class Controls:
         return bool(self._orders) or self.held
 
     def safe_point(self) -> float:
-        """Apply what waits, and wait here while the run is held; gives the seconds spent waiting."""
+        """Apply what waits, and wait here while the run is held; gives the seconds that no training was done."""
         began = time.perf_counter()
         if self.held:
             self._recorder.state("paused", why="the steps asked for are done")
@@ -82,7 +82,7 @@ class Controls:
             self._apply_all()
         if waited and not self.stopping:
             self._recorder.state("running")
-        return time.perf_counter() - began if waited else 0.0
+        return time.perf_counter() - began
 
     def refuse_rest(self) -> None:
         """After the last step: answer what came too late."""

@@ -105,8 +105,6 @@ class History:
 
     def keep(self, origin: Origin, step: int) -> None:
         """Write a checkpoint that no command asked for; that it cannot be written is told, and training goes on."""
-        if self.sharded:
-            return
         try:
             self.save("", origin, step)
         except Exception as error:
@@ -119,7 +117,8 @@ class History:
             Refused, CheckpointRefused, OSError, FailedElsewhere: it cannot be written.
         """
         self.demand_whole_weights()
-        stem = {"hand": "checkpoint", "stop": "checkpoint", "auto": "auto", "undo": "undo"}[origin]
+        # Not "checkpoint": Transformers deletes the oldest folders of that name where a limit on them is set.
+        stem = "step" if origin == "hand" else origin
         draft = Manifest(
             name=name or self._store.free_name(f"{stem}-{step}"),
             step=step,

@@ -165,9 +165,14 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             if state.global_step < before:
                 self._measuring.went_back(int(state.global_step))
             if self._controls.stopping:
-                self._history.keep("stop", int(state.global_step))
-            # A run that has gone back from its last step goes on.
-            control.should_training_stop = self._controls.stopping or state.global_step >= state.max_steps
+                control.should_training_stop = True
+                # What is sharded only the trainer itself knows how to save.
+                control.should_save = bool(self._history.sharded)
+                if not self._history.sharded:
+                    self._history.keep("stop", int(state.global_step))
+            elif state.global_step < before:
+                # A run that has gone back from its last step goes on.
+                control.should_training_stop = False
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}"

@@ -302,7 +302,7 @@ _TIMES = {
     "score": ("computing rewards", "small, unless a reward function calls out to something slow"),
     "update": ("forward, backward and optimizer", "steady"),
     "probe": ("measuring, beyond what training needs", "within the probe budget"),
-    "wait": ("waiting: paused, or for other ranks", "about 0 unless paused"),
+    "wait": ("no training: paused, or obeying commands", "about 0 unless somebody steers"),
     "step": ("one whole optimizer step, waiting left out", "steady; grows with completion length"),
 }
 

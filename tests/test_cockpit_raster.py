@@ -25,9 +25,12 @@ def series(draw: st.DrawFn, gaps: bool = True) -> tuple[np.ndarray, np.ndarray]:
 
 
 def edges(frame: Frame) -> np.ndarray:
-    """The borders of the columns of dots, in steps."""
+    """The borders of the columns of dots, in steps.
+
+    Rounded, because steps are whole: a border that is a step is that step, and not the floating point value below.
+    """
     width = (frame.x1 - frame.x0) / (COLUMNS - 1)
-    return frame.x0 + width * (np.arange(COLUMNS + 1) - 0.5)
+    return np.round(frame.x0 + width * (np.arange(COLUMNS + 1) - 0.5), 9)
 
 
 def path_range(steps: np.ndarray, values: np.ndarray, left: float, right: float) -> tuple[float, float] | None:

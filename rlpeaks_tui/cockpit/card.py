@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .cells import BOLD, Cells, Ink, fit, width_of, wrap
 from .plan import Place
 
-WIDEST = 66
+WIDEST = 70
 LINE_ROWS = 2
 
 

@@ -1,0 +1,48 @@
+"""The card's lines: figures that fit, and a verdict under each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rlpeaks_tui.cockpit.card import WIDEST
+from rlpeaks_tui.cockpit.effects import lines_for
+from rlpeaks_tui.run.entries import Command, Metrics
+from rlpeaks_tui.run.facts import RunInfo, write_facts
+from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.journal import JournalWriter
+from rlpeaks_tui.run.layout import SCHEMA, Layout
+
+
+def run(folder: Path, after: int) -> Snapshot:
+    layout = Layout(folder / "run")
+    layout.create()
+    write_facts(layout, RunInfo(schema=SCHEMA, name="run", created=0.0))
+    journal = JournalWriter(layout.journal, "trainer")
+    rng = np.random.default_rng(0)
+    for step in range(1, 61 + after):
+        jump = 0.3 if step > 60 else 0.0
+        values = {"reward": 0.3 + jump + rng.normal(0, 0.02), "entropy": 2e-4 * step + rng.normal(0, 1e-4)}
+        journal.write(Metrics(t=float(step), step=step, v=values))
+        if step == 60:
+            journal.write(Command(t=60.5, id="a", verb="set", args=["beta=0"], status="applied", step=60))
+    journal.close()
+    follower = Follower(layout.root)
+    while follower.poll(5.0) or follower.more:
+        pass
+    return follower.snapshot()
+
+
+def test_a_clear_change_is_told_in_lines_that_fit_the_card(tmp_path: Path) -> None:
+    snapshot = run(tmp_path, 40)
+    lines = lines_for(snapshot, snapshot.commands[0])
+    assert lines is not None and all(len(line) <= WIDEST - 5 for line in lines), lines
+    text = "\n".join(lines)
+    assert lines[0].split()[0] == "reward" and "+0.3" in lines[0] and "rose; by the trend before 0." in lines[1]
+    assert "entropy slope" in text and "nats in 100 steps" in text
+
+
+def test_too_early_is_no_card(tmp_path: Path) -> None:
+    snapshot = run(tmp_path, 3)
+    assert lines_for(snapshot, snapshot.commands[0]) is None

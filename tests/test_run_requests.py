@@ -60,6 +60,7 @@ def test_words_are_read(words: str, expected: object) -> None:
         ("reset --to base --blend nan", "finite"),
         ("reset --to base --hard", "no option --hard"),
         ("reset --to base now", "one word too many"),
+        (f"reset --to base --layers {'[' * 300}", "at most 200"),
         ("rollback", "one checkpoint"),
         ("rollback .hidden", "letters, digits"),
         ("phase", "needs the name"),

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from rlpeaks_tui.config import Checkpoints, Probes
 from rlpeaks_tui.instrument import policy
 from rlpeaks_tui.run.checkpoints import whole_checkpoints
+from rlpeaks_tui.run.facts import PlannedCommand, read_facts, write_facts
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.mailbox import send
@@ -162,6 +163,57 @@ def test_settings_change_at_once_and_undo_puts_them_back(tmp_path: Path) -> None
     assert run.snapshot.settings[-1].v["probes.budget"] == 0.5
 
 
+def test_undoing_a_learning_rate_leaves_the_schedule_where_it_would_have_been(tmp_path: Path) -> None:
+    plan = {2: ["set learning_rate=5e-4"], 4: ["undo"]}
+    run = Steered(tmp_path, plan, lr_scheduler_type="linear", max_steps=6)
+    rates = run.snapshot.columns["learning_rate"].values
+    assert rates[2:] == pytest.approx([5e-4, 5e-4 * 3 / 4, 1e-3 * 2 / 6, 1e-3 / 6], rel=1e-6)
+
+
+def test_commands_to_repeat_come_at_their_steps_also_where_the_run_went_back(tmp_path: Path) -> None:
+    made = trainer(tmp_path, max_steps=5)
+    watched(made, tmp_path, QUIET)
+    plan = [(2, "checkpoint", "a"), (4, "rollback", "a"), (2, "set", "temperature=0.8"), (3, "set", "temperature=0.7")]
+    planned = [PlannedCommand(step=step, verb=verb, args=[arg]) for step, verb, arg in plan]
+    layout = Layout(tmp_path / "run")
+    write_facts(layout, msgspec.structs.replace(read_facts(layout), commands=planned))
+    made.train()
+    snapshot = read(tmp_path)
+    assert [(m.step, m.verb, *m.args[:1], m.status) for m in snapshot.commands] == [(*one, "applied") for one in plan]
+    assert snapshot.columns["reward"].steps.tolist() == [1, 2, 3, 4, 3, 4, 5]
+
+
+def test_going_back_into_a_generation_says_that_it_is_not_exact(tmp_path: Path) -> None:
+    plan = {1: ["checkpoint odd"], 2: ["checkpoint even", "rollback odd"], 3: ["rollback even"]}
+    run = Steered(tmp_path, plan, num_iterations=2, max_steps=4)
+    odd, even = [mark for mark in run.snapshot.commands if mark.verb == "rollback"]
+    assert odd.status == "applied" and "within a generation" in odd.why
+    assert even.status == "applied" and "within a generation" not in even.why
+    assert "training ends when its data does" in even.why and not run.snapshot.errors
+
+
+def test_weights_saved_under_other_names_are_read_by_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Transformers does with mixtures of experts: the model's file does not have the parameters' names."""
+    made = trainer(tmp_path, max_steps=4)
+    original = type(made).save_model
+
+    def renamed(self: Any, output_dir: str, **kwargs: Any) -> None:
+        original(self, output_dir, **kwargs)
+        path = Path(output_dir) / "model.safetensors"
+        save_file({f"other.{name}": tensor for name, tensor in load_file(path).items()}, path)
+
+    monkeypatch.setattr(type(made), "save_model", renamed)
+    start = weights(made.model)
+    commander = Commander(tmp_path / "run", {2: ["reset --to base"], 3: ["undo"]})
+    made.add_callback(commander)
+    watched(made, tmp_path, QUIET)
+    made.train()
+    assert [mark.status for mark in read(tmp_path).commands] == ["applied", "applied"]
+    begun = [w for at, w in commander.began if at == 2]
+    ended = next(w for at, w in commander.ended if at == 2)
+    assert same(begun[0], start) and same(begun[1], ended)
+
+
 def test_another_temperature_is_what_probabilities_are_computed_at(tmp_path: Path) -> None:
     run = Steered(tmp_path, {2: ["set temperature=2"]}, max_steps=3)
     ids = torch.tensor([[3, 4, 5, 6]])
@@ -189,7 +241,7 @@ def test_beta_from_nothing_makes_a_reference_of_the_start_and_sync_ref_moves_it(
 
 
 REFUSALS = {
-    "set learning_rate=5": "between 0 and 1",
+    "set learning_rate=5": "between 1e-12 and 1",
     "set learning_rate=0.5": "--yes",
     "set speed=1": "there is no setting 'speed'",
     "set max_completion_length=7.5": "a whole number",

@@ -8,6 +8,7 @@ reward functions are called with the same arguments as TRL gives them.
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +41,17 @@ class Answering:
         self.stops = torch.tensor(sorted({end for end in ends if end is not None}), device=bridge.device)
         """Tokens that end a completion."""
 
-    @property
-    def longest(self) -> int:
+        self.longest = int(trainer.max_completion_length)
         """Tokens of a completion at the most."""
-        return int(self._trainer.max_completion_length)
+        # As training began, whatever is set later: evaluations are compared with each other and with the base.
+        self._sampling = copy.deepcopy(getattr(trainer, "generation_config", None)) or GenerationConfig(
+            max_new_tokens=self.longest,
+            do_sample=True,
+            temperature=bridge.temperature,
+            top_k=0,
+            eos_token_id=self.stops.tolist(),
+            pad_token_id=self._pad,
+        )
 
     def rows(self, limit: int) -> tuple[str, list[Row]]:
         """Up to `limit` rows, evenly from the whole evaluation set; none, and why, where there is nothing to ask."""
@@ -62,17 +70,9 @@ class Answering:
         return ("" if found else "the trainer's eval_dataset is empty"), found[:limit]
 
     def sample(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-        """One completion of each prompt (token ids), sampled as training samples; the global random state is used."""
-        trainer = self._trainer
+        """One completion of each prompt (token ids), sampled as training began; the global random state is used."""
+        trainer, config = self._trainer, self._sampling
         model: Any = self._bridge.model
-        config = getattr(trainer, "generation_config", None) or GenerationConfig(
-            max_new_tokens=self.longest,
-            do_sample=True,
-            temperature=self._bridge.temperature,
-            top_k=0,
-            eos_token_id=self.stops.tolist(),
-            pad_token_id=self._pad,
-        )
         at_once = int(trainer.args.per_device_train_batch_size * trainer.args.steps_per_generation)
         found: list[list[int]] = []
         # Whatever the model's own configuration says beside the trainer's would be mixed in.

@@ -7,6 +7,7 @@ this program. All ranks take part: the first writes, and each adds its random st
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from .random_state import flat, random_state, unflat
 from .ranks import Ranks
 
 OPTIMIZER, SCHEDULER, RANDOM, REFERENCE = "optimizer.pt", "scheduler.pt", "random.safetensors", "reference.safetensors"
+POLICY = "policy.safetensors"
+"""Trained parameters by their own names, where the model's own file has other names."""
 SPARE = 1.1
 """Room asked for beside the size of the last checkpoint, which was written by the same training."""
 
@@ -61,8 +64,15 @@ class CheckpointStore:
         self._ranks = ranks
         self._last_bytes = 0
         if ranks.mine == 0:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            # A folder that cannot be made refuses the first checkpoint, with the reason, and not the training.
+            with contextlib.suppress(OSError):
+                folder.mkdir(mode=0o700, exist_ok=True)
             sweep(self._layout)
+
+    @property
+    def _adapters(self) -> bool:
+        """Whether only adapters are saved, and not the model under them."""
+        return hasattr(self._trainer.accelerator.unwrap_model(self._trainer.model), "peft_config")
 
     @property
     def names(self) -> list[str]:
@@ -70,7 +80,9 @@ class CheckpointStore:
         return list(whole_checkpoints(self._layout))
 
     def free_name(self, wanted: str) -> str:
-        """`wanted`, with a number behind it when it is taken."""
+        """`wanted`, with a number behind it when it is taken; only the first rank, which writes, looks."""
+        if self._ranks.mine != 0:
+            return wanted
         name, number = wanted, 2
         while (self._layout.checkpoints / name).exists():
             name, number = f"{wanted}-{number}", number + 1
@@ -90,18 +102,20 @@ class CheckpointStore:
             FailedElsewhere: another rank could not do its part.
         """
         states = self._ranks.exchange(lambda: flat(random_state()))  # [ranks, bytes]
-        written = Path()
+        written: Manifest | None = None
 
         def write() -> torch.Tensor:
             nonlocal written
             if self._ranks.mine == 0:
-                written = self._write(draft, reference, needed, states)
+                written = read_manifest(self._write(draft, reference, needed, states))
+                if written is None:
+                    raise OSError("the checkpoint that was just written cannot be read back whole")
             return torch.zeros(1)
 
         self._ranks.exchange(write)
-        told = self._ranks.share(str(written).encode())
-        manifest = read_manifest(Path(told.decode()))
-        assert manifest is not None, "a checkpoint that was just written is not whole"
+        # What the first rank has read back is what all go by: another may look at its disk a moment too early.
+        told = self._ranks.share(msgspec.json.encode(written) if written is not None else b"")
+        manifest = msgspec.json.decode(told, type=Manifest)
         self._last_bytes = manifest.bytes
         return manifest
 
@@ -118,6 +132,13 @@ class CheckpointStore:
         aside.mkdir(mode=0o700)
         try:
             trainer.save_model(str(aside), _internal_call=True)
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            try:
+                read_weights(aside, model)
+            except CheckpointRefused:
+                # Some models are saved under other names than their parameters have.
+                own = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+                save_file(own, aside / POLICY)
             torch.save(trainer.optimizer.state_dict(), aside / OPTIMIZER)
             torch.save(trainer.lr_scheduler.state_dict(), aside / SCHEDULER)
             save_file({"states": states.to("cpu", torch.uint8).contiguous()}, aside / RANDOM)
@@ -151,7 +172,7 @@ class CheckpointStore:
 
     def _expected(self) -> int:
         """Bytes of a first checkpoint: the weights, and two moments of each weight that is trained."""
-        parameters = list(self._trainer.model.parameters())
+        parameters = [p for p in self._trainer.model.parameters() if p.requires_grad or not self._adapters]
         weights = sum(p.numel() * p.element_size() for p in parameters)
         return int(weights + sum(2 * p.numel() * p.element_size() for p in parameters if p.requires_grad))
 
@@ -206,7 +227,8 @@ def read_weights(folder: Path, model: torch.nn.Module) -> dict[str, torch.Tensor
     Raises:
         CheckpointRefused: a weight is missing or has another shape.
     """
-    files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("adapter_model.safetensors"))
+    patterns = (POLICY, "model*.safetensors", "adapter_model.safetensors")
+    files = next((paths for pattern in patterns if (paths := sorted(folder.glob(pattern)))), [])
     stored: dict[str, torch.Tensor] = {}
     for path in files:
         with safe_open(path, framework="pt") as file:

@@ -17,7 +17,7 @@ from ..run.entries import Command, Error, Note, Settings, Value
 from ..run.facts import PlannedCommand, read_facts
 from ..run.layout import Layout
 from ..run.mailbox import Order, forget, take
-from ..run.requests import Pause, Request, Resume, Step, Stop, request
+from ..run.requests import BadCommand, Pause, Request, Resume, Step, Stop, request
 from .ranks import Ranks
 from .recorder import Recorder
 from .steering import Answer, Steering
@@ -130,19 +130,21 @@ class Controls:
             step = self._step()
             self._answer(order, self._apply(order, request(order.verb, order.args), step), step)
             self._steering.settle(self._step())
+            # A command that went back makes those due that came at the step it went back to.
+            self._orders += self._shared(self._due())
 
     def _apply(self, order: Order, asked: Request, step: int) -> Answer:
         match asked:
             case Pause():
                 if self.held:
                     return Answer("refused", "the run is paused already")
-                self.held = True
+                self.held, self._steps_left = True, None
                 self._recorder.state("paused", why=f"by {order.who}" if order.who else "")
                 return Answer(before={"state": "running"}, after={"state": "paused"})
             case Resume():
                 if not self.held:
                     return Answer("refused", "the run is not paused")
-                self.held = False
+                self.held, self._steps_left = False, None
                 return Answer(before={"state": "paused"}, after={"state": "running"})
             case Step(steps):
                 before = "paused" if self.held else "running"
@@ -186,4 +188,14 @@ class Controls:
 def _to_repeat(recorder: Recorder) -> deque[PlannedCommand]:
     """Commands of an earlier run that this one repeats, oldest first, on the first rank."""
     directory = recorder.directory
-    return deque() if directory is None else deque(read_facts(Layout(directory)).commands)
+    if directory is None:
+        return deque()
+    planned: deque[PlannedCommand] = deque()
+    for command in read_facts(Layout(directory)).commands:
+        try:
+            request(command.verb, command.args)
+        except BadCommand as error:
+            recorder.error("commands to repeat", error)
+            break
+        planned.append(command)
+    return planned

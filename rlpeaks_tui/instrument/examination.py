@@ -97,7 +97,8 @@ class Examination:
         began = time.perf_counter()
         held = self._held_out
         if self._base is not None and self._base_outcomes is None:
-            self._base_outcomes = held.sampled(self._base, seed=0)
+            found = held.sampled(self._base, seed=0)
+            self._base_outcomes = found if np.isfinite(found).all(axis=1).any() else None
             self._recorder.held_out(HeldOutPrompts(prompts=held.prompts, tasks=held.tasks))
         now = held.sampled(None, seed=1)
         values = summary(now, held.tasks)
@@ -107,7 +108,8 @@ class Examination:
         if not math.isfinite(values["eval/pass@1"]):
             why = dict.fromkeys(values, "right and wrong are not known for held-out completions")
         elif self._base_outcomes is None:
-            why["eval/gain"] = "the starting weights are not kept"
+            kept = "right and wrong are not known for the base" if self._base else "the starting weights are not kept"
+            why["eval/gain"] = kept
         else:
             values |= against_base(now, self._base_outcomes, self._rng)
             arrays["base_rate"] = listed(rates(self._base_outcomes))
@@ -123,7 +125,8 @@ class Examination:
             values |= transfer(self._by_task, self.stages).metrics()
             nothing = "every task of the phases so far is still trained"
             why |= dict.fromkeys(("transfer/bwt", "transfer/forgetting"), nothing)
-        self._probing.tell("eval", step, values, why, n=len(held.rows), began=began, facts=facts, arrays=arrays)
+        known = int(np.isfinite(now).all(axis=1).sum())
+        self._probing.tell("eval", step, values, why, n=known, began=began, facts=facts, arrays=arrays)
 
     def went_back(self, step: int) -> None:
         """Forget what was seen after `step`, which the training has gone back to."""

@@ -159,10 +159,11 @@ def _as_lists(found: Decoded) -> list[list[int]]:
 
 @contextmanager
 def _own_random_state() -> Iterator[None]:
-    """Within, Python's and numpy's global random state may be used; afterwards it is as before."""
+    """Within, the global random state of Python, numpy and PyTorch may be used; afterwards it is as before."""
     plain, array = random.getstate(), np.random.get_state()
     try:
-        yield
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
     finally:
         random.setstate(plain)
         np.random.set_state(array)

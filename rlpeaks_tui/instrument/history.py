@@ -48,6 +48,8 @@ class Way:
     checkpoint: str = ""
     settings: dict[str, float] = field(default_factory=dict)
     curriculum: dict[str, Any] | None = None
+    rate_factor: float = 1.0
+    """By which the learning rate has to be multiplied to be what it would have been."""
 
 
 class History:
@@ -89,7 +91,7 @@ class History:
         self._branch, self._branches = "main", 1
         self._branched_from: set[str] = set()
         self.ways: list[Way] = []
-        self.reference_moved = False
+        self.reference_moved = bool(getattr(trainer.args, "sync_ref_model", False))
         """Whether the reference no longer has the weights of the start."""
         sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
         plugin = getattr(trainer, "is_deepspeed_enabled", False) or getattr(trainer, "is_fsdp_enabled", False)
@@ -158,7 +160,7 @@ class History:
         try:
             self._ranks.exchange(lambda: _done(change))
         except Exception as error:
-            self._restore(self._store.load(back.name))
+            self._ranks.exchange(lambda: _done(lambda: self._restore(self._store.load(back.name))))
             raise PutBack(f"{type(error).__name__}: {error}; everything was put back") from error
         self.remember(Way(verb, checkpoint=back.name))
 
@@ -199,13 +201,14 @@ class History:
             assert whole is not None
             self._restore(whole)
 
+        # It must not be deleted to make room for the way back from here.
+        self._branched_from.add(name)
         self.change(verb, prepare, change, step)
         assert whole is not None
         at = whole.manifest.step
         if at != step:
             self._branches += 1
             parent, self._branch = self._branch, f"branch-{self._branches}"
-            self._branched_from.add(name)
             now = time.time()
             self._recorder.write(Branch(t=now, name=self._branch, parent=parent, step=step, at=at, checkpoint=name))
         self._recorder.step = at
@@ -225,7 +228,7 @@ class History:
                 put_reference(reference, whole.reference)
             elif self.reference_moved and self._base is not None:
                 put_reference(reference, self._base.tensors)
-        self.reference_moved = whole.reference is not None and self._base is not None
+        self.reference_moved = whole.reference is not None
         # The learning rate came back with the optimizer and its schedule.
         offered = self._settings.values
         self._settings.put({n: v for n, v in manifest.settings.items() if n in offered and n != "learning_rate"})

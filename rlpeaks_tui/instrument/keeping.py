@@ -92,10 +92,11 @@ class Keeper:
         if total and np.isfinite(base_logp).all():
             row["kl/base_k1"] = float((logp - base_logp).sum()) / total
             row["kl/base_k3"] = float(k3.sum()) / total
+        # On every rank, since each judges its own share of the held-out prompts by what this has seen.
+        correct = self.outcome.of(generation)
         if self._recorder.directory is None:
             return row
         n = len(length)
-        correct = self.outcome.of(generation)
         tasks = [str(task) for task in generation.columns.get("task", [])] or [""] * n
         formats = [str(name) if name is not None else "other" for name in generation.columns.get("format", [])]
         if any(tasks):

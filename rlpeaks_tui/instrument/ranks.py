@@ -55,6 +55,14 @@ class Ranks:
         torch.distributed.all_gather(parts, part.contiguous())
         return torch.stack(parts)
 
+    def agree(self, ready: bool) -> bool:
+        """Whether every rank says so."""
+        if self.world == 1:
+            return ready
+        flag = torch.tensor([ready], dtype=torch.uint8, device=self._device)
+        torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN)
+        return bool(flag)
+
     def decide(self, flags: list[bool]) -> list[bool]:
         """What the first rank says; the others' flags are ignored."""
         if self.world == 1:

@@ -97,7 +97,7 @@ class Settings:
 
     def _offered(self, budget: Budget) -> dict[str, Setting]:
         trainer, bridge = self._trainer, self._bridge
-        found = {"learning_rate": Setting(0.0, 1.0, self._learning_rate, self._put_learning_rate)}
+        found = {"learning_rate": Setting(1e-12, 1.0, self._learning_rate, self._put_learning_rate)}
         if bridge.missing:
             self.cannot["temperature"] = f"this version of TRL has no {', '.join(bridge.missing)}"
         else:

@@ -37,6 +37,8 @@ from .settings import SettingRefused, Settings
 from .starting_weights import StartingWeights
 from .trl_bridge import TrlBridge
 
+RATE = "learning_rate"
+
 
 @dataclass
 class Answer:
@@ -187,7 +189,15 @@ class Steering:
 
     def _go_back(self, verb: str, name: str, step: int) -> Answer:
         at, branch = self._history.go_back(verb, name, step)
-        return Answer(before={"step": step}, after={"step": at, "checkpoint": name, "branch": branch})
+        self._measurements.went_back(at)
+        why = []
+        if not self._bridge.at_a_generation:
+            why.append("the checkpoint lies within a generation, which is made anew, so steps do not repeat exactly")
+        if self._curriculum is None and at < step:
+            why.append("the data loader goes on from where it is, so training ends when its data does")
+        return Answer(
+            why="; ".join(why), before={"step": step}, after={"step": at, "checkpoint": name, "branch": branch}
+        )
 
     def _switch(self, to: str, step: int) -> Answer:
         if self._curriculum is None:
@@ -197,7 +207,11 @@ class Steering:
             change = self._curriculum.switch(to, step)
         except ValueError as error:
             raise Refused(str(error)) from None
-        before = self._history.put(change.settings)
+        try:
+            before = self._history.put(change.settings)
+        except Exception:
+            self._curriculum.restore(state)
+            raise
         self._history.remember(Way("phase", settings=before, curriculum=state))
         self._stage_ended = self._stage_ended or change.index != state["index"]
         was = self._curriculum.phases[state["index"]].name
@@ -207,7 +221,8 @@ class Steering:
     def _set(self, key: str, value: float, sure: bool) -> Answer:
         self._settings.check(key, value, sure)
         before = self._history.put({key: value})
-        self._history.remember(Way("set", settings=before))
+        factor = before[key] / self._settings.values[key] if key == RATE else 1.0
+        self._history.remember(Way("set", settings=before, rate_factor=factor))
         why = ""
         if key.startswith("epsilon") and self._bridge.ratio_is_one:
             why = "the ratio is 1 here, since each generation is used for one update: the clip range changes nothing"
@@ -230,12 +245,17 @@ class Steering:
             # Going back left a way of its own on top of the one that was taken.
             del ways[-2:]
         else:
-            before = self._history.put(way.settings)
+            settings = dict(way.settings)
+            if way.verb == "set" and RATE in settings:
+                # The schedule has gone on meanwhile: what is undone is the factor.
+                settings[RATE] = self._settings.values[RATE] * way.rate_factor
+            before = self._history.put(settings)
             ways.pop()
             if way.curriculum is not None and self._curriculum is not None:
                 self._stage_ended = self._stage_ended or way.curriculum["index"] != self._curriculum.index
-                self._curriculum.restore(way.curriculum)
-            answer = Answer(before=dict(before), after=dict(way.settings))
+                # Prompts go on: those since the switch are not asked again.
+                self._curriculum.restore({**way.curriculum, "prompt": self._curriculum.state()["prompt"]})
+            answer = Answer(before=dict(before), after=dict(settings))
         answer.after = {"undone": way.verb, **answer.after}
         return answer
 

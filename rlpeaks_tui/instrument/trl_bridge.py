@@ -19,6 +19,7 @@ import torch
 from accelerate.utils import gather_object
 
 from .generation import Generation, as_text
+from .probes.outcome import as_outcome
 from .prompt_order import PromptOrder
 from .starting_weights import StartingWeights, looking
 
@@ -40,7 +41,7 @@ class Listener(Protocol):
 
     def doing(self, activity: str) -> None: ...
     def took(self, what: str, seconds: float) -> None: ...
-    def generated(self, generation: Generation) -> None: ...
+    def generated(self, generation: Generation | None) -> None: ...
     def failed(self, where: str, error: Exception) -> None: ...
 
 
@@ -186,6 +187,12 @@ class TrlBridge:
         return int(self._trainer._step)
 
     @property
+    def at_a_generation(self) -> bool:
+        """Whether the next forward pass begins with a generation of its own anyway."""
+        args = self._trainer.args
+        return bool(self.micro_step % (args.steps_per_generation * args.num_iterations) == 0)
+
+    @property
     def ratio_is_one(self) -> bool:
         """Whether every generation is used for one update, so that policy and sampler never differ."""
         args = self._trainer.args
@@ -296,13 +303,14 @@ class TrlBridge:
                 inputs = self.source(inputs)
         output = original(inputs)
         if training:
+            self.current = None
             try:
-                generation = self._collect(inputs, output)
-                output[ROW] = torch.arange(len(generation.mask), device=generation.mask.device)
-                self.current = generation
-                self._listener.generated(generation)
+                self.current = self._collect(inputs, output)
+                output[ROW] = torch.arange(len(self.current.mask), device=self.current.mask.device)
             except Exception as error:
                 self._listener.failed("reading a generation", error)
+            # Also where it could not be read: other ranks may have read theirs, and all go on together.
+            self._listener.generated(self.current)
         self._listener.doing("updating")
         return output
 
@@ -344,7 +352,7 @@ class TrlBridge:
         advantage = output["advantages"]
         here = trainer.accelerator.process_index * len(mask)
         correct = columns.get("correct") or [None] * (here + len(mask))
-        right = [float("nan") if value is None else float(value) for value in correct[here : here + len(mask)]]
+        right = [float("nan") if (v := as_outcome(c)) is None else v for c in correct[here : here + len(mask)]]
         stops = {trainer.processing_class.eos_token_id, getattr(trainer.processing_class, "pad_token_id", None)}
         ends = [ids[-1] if len(ids) else None for ids in self._completion_ids]
         return Generation(

@@ -78,8 +78,14 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def took(self, what: str, seconds: float) -> None:
         self._durations[what] += seconds
 
-    def generated(self, generation: Generation) -> None:
-        """A generation has been scored: the moment when policy and completions belong together exactly."""
+    def generated(self, generation: Generation | None) -> None:
+        """A generation has been scored: the moment when policy and completions belong together exactly.
+
+        None where it could not be read on this rank; then no rank looks at it.
+        """
+        if not self._ranks.agree(generation is not None) or generation is None:
+            self._bridge.current = None
+            return
         self._measuring.generating_took(self._durations["generate"], len(generation.mask))
         self._measuring.before_update(generation)
         self._enter(generation.phase, generation.step)
@@ -132,7 +138,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         step = int(state.global_step)
         self._recorder.step = step
         generation = self._bridge.current
-        done = generation if generation is not None and generation.complete else None
+        whole = generation is not None and generation.complete
+        done = generation if self._ranks.agree(whole) else None
         if done is not None:
             values, why = self._measuring.finish(done)
             self._row |= values
@@ -162,8 +169,6 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
                 self._history.keep("auto", int(state.global_step))
             before = int(state.global_step)
             self._waited += self._controls.safe_point()
-            if state.global_step < before:
-                self._measuring.went_back(int(state.global_step))
             if self._controls.stopping:
                 control.should_training_stop = True
                 # What is sharded only the trainer itself knows how to save.

@@ -18,6 +18,8 @@ BASE = "base"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LONGEST_NOTE = 2000
+LONGEST_PATTERN = 200
+"""Characters; what a pattern costs to read grows with the square of its length."""
 MOST_STEPS = 1_000_000
 
 
@@ -186,6 +188,8 @@ def _reset(args: list[str]) -> Request:
     if not 0 < blend <= 1:
         raise BadCommand("reset --blend takes a share above 0 and up to 1: how much of the old weights to take")
     layers = options.get("--layers", "*")
+    if len(layers) > LONGEST_PATTERN:
+        raise BadCommand(f"reset --layers: a pattern has at most {LONGEST_PATTERN} characters")
     try:
         re.compile(translate(layers))
     except re.error:

@@ -6,11 +6,21 @@ The bundled tasks log it. Somebody's own script has reward functions only: one w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ..generation import Generation
 
 LOGGED = "logged by the reward function"
+
+
+def as_outcome(value: object) -> float | None:
+    """What a reward function logged as `correct`, as a number; None where it is none."""
+    try:
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
 
 
 class Outcome:
@@ -53,5 +63,5 @@ class Outcome:
             n: how many completions there are.
         """
         if logged:
-            return [None if value is None else float(value) for value in logged]
+            return [as_outcome(value) for value in logged]
         return list(rewards[self._binary[0]]) if self._binary else [None] * n

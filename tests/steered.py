@@ -65,7 +65,7 @@ def main(folder: Path, plan: dict[int, list[str]], broken_rank: int) -> None:
             raise MemoryError("half way on purpose")
 
         steering.put_weights = broken
-    made = trainer(folder, max_steps=8, per_device_train_batch_size=8)
+    made = trainer(folder, max_steps=8, per_device_train_batch_size=8, beta=0.02)
     notes = Notes(layout.root, plan, rank)
     made.add_callback(notes)
     recorder = Recorder(layout.root if rank == 0 else None)

@@ -53,7 +53,11 @@ def test_pause_step_resume_and_stop_are_obeyed_answered_and_recorded(runs: Path,
         accelerate__num_processes=processes,
         grpo__per_device_train_batch_size=32 // processes,
     )
+    # Sent while the training still starts: it waits in the inbox, and is obeyed at the first safe point.
+    assert rlpeaks(runs, "ctl", "quickstart", "note", "early", "--no-wait").returncode == 0
     wait(directory, training)
+    switched = rlpeaks(runs, "ctl", "quickstart", "phase", "next", "--json")
+    assert json.loads(switched.stdout)["after"]["phase"] == "even mix", switched.stdout
 
     paused = rlpeaks(runs, "ctl", "quickstart", "pause", "--json")
     answer = json.loads(paused.stdout)
@@ -77,8 +81,9 @@ def test_pause_step_resume_and_stop_are_obeyed_answered_and_recorded(runs: Path,
     assert (end.state, end.step, end.exit.code if end.exit else None) == ("stopped", step, 0)
     checkpoint = directory / "checkpoints" / f"stop-{step}"
     assert load_file(checkpoint / "model.safetensors") and (checkpoint / "optimizer.pt").exists()
-    assert [c.verb for c in end.commands] == ["pause", "pause", "step", "resume", "stop"]
-    assert [c.status for c in end.commands] == ["applied", "refused", "applied", "applied", "applied"]
+    assert [c.verb for c in end.commands] == ["note", "phase", "pause", "pause", "step", "resume", "stop"]
+    assert [c.status for c in end.commands] == [*["applied"] * 3, "refused", *["applied"] * 3]
+    assert end.commands[0].step == 1 and end.phase == "even mix"
     assert not end.errors
 
     late = rlpeaks(runs, "ctl", "quickstart", "pause")

@@ -47,7 +47,7 @@ def test_weights_go_back_on_both_ranks_at_the_same_step_and_repeat_what_followed
         2: ["checkpoint early", "set learning_rate=9e-4"],
         4: ["reset --to base --blend 0.5"],
         5: ["undo"],
-        6: ["rollback early"],
+        6: ["sync-ref", "note both ranks", "rollback early"],
     }
     snapshot, (first, second) = finish(start(tmp_path, plan), tmp_path)
     told = by_verb(snapshot)
@@ -65,7 +65,7 @@ def test_weights_go_back_on_both_ranks_at_the_same_step_and_repeat_what_followed
     assert [branch.name for branch in snapshot.branches] == ["branch-2", "branch-3"]
 
 
-@pytest.mark.parametrize("broken", [0, 1])
+@pytest.mark.parametrize("broken", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_command_that_fails_on_one_rank_is_put_back_on_all_and_answered_failed(tmp_path: Path, broken: int) -> None:
     snapshot, (first, second) = finish(start(tmp_path, {3: ["reset --to base"]}, broken), tmp_path)
     (mark,) = snapshot.commands

@@ -5,19 +5,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
-from rlpeaks_tui.cockpit import acts, commands, effects
+from rlpeaks_tui.cockpit import acts, commands, effects, questions
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.expected import expected
+from rlpeaks_tui.cockpit.form import Choice
 from rlpeaks_tui.cockpit.screens.ask import Confirm
 from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
-from rlpeaks_tui.run.entries import Metrics
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.entries import Checkpoint, Metrics
+from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 from rlpeaks_tui.run.mailbox import waiting
 from rlpeaks_tui.stats.preview import TaskRate
 from tests.cockpit_fakes import FakeRun, steered_run
@@ -368,3 +370,16 @@ async def test_questions_take_any_size_and_ascii(run: FakeRun) -> None:
             await until_seen(pilot, "enter .*esc")
             assert screen(app).isascii()
             await pilot.press("escape")
+
+
+def test_a_question_lists_the_newest_checkpoints_and_says_that_there_are_older(run: FakeRun) -> None:
+    follower = Follower(run.layout.root)
+    follower.poll(5.0)
+    many = tuple(Checkpoint(t=0.0, step=i, name=f"auto-{i}", bytes=1) for i in range(20))
+    (choice,) = [
+        field
+        for field in questions.roll_back(replace(follower.snapshot(), restorable=many), None).fields
+        if isinstance(field, Choice)
+    ]
+    assert [option.value for option in choice.options] == [f"auto-{i}" for i in range(19, 13, -1)]
+    assert "14 older" in choice.options[-1].note and "older" not in choice.options[0].note

@@ -18,6 +18,9 @@ from .words import asked, duration, outcome, percent, setting, size
 
 Make = Callable[[Snapshot, Rates | None], Question]
 
+OFFERED = 6
+"""Checkpoints that a question lists."""
+
 UNDO = "Undone by u: what is needed to come back is written first."
 CHANGING = ("reset", "sync-ref", "rollback", "phase", "set")
 """Commands that change weights or settings, which `undo` takes back."""
@@ -302,8 +305,13 @@ def to_undo(snapshot: Snapshot) -> CommandMark | None:
 
 
 def _saved(snapshot: Snapshot) -> tuple[Option, ...]:
-    """Checkpoints on disk, the newest first, with step, age and size."""
-    return tuple(Option(saved.name, _about(saved)) for saved in reversed(snapshot.restorable))
+    """The newest checkpoints on disk, with step, age and size; as many as a small screen has room for."""
+    newest = list(reversed(snapshot.restorable))[:OFFERED]
+    older = len(snapshot.restorable) - len(newest)
+    told = [_about(saved) for saved in newest]
+    if older:
+        told[-1] += f"   and {older} older: by `rlpeaks ctl`"
+    return tuple(Option(saved.name, about) for saved, about in zip(newest, told, strict=True))
 
 
 def _about(saved: Checkpoint) -> str:

@@ -333,6 +333,20 @@ def test_a_checkpoint_can_be_loaded_and_resumed_from_by_transformers_alone(tmp_p
     assert not same(weights(resumed.model), run.at_end_of(2))
 
 
+def test_a_run_that_is_let_go_before_it_holds_is_not_called_paused(tmp_path: Path) -> None:
+    run = Steered(tmp_path, {1: ["pause", "resume"], 2: ["step 2"], 4: ["resume"]}, max_steps=6)
+    assert [mark.status for mark in run.snapshot.commands] == ["applied"] * 4
+    lines = [msgspec.json.decode(line) for line in (tmp_path / "run" / "journal" / "trainer-000001.jsonl").open("rb")]
+    states = [line["state"] for line in lines if line["k"] == "state"]
+    assert states == ["running", "paused", "running", "paused", "running", "finished"]
+
+
+def test_resume_while_stepping_takes_the_hold_away(tmp_path: Path) -> None:
+    run = Steered(tmp_path, {1: ["step 3"], 2: ["resume"]}, max_steps=5)
+    assert [(mark.verb, mark.status) for mark in run.snapshot.commands] == [("step", "applied"), ("resume", "applied")]
+    assert run.snapshot.state == "finished" and run.snapshot.step == 5
+
+
 def test_the_same_command_is_applied_once_however_often_it_arrives(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "run")
 

@@ -56,6 +56,7 @@ class Controls:
         self._repeated = _to_repeat(recorder)
         self.held = False
         self.stopping = False
+        self._said_paused = False
         self._steps_left: int | None = None
 
     def poll(self) -> bool:
@@ -72,17 +73,21 @@ class Controls:
         """Apply what waits, and wait here while the run is held; gives the seconds that no training was done."""
         began = time.perf_counter()
         if self.held:
-            self._recorder.state("paused", why="the steps asked for are done")
+            self._say_paused("the steps asked for are done")
         self._apply_all()
-        waited = False
         while self.held and not self.stopping:
-            waited = True
             self._sleep(HOLD_SECONDS)
             self._orders += self._shared(self._read())
             self._apply_all()
-        if waited and not self.stopping:
+        # Also where it was let go before it was ever held: whoever reads the journal was told that it is paused.
+        if self._said_paused and not self.stopping:
+            self._said_paused = False
             self._recorder.state("running")
         return time.perf_counter() - began
+
+    def _say_paused(self, why: str) -> None:
+        self._said_paused = True
+        self._recorder.state("paused", why=why)
 
     def refuse_rest(self) -> None:
         """After the last step: answer what came too late."""
@@ -139,13 +144,14 @@ class Controls:
                 if self.held:
                     return Answer("refused", "the run is paused already")
                 self.held, self._steps_left = True, None
-                self._recorder.state("paused", why=f"by {order.who}" if order.who else "")
+                self._say_paused(f"by {order.who}" if order.who else "")
                 return Answer(before={"state": "running"}, after={"state": "paused"})
             case Resume():
-                if not self.held:
+                if not self.held and self._steps_left is None:
                     return Answer("refused", "the run is not paused")
+                before = "paused" if self.held else "running"
                 self.held, self._steps_left = False, None
-                return Answer(before={"state": "paused"}, after={"state": "running"})
+                return Answer(before={"state": before}, after={"state": "running"})
             case Step(steps):
                 before = "paused" if self.held else "running"
                 self.held, self._steps_left = False, steps

@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
-from rlpeaks_tui import cli
 from rlpeaks_tui.run.entries import Metrics
 from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.masks import pack, write_masks
-from tests.run_fakes import BEGAN, NASTY, finished_run, is_safe
+from tests.run_fakes import BEGAN, NASTY, Call, finished_run, is_safe
 
-Call = Callable[..., tuple[int, str, str]]
 SHAPES = {"layers.0.q_proj.weight": (300, 200), "norm.weight": (30,)}
 
 
 @pytest.fixture
-def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    monkeypatch.setenv("RLPEAKS_RUNS", str(tmp_path))
-
-    def run(*words: str) -> tuple[int, str, str]:
-        try:
-            status = cli.main(list(words))
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+def runs(tmp_path: Path) -> Path:
+    return tmp_path
 
 
 Pair = dict[str, tuple[np.ndarray, np.ndarray]]

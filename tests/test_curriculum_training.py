@@ -116,7 +116,8 @@ class Training:
 
     def train(self, *plan: tuple[int, Any]) -> tuple[Snapshot, list[Rollouts]]:
         recorder = Recorder(self.layout.root)
-        self.trainer.add_callback(Watcher(self.trainer, recorder, self.run.probes, curriculum=self.curriculum))
+        self.watcher = Watcher(self.trainer, recorder, self.run.probes, curriculum=self.curriculum)
+        self.trainer.add_callback(self.watcher)
         self.trainer.add_callback(After(*plan))
         self.trainer.train()
         recorder.close()
@@ -181,6 +182,22 @@ def test_a_run_that_goes_back_has_its_prompts_again_and_comes_to_its_end(tmp_pat
     assert [g.step for g in generations] == [1, 2, 3, 4, 3, 4, 3, 4]
     for block in generations:
         assert list(block.prompts) == [expected(5, (block.step - 1) * 2 + i, training.run.phases[0])[1] for i in (0, 1)]
+
+
+def test_a_phase_that_began_at_the_step_gone_back_to_is_no_stage_any_more(tmp_path: Path) -> None:
+    training = Training(tmp_path, TWO, max_steps=5)
+
+    def say(*commands: list[str]) -> Any:
+        return lambda _: [send(training.layout.root, *words) for words in commands]
+
+    # Both are obeyed after step 2, the rollback after step 4.
+    snapshot, generations = training.train(
+        (1, say(["checkpoint", "early"], ["phase", "b"])), (3, say(["rollback", "early"]))
+    )
+    assert [mark.status for mark in snapshot.commands] == ["applied"] * 3
+    assert [(g.step, g.phase) for g in generations[2:]] == [(3, "b"), (4, "b"), (3, "a"), (4, "a"), (5, "a")]
+    stages = training.watcher._measuring._examination.stages
+    assert [(stage.step, stage.name) for stage in stages] == [(0, "a")]
 
 
 @pytest.mark.parametrize(

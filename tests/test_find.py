@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,7 @@ from rlpeaks_tui.instrument.recorder import Recorder
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.rollouts import Block, RolloutReader, RolloutWriter, TokenBlock
 from rlpeaks_tui.verbs.find import paragraph, span
-from tests.run_fakes import NASTY, finished_run, is_safe, new_run
-
-Call = Callable[..., tuple[int, str, str]]
+from tests.run_fakes import NASTY, Call, finished_run, is_safe, new_run
 
 KEYS = {
     *(
@@ -48,25 +45,10 @@ KEYS = {
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def call(runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """One `rlpeaks find` in this process, 80 columns wide: exit status, standard output, standard error."""
-    monkeypatch.setenv("RLPEAKS_RUNS", str(runs))
+def find(call: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """One `rlpeaks find` in this process, 80 columns wide."""
     monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words: str) -> tuple[int, str, str]:
-        try:
-            status = cli.main(["find", *words])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+    return lambda *words: call("find", *words)
 
 
 def block(step: int, **more: Any) -> Block:
@@ -102,9 +84,9 @@ def demo(runs: Path) -> Layout:
     return layout
 
 
-def found(call: Call, *words: str) -> list[tuple[int, int]]:
+def found(find: Call, *words: str) -> list[tuple[int, int]]:
     """(step, index) of what is found, in the order in which it is told."""
-    status, out, _ = call("demo", "--json", *words)
+    status, out, _ = find("demo", "--json", *words)
     assert status == 0
     return [(hit["step"], hit["index"]) for hit in map(json.loads, out.splitlines())]
 
@@ -134,21 +116,21 @@ EVERY = [(step, index) for step in (5, 4, 3, 2, 1) for index in range(4)]
     ],
 )
 def test_what_is_asked_for_is_found_newest_first(
-    call: Call, demo: Layout, words: list[str], wanted: list[tuple[int, int]]
+    find: Call, demo: Layout, words: list[str], wanted: list[tuple[int, int]]
 ) -> None:
-    assert found(call, *words) == wanted
+    assert found(find, *words) == wanted
 
 
-def test_a_text_that_begins_with_a_minus_follows_two(call: Call, runs: Path) -> None:
+def test_a_text_that_begins_with_a_minus_follows_two(find: Call, runs: Path) -> None:
     layout = finished_run(runs / "demo")
     RolloutWriter(layout.rollouts).append(block(1, completions=["-x", "x", "--reward", "-6"]))
-    assert found(call, "--", "-x") == found(call, "--limit", "9", "--", "-x") == [(1, 0)]
-    assert found(call, "--", "--reward") == [(1, 2)]
-    assert found(call, "-6") == [(1, 3)] and found(call, "--regex", "-6$") == [(1, 3)]
+    assert found(find, "--", "-x") == found(find, "--limit", "9", "--", "-x") == [(1, 0)]
+    assert found(find, "--", "--reward") == [(1, 2)]
+    assert found(find, "-6") == [(1, 3)] and found(find, "--regex", "-6$") == [(1, 3)]
 
 
-def test_a_program_gets_everything_that_was_kept(call: Call, demo: Layout) -> None:
-    status, out, err = call("demo", "--steps", "3", "--json")
+def test_a_program_gets_everything_that_was_kept(find: Call, demo: Layout) -> None:
+    status, out, err = find("demo", "--steps", "3", "--json")
     hits = [json.loads(line) for line in out.splitlines()]
     assert status == 0 and len(hits) == 4 and all(set(hit) == KEYS for hit in hits)
     first, last = hits[0], hits[-1]
@@ -162,8 +144,8 @@ def test_a_program_gets_everything_that_was_kept(call: Call, demo: Layout) -> No
     assert err == "4 completions; 1 of 5 generations read\n"
 
 
-def test_a_person_gets_a_paragraph_a_completion(call: Call, demo: Layout) -> None:
-    status, out, err = call("demo", "--steps", "2", "--task", "multiply")
+def test_a_person_gets_a_paragraph_a_completion(find: Call, demo: Layout) -> None:
+    status, out, err = find("demo", "--steps", "2", "--task", "multiply")
     assert (status, err) == (0, "2 completions; 1 of 5 generations read\n")
     assert out == (
         "step 2  task multiply  group 2 of 2  reward 1  advantage +0.7  right\n"
@@ -176,12 +158,12 @@ def test_a_person_gets_a_paragraph_a_completion(call: Call, demo: Layout) -> Non
     )
 
 
-def test_tokens_are_told_where_they_were_kept(call: Call, runs: Path) -> None:
+def test_tokens_are_told_where_they_were_kept(find: Call, runs: Path) -> None:
     layout = finished_run(runs / "demo")
     logp, js = np.array([-0.5, -0.25], "<f4"), np.array([0.125, 0.0], "<f4")
     kept = TokenBlock(index=1, pieces=["Per\x1b[2J", "haps\n"], logp=logp.tobytes(), js=js.tobytes())
     RolloutWriter(layout.rollouts).append(block(1, tokens=[kept]))
-    hits = [json.loads(line) for line in call("demo", "--json", "--tokens")[1].splitlines()]
+    hits = [json.loads(line) for line in find("demo", "--json", "--tokens")[1].splitlines()]
     assert all(set(hit) == {*KEYS, "tokens"} for hit in hits)
     assert [hit["tokens"] for hit in hits] == [
         None,
@@ -195,7 +177,7 @@ def test_tokens_are_told_where_they_were_kept(call: Call, runs: Path) -> None:
         None,
         None,
     ]
-    _, out, _ = call("demo", "--tokens")
+    _, out, _ = find("demo", "--tokens")
     assert is_safe(out) and out.count("tokens      were not kept") == 3
     table = out[out.index("completion  Perhaps") :].splitlines()[1:4]
     assert table[0].split() == ["tokens", "logp", "js", "in", "nats"]
@@ -203,16 +185,16 @@ def test_tokens_are_told_where_they_were_kept(call: Call, runs: Path) -> None:
     assert table[2].endswith(r"'haps\n'")
 
 
-def test_the_closing_line_tells_what_was_looked_at(call: Call, demo: Layout, runs: Path) -> None:
-    assert call("demo", "zebra") == (0, "", "0 completions; 0 of 5 generations read\n")
-    assert call("demo", "--limit", "1")[2].startswith("1 completion, older ones left out by --limit 1; ")
-    assert "left out" not in call("demo", "--limit", "20")[2]
-    told = call("demo", "--task", "divide")
+def test_the_closing_line_tells_what_was_looked_at(find: Call, demo: Layout, runs: Path) -> None:
+    assert find("demo", "zebra") == (0, "", "0 completions; 0 of 5 generations read\n")
+    assert find("demo", "--limit", "1")[2].startswith("1 completion, older ones left out by --limit 1; ")
+    assert "left out" not in find("demo", "--limit", "20")[2]
+    told = find("demo", "--task", "divide")
     assert told[:2] == (0, "") and "no task is called 'divide'; there are: 'add', 'multiply'" in told[2]
     (demo.rollouts / "000001.pack").write_bytes(b"")
-    assert call("demo") == (0, "", "0 completions; 5 of 5 generations read; 5 of them damaged\n")
+    assert find("demo") == (0, "", "0 completions; 5 of 5 generations read; 5 of them damaged\n")
     finished_run(runs / "empty")
-    assert call("empty", "x") == (0, "", "0 completions; 0 of 0 generations read\n")
+    assert find("empty", "x") == (0, "", "0 completions; 0 of 0 generations read\n")
 
 
 @pytest.mark.parametrize(
@@ -236,18 +218,18 @@ def test_the_closing_line_tells_what_was_looked_at(call: Call, demo: Layout, run
     ],
 )
 def test_a_wrong_request_is_one_line_that_says_what_would_be_right(
-    call: Call, demo: Layout, words: list[str], says: list[str]
+    find: Call, demo: Layout, words: list[str], says: list[str]
 ) -> None:
-    status, out, err = call("demo", *words)
+    status, out, err = find("demo", *words)
     assert (status, out) == (2, "") and err.startswith("rlpeaks") and err.count("\n") == 1 and is_safe(err)
     for part in says:
         assert part in err
 
 
-def test_a_run_that_is_not_there(call: Call, demo: Layout) -> None:
-    status, out, err = call("nowhere", "x")
+def test_a_run_that_is_not_there(find: Call, demo: Layout) -> None:
+    status, out, err = find("nowhere", "x")
     assert (status, out) == (2, "") and "no run 'nowhere'" in err and "demo" in err
-    assert call()[0] == 2
+    assert find()[0] == 2
 
 
 bounds = st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6)).map(str)
@@ -266,7 +248,7 @@ def test_a_range_has_both_ends_and_either_may_be_open(a: str, b: str) -> None:
             span("--x", f"{high}..{low}")
 
 
-def test_a_hostile_completion_neither_steers_the_terminal_nor_passes_for_another_one(call: Call, runs: Path) -> None:
+def test_a_hostile_completion_neither_steers_the_terminal_nor_passes_for_another_one(find: Call, runs: Path) -> None:
     layout = finished_run(runs / "demo")
     writer = RolloutWriter(layout.rollouts)
     for step, word in enumerate(NASTY):
@@ -275,9 +257,9 @@ def test_a_hostile_completion_neither_steers_the_terminal_nor_passes_for_another
         traces = [TokenBlock(index=0, pieces=[word, fake], logp=b"12345678")]
         writer.append(block(step, prompts=[fake, word], completions=[fake] * 4, tokens=traces, **more))
     for more_words in ([], ["--json"], ["--tokens"], ["--json", "--tokens"], ["--task", "\x1b[2J"], ["\x1b[2J"]):
-        status, out, err = call("demo", "--limit", "0", *more_words)
+        status, out, err = find("demo", "--limit", "0", *more_words)
         assert status == 0 and is_safe(out) and is_safe(err)
-    _, out, _ = call("demo", "--limit", "0")
+    _, out, _ = find("demo", "--limit", "0")
     heads = [line for line in out.splitlines() if line and not line.startswith(" ")]
     count = 4 * len(NASTY)
     assert [line.split()[0] for line in heads] == ["step", "prompt", "completion"] * count
@@ -400,7 +382,7 @@ recorder.close()
 """
 
 
-def test_a_run_keeps_within_its_bound_and_what_is_left_is_found(tmp_path: Path, runs: Path, call: Call) -> None:
+def test_a_run_keeps_within_its_bound_and_what_is_left_is_found(tmp_path: Path, runs: Path, find: Call) -> None:
     launch = tmp_path / "fake" / "accelerate" / "commands" / "launch.py"
     launch.parent.mkdir(parents=True)
     (launch.parent / "__init__.py").touch()
@@ -420,7 +402,7 @@ def test_a_run_keeps_within_its_bound_and_what_is_left_is_found(tmp_path: Path, 
     )
     assert done.returncode == 0, done.stderr
     assert size(runs / "small" / "rollouts") <= 1_000_000
-    status, out, err = call("small", "number", "--json", "--limit", "0")
+    status, out, err = find("small", "number", "--json", "--limit", "0")
     steps = [json.loads(line)["step"] for line in out.splitlines()]
     assert status == 0 and steps == list(range(30, 30 - len(steps), -1)) and 10 < len(steps) < 20
     assert f"{len(steps)} of {len(steps)} generations read; {30 - len(steps)} older ones not kept any more" in err

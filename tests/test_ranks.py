@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
 from rlpeaks_tui.instrument.ranks import Ranks
-
-HERE = Path(__file__).parent
+from tests.two_ranks import finish, start
 
 
 def test_a_failure_on_one_rank_is_a_failure_on_all_and_nobody_waits(tmp_path: Path) -> None:
-    launched = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-         str(HERE / "exchange.py"), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert launched.returncode == 0, launched.stderr[-3000:]
+    finish(start("exchange.py", tmp_path))
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     elsewhere = "FailedElsewhere: the measurement failed on rank {}, so no rank could finish it"
     own = "ZeroDivisionError: on purpose"

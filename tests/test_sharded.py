@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+from tests.two_ranks import finish, start
 
 
 def test_two_ranks_count_their_shards_and_add_up_to_the_whole_model(tmp_path: Path) -> None:
     out = tmp_path / "told.json"
-    launched = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-         str(HERE / "sharded.py"), str(out)],
-        env={**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert launched.returncode == 0, launched.stderr[-3000:]
+    finish(start("sharded.py", out))
     told = json.loads(out.read_text())
     assert told["lent_is_start"] and told["back_again"]
     for found, expected in zip(told["found"], told["expected"], strict=True):

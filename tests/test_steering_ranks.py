@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,24 +14,18 @@ from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.mailbox import send
 from tests.small_trainings import read
 from tests.training_runs import wait
+from tests.two_ranks import finish, start
 
-HERE = Path(__file__).parent
 Digests = list[tuple[str, int, float]]
 
 
-def start(folder: Path, plan: dict[int, list[str]], broken: int = -1) -> subprocess.Popen[str]:
+def steered(folder: Path, plan: dict[int, list[str]], broken: int = -1) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-         str(HERE / "steered.py"), str(folder), json.dumps(plan), str(broken)],
-        env={**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return start("steered.py", folder, json.dumps(plan), broken)
 
 
-def finish(process: subprocess.Popen[str], folder: Path) -> tuple[Snapshot, list[Digests]]:
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors[-3000:]
+def told(process: subprocess.Popen[str], folder: Path) -> tuple[Snapshot, list[Digests]]:
+    finish(process)
     ranks = [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
     return read(folder), [[(when, step, total) for when, step, total in rank] for rank in ranks]
 
@@ -49,9 +41,9 @@ def test_weights_go_back_on_both_ranks_at_the_same_step_and_repeat_what_followed
         5: ["undo"],
         6: ["sync-ref", "note both ranks", "rollback early"],
     }
-    snapshot, (first, second) = finish(start(tmp_path, plan), tmp_path)
-    told = by_verb(snapshot)
-    assert {mark.status for mark in told.values()} == {"applied"}, {n: m.why for n, m in told.items()}
+    snapshot, (first, second) = told(steered(tmp_path, plan), tmp_path)
+    marks = by_verb(snapshot)
+    assert {mark.status for mark in marks.values()} == {"applied"}, {n: m.why for n, m in marks.items()}
     assert first == second, "the ranks hold different weights"
     steps = [step for when, step, _ in first if when == "end"]
     assert steps == [1, 2, 3, 4, 5, 5, 6, 3, 4, 5, 6, 7, 8]
@@ -67,7 +59,7 @@ def test_weights_go_back_on_both_ranks_at_the_same_step_and_repeat_what_followed
 
 @pytest.mark.parametrize("broken", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_command_that_fails_on_one_rank_is_put_back_on_all_and_answered_failed(tmp_path: Path, broken: int) -> None:
-    snapshot, (first, second) = finish(start(tmp_path, {3: ["reset --to base"]}, broken), tmp_path)
+    snapshot, (first, second) = told(steered(tmp_path, {3: ["reset --to base"]}, broken), tmp_path)
     (mark,) = snapshot.commands
     assert mark.status == "failed" and "everything was put back" in mark.why
     assert first == second
@@ -78,7 +70,7 @@ def test_a_command_that_fails_on_one_rank_is_put_back_on_all_and_answered_failed
 
 def test_a_pause_longer_than_the_groups_timeout_is_no_trouble(tmp_path: Path) -> None:
     """The processes' group gives up after 8 s; the run is held for longer, measured and steered meanwhile."""
-    process = start(tmp_path, {2: ["pause"]})
+    process = steered(tmp_path, {2: ["pause"]})
     directory = tmp_path / "run"
     wait(directory, lambda s: s.state == "paused")
     began = time.monotonic()
@@ -88,7 +80,7 @@ def test_a_pause_longer_than_the_groups_timeout_is_no_trouble(tmp_path: Path) ->
     held = threading.Event()
     held.wait(max(0.0, 12 - (time.monotonic() - began)))
     send(directory, "resume")
-    snapshot, (first, second) = finish(process, tmp_path)
+    snapshot, (first, second) = told(process, tmp_path)
     assert first == second and snapshot.state == "finished" and snapshot.step == 8
     assert {mark.status for mark in snapshot.commands} == {"applied"}
     assert "held" in [checkpoint.name for checkpoint in snapshot.restorable]

@@ -128,11 +128,14 @@ class Examination:
         known = int(np.isfinite(now).all(axis=1).sum())
         self._probing.tell("eval", step, values, why, n=known, began=began, facts=facts, arrays=arrays)
 
-    def went_back(self, step: int) -> None:
-        """Forget what was seen after `step`, which the training has gone back to."""
+    def went_back(self, step: int, phase: str) -> None:
+        """Forget what was seen after `step`, which the training has gone back to, into the curriculum's `phase`."""
         self._history = [seen for seen in self._history if seen[0] <= step]
         self._by_task = [seen for seen in self._by_task if seen[0] <= step]
-        self.stages = [stage for stage in self.stages if stage.step < max(step, 1)]
+        self.stages = [stage for stage in self.stages if stage.step <= step]
+        while len(self.stages) > 1 and self.stages[-1].name != phase:
+            # A phase that was entered after the checkpoint of this very step.
+            self.stages.pop()
 
     def _laws(self, start: float) -> tuple[dict[str, float], dict[str, str]]:
         """Where held-out accuracy is going: the ceiling of its curve, and what the entropy left can still buy."""

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
 
 from ..config import Checkpoints
 from ..run.checkpoints import Manifest, Origin
 from ..run.entries import Branch, Checkpoint
 from .checkpoints import CheckpointStore, Whole
 from .curriculum import Curriculum
-from .policy import copy_of, put_reference, put_whole
+from .policy import put_weights, put_whole, tensors_of
 from .ranks import Ranks
 from .recorder import Recorder
 from .settings import SettingRefused, Settings
-from .starting_weights import StartingWeights
+from .starting_weights import StartingWeights, is_sharded
 from .trl_bridge import TrlBridge
 
 UNDOABLE = 8
@@ -93,7 +92,7 @@ class History:
         self.ways: list[Way] = []
         self.reference_moved = bool(getattr(trainer.args, "sync_ref_model", False))
         """Whether the reference no longer has the weights of the start."""
-        sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
+        sharded = is_sharded(bridge.model)
         plugin = getattr(trainer, "is_deepspeed_enabled", False) or getattr(trainer, "is_fsdp_enabled", False)
         why = "the weights are sharded over ranks, and commands cannot put those back yet"
         self.sharded = why if sharded or plugin else ""
@@ -135,7 +134,7 @@ class History:
         )
         reference = self._bridge.reference
         # A reference with the weights of the start need not be written: the start is kept anyway.
-        kept = None if reference is None or not (self.reference_moved or self._base is None) else copy_of(reference)
+        kept = None if reference is None or not (self.reference_moved or self._base is None) else tensors_of(reference)
         needed = {way.checkpoint for way in self.ways} | self._branched_from
         saved = self._store.save(draft, kept, needed)
         self._recorder.write(Checkpoint(t=saved.created, step=step, name=saved.name, bytes=saved.bytes))
@@ -225,9 +224,9 @@ class History:
         put_whole(self._trainer, self._bridge.model, whole)
         if reference is not None:
             if whole.reference is not None:
-                put_reference(reference, whole.reference)
+                put_weights(reference, whole.reference)
             elif self.reference_moved and self._base is not None:
-                put_reference(reference, self._base.tensors)
+                put_weights(reference, self._base.tensors)
         self.reference_moved = whole.reference is not None
         # The learning rate came back with the optimizer and its schedule.
         offered = self._settings.values

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.distributed.tensor import DTensor
 
 from ..config import Probes
 from ..run.entries import Metrics, Value
@@ -32,7 +31,7 @@ from .probes.update import as_layers, as_table, masks_of_update, measure_ranks, 
 from .probing import Probing
 from .ranks import Ranks
 from .recorder import Recorder
-from .starting_weights import StartingWeights
+from .starting_weights import StartingWeights, is_sharded
 from .trl_bridge import TrlBridge
 
 GRADIENT_ROWS = 8
@@ -66,7 +65,7 @@ class Measurements:
         self._alerts = Alerts(str(next(bridge.model.parameters()).dtype).removeprefix("torch."))
         self.base = StartingWeights(bridge.model) if settings.starting_weights else None
         self._drift = Drift(bridge.model, self.base, seed) if self.base else None
-        self._sharded = any(isinstance(parameter, DTensor) for parameter in bridge.model.parameters())
+        self._sharded = is_sharded(bridge.model)
         # Keeping completions and masks are no probes that could be left out, but they are charged like ones.
         self.budget = Budget(
             settings.budget, {**settings.every(), "rollouts": 1, "masks": 1}, ALWAYS, later=frozenset(EXAMS)
@@ -109,26 +108,18 @@ class Measurements:
         due = self._probing.due(("kl", "kl_exact", "gradients"), generation.step)
         if base is not None and "kl" in due:
             self._probing.run("kl", generation.step, lambda: self._look_through_base(generation, base))
-        if base is not None and "kl_exact" in due:
-            self._probing.run("kl_exact", generation.step, lambda: self._measure_divergence(generation, base))
-        if "gradients" in due:
-            self._probing.run("gradients", generation.step, lambda: self._measure_gradients(generation))
+        self._run_of(self._on_completions(generation, generation.step), due, generation.step)
         if self._first is None:
             # The policy is the base still: what it writes now is a sample of the base, for the forward divergence.
             self._first = generation
 
     def after_update(self, step: int, generation: Generation | None) -> None:
         """A training step is over; `generation` is the one it used last, when all its rows have been used."""
-        base = self.base
         due = self._probing.due(("sparsity", "rank", "after", "features", *self._examination.exams), step)
-        if base is not None and "sparsity" in due:
-            self._probing.run("sparsity", step, lambda: self._measure_update(step, base))
-        if base is not None and "rank" in due and not self._sharded:
-            self._probing.run("rank", step, lambda: self._measure_ranks(step, base))
-        if generation is not None and "after" in due:
-            self._probing.run("after", step, lambda: self._measure_change(generation, step))
-        if generation is not None and "features" in due:
-            self._probing.run("features", step, lambda: self._measure_features(generation, step))
+        works = self._on_weights(step)
+        if generation is not None:
+            works |= self._on_completions(generation, step)
+        self._run_of(works, due, step)
         self._examination.run(due, step, self._keeper.entropy)
 
     def generating_took(self, seconds: float, completions: int) -> None:
@@ -180,7 +171,12 @@ class Measurements:
         """
         if name in EXAMS and name not in self._examination.exams:
             raise ValueError(self._examination.why_not.get("eval/pass@1", "the starting weights are not kept"))
-        works = self._askable(step)
+        works = self._on_weights(step) | {"calibration": lambda: self._measure_calibration(step)}
+        if self._newest is not None:
+            works |= self._on_completions(self._newest, step)
+        if "kl_exact" in works:
+            # As it is called where it is told.
+            works["kl"] = works.pop("kl_exact")
         if name not in (*works, *EXAMS):
             raise ValueError(f"there is no probe {name!r} that could run now; there are: {', '.join((*works, *EXAMS))}")
         before = self._probing.told.get(name)
@@ -193,21 +189,29 @@ class Measurements:
             raise RuntimeError(f"the {name} measurement failed")
         return {} if told is None else dict(told.v)
 
-    def _askable(self, step: int) -> dict[str, Callable[[], None]]:
-        """Probes that can run at a safe point: on the weights as they are, and on the newest completions."""
-        works: dict[str, Callable[[], None]] = {"calibration": lambda: self._measure_calibration(step)}
-        base, generation = self.base, self._newest
-        if base is not None:
-            works["sparsity"] = lambda: self._measure_update(step, base)
-            if not self._sharded:
-                works["rank"] = lambda: self._measure_ranks(step, base)
-        if generation is not None:
-            works["after"] = lambda: self._measure_change(generation, step)
-            works["features"] = lambda: self._measure_features(generation, step)
-            works["gradients"] = lambda: self._measure_gradients(generation)
-            if base is not None:
-                works["kl"] = lambda: self._measure_divergence(generation, base)
-        return works
+    def _on_weights(self, step: int) -> dict[str, Callable[[], None]]:
+        """Probes of the weights as they are after `step`, by name."""
+        base = self.base
+        if base is None:
+            return {}
+        works = {"sparsity": lambda: self._measure_update(step, base)}
+        return works if self._sharded else works | {"rank": lambda: self._measure_ranks(step, base)}
+
+    def _on_completions(self, generation: Generation, step: int) -> dict[str, Callable[[], None]]:
+        """Probes of the policy on the completions of a generation, by name, in the order in which they run."""
+        base = self.base
+        exact = {} if base is None else {"kl_exact": lambda: self._measure_divergence(generation, base)}
+        return {
+            **exact,
+            "gradients": lambda: self._measure_gradients(generation),
+            "after": lambda: self._measure_change(generation, step),
+            "features": lambda: self._measure_features(generation, step),
+        }
+
+    def _run_of(self, works: dict[str, Callable[[], None]], due: set[str], step: int) -> None:
+        for name, work in works.items():
+            if name in due:
+                self._probing.run(name, step, work)
 
     def stage_begins(self, step: int, name: str, tasks: Collection[str]) -> None:
         """A phase of the curriculum begins after `step`."""
@@ -218,10 +222,10 @@ class Measurements:
         if "eval" in self._examination.exams and self._probing.allowed("eval"):
             self._examination.run({"eval"}, step, self._keeper.entropy)
 
-    def went_back(self, step: int) -> None:
-        """The training goes on from an earlier step."""
+    def went_back(self, step: int, phase: str) -> None:
+        """The training goes on from the end of `step` again, in the curriculum's `phase` if it has one."""
         self.budget.went_back(step)
-        self._examination.went_back(step)
+        self._examination.went_back(step, phase)
         if self._drift is not None:
             self._drift.went_back(step)
 

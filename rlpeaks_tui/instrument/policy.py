@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fnmatch import translate
 from typing import Any
 
@@ -13,20 +14,22 @@ from .checkpoints import Whole
 from .random_state import put_random_state
 
 
-def put_weights(model: nn.Module, weights: dict[str, torch.Tensor], blend: float, layers: str) -> list[nn.Parameter]:
+def put_weights(
+    model: nn.Module, weights: dict[str, torch.Tensor], blend: float = 1.0, layers: str = "*"
+) -> list[nn.Parameter]:
     """Move the parameters whose names match `layers` towards `weights`; gives those that were moved.
 
     Args:
-        model: the policy, not sharded.
+        model: the policy or the reference, not sharded.
         weights: by parameter name.
         blend: w := (1 - blend) w + blend weights; at 1 the weights are exactly those given.
         layers: a shell pattern.
     """
-    wanted = re.compile(translate(layers))
+    wanted = set(matching(weights, layers))
     moved = []
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name not in weights or not wanted.match(name):
+            if name not in wanted:
                 continue
             given = weights[name].to(parameter.device, parameter.dtype)
             if blend == 1:
@@ -37,7 +40,7 @@ def put_weights(model: nn.Module, weights: dict[str, torch.Tensor], blend: float
     return moved
 
 
-def matching(names: list[str], layers: str) -> list[str]:
+def matching(names: Iterable[str], layers: str) -> list[str]:
     """Those of `names` that a shell pattern matches."""
     wanted = re.compile(translate(layers))
     return [name for name in names if wanted.match(name)]
@@ -52,17 +55,12 @@ def fresh_optimizer(optimizer: Any, parameters: list[nn.Parameter]) -> None:
 
 def put_whole(trainer: Any, model: nn.Module, whole: Whole) -> None:
     """Weights, optimizer, scheduler and random state as they were in a checkpoint."""
-    put_weights(model, whole.weights, 1.0, "*")
+    put_weights(model, whole.weights)
     trainer.optimizer.load_state_dict(whole.optimizer)
     trainer.lr_scheduler.load_state_dict(whole.scheduler)
     put_random_state(whole.random)
 
 
-def put_reference(reference: nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    """Give the reference model these weights; what is not among them stays."""
-    put_weights(reference, weights, 1.0, "*")
-
-
-def copy_of(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Every parameter by name, as it is now; the tensors are the model's own."""
+def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Every parameter by name; the tensors are the model's own and no copies."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}

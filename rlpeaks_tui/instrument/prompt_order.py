@@ -22,19 +22,22 @@ class PromptOrder:
     def __init__(self) -> None:
         self._delivered: deque[tuple[int, Batch]] = deque(maxlen=REMEMBERED)
         self._waiting: deque[Batch] = deque()
+        self._forgotten_before = 0
+        """Of generations before this micro step the prompts may be forgotten."""
 
     def next(self, micro_step: int, fresh: Batch) -> Batch:
         """The batch for the generation at `micro_step`, when the loader has just brought `fresh`."""
         self._waiting.append(fresh)
         batch = self._waiting.popleft()
+        if len(self._delivered) == REMEMBERED:
+            self._forgotten_before = max(self._forgotten_before, self._delivered[0][0] + 1)
         self._delivered.append((micro_step, batch))
         return batch
 
     def go_back(self, micro_step: int) -> bool:
         """Deliver again what was delivered from `micro_step` on; False where that is no longer remembered whole."""
-        known = not self._delivered or len(self._delivered) < REMEMBERED or self._delivered[0][0] <= micro_step
         again = [batch for at, batch in self._delivered if at >= micro_step]
         while self._delivered and self._delivered[-1][0] >= micro_step:
             self._delivered.pop()
         self._waiting.extendleft(reversed(again))
-        return known
+        return micro_step >= self._forgotten_before

@@ -40,7 +40,7 @@ class StartingWeights:
     def lent_to(self, model: nn.Module) -> Iterator[None]:
         """Within, `model` computes with the starting weights; afterwards its own tensors are back, untouched."""
         parameters = self._of(model)
-        if not any(isinstance(parameter, DTensor) for parameter in parameters.values()):
+        if not is_sharded(model):
             with self.beside(model) as use_base:
                 use_base(True)
                 yield
@@ -79,6 +79,11 @@ class StartingWeights:
 
     def _of(self, model: nn.Module) -> dict[str, nn.Parameter]:
         return {name: parameter for name, parameter in model.named_parameters() if name in self.tensors}
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether each rank holds only a part of the parameters."""
+    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
 
 
 def reshard(model: nn.Module) -> None:

@@ -31,7 +31,7 @@ from .checkpoints import CheckpointRefused
 from .curriculum import Curriculum
 from .history import History, PutBack, Refused, Way
 from .measurements import Measurements
-from .policy import copy_of, fresh_optimizer, matching, put_reference, put_weights
+from .policy import fresh_optimizer, matching, put_weights, tensors_of
 from .recorder import Recorder
 from .settings import SettingRefused, Settings
 from .starting_weights import StartingWeights
@@ -155,7 +155,7 @@ class Steering:
             if asked.to == BASE and self._base is None:
                 raise Refused("probes.starting_weights is off, so there are no starting weights to go back to")
             weights = self._base.tensors if asked.to == BASE and self._base else self._history.weights(asked.to)
-            if not matching(list(weights), asked.layers):
+            if not matching(weights, asked.layers):
                 example = next(iter(weights), "none")
                 raise Refused(f"no trained parameter is called {asked.layers!r}; one is called {example}")
 
@@ -178,7 +178,7 @@ class Steering:
         def change() -> None:
             model, reference = self._bridge.model, self._bridge.reference
             assert reference is not None
-            put_reference(reference, copy_of(model))
+            put_weights(reference, tensors_of(model))
             fresh_optimizer(self._trainer.optimizer, list(model.parameters()))
             self._history.reference_moved = True
             # Log-probabilities under the old reference are no use to the next update.
@@ -189,8 +189,10 @@ class Steering:
 
     def _go_back(self, verb: str, name: str, step: int) -> Answer:
         at, branch = self._history.go_back(verb, name, step)
-        self._measurements.went_back(at)
+        self._measurements.went_back(at, self._curriculum.phase.name if self._curriculum else "")
         why = []
+        if not self._bridge.prompts_again:
+            why.append("its prompts are no longer remembered: the next steps have others")
         if not self._bridge.at_a_generation:
             why.append("the checkpoint lies within a generation, which is made anew, so steps do not repeat exactly")
         if self._curriculum is None and at < step:

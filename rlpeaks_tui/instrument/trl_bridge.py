@@ -63,6 +63,8 @@ class TrlBridge:
         self._rows: torch.Tensor | None = None
         self._completion_ids: list[list[int]] = []
         self._order = PromptOrder()
+        self.prompts_again = True
+        """Whether the prompts after the last `go_to` are those that came there the first time."""
         if not self.missing:
             self._wrap("_generate", self._on_generate)
             self._wrap("_calculate_rewards", self._on_rewards)
@@ -203,7 +205,7 @@ class TrlBridge:
         self._trainer.state.global_step = step
         self._trainer._globalstep_last_logged = step
         self._trainer._step = micro_step
-        self._order.go_back(micro_step)
+        self.prompts_again = self._order.go_back(micro_step)
         self.forget_rollouts()
 
     def forget_rollouts(self) -> None:

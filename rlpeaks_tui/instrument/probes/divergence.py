@@ -17,11 +17,10 @@ from dataclasses import dataclass
 
 import torch
 
+from ...stats.divergence import JS_THRESHOLD
 from ...stats.tokens import by_position
 
 CHUNK_BYTES = 64 << 20
-JS_CHANGED = 0.1
-"""Nats above which a position counts as changed; our choice, within ln 2 = 0.69."""
 
 Logits = Callable[[slice, bool], torch.Tensor]
 """Gives [b, T, V] logits of a slice of completions: of the base when the flag is set, else of the policy."""
@@ -72,7 +71,7 @@ def diverge(logits: Logits, mask: torch.Tensor, vocabulary: int) -> Divergence:
         kl=mean,
         kl_se=error,
         js=float((js * mask).sum()) / tokens,
-        js_share=float(((js > JS_CHANGED) * mask).sum()) / tokens,
+        js_share=float(((js > JS_THRESHOLD) * mask).sum()) / tokens,
         argmax=float(differ.sum()) / tokens,
         js_by_position=[float(value) for value in means],
         moved=[(then, now, times) for (then, now), times in moved.most_common(8)],

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .divergence import JS_CHANGED, jensen_shannon
+from ...stats.divergence import JS_THRESHOLD
+from .divergence import jensen_shannon
 
 Step = Callable[[bool, torch.Tensor | None], torch.Tensor]
 """Takes a step of one model: of the base when the flag is set, else of the policy. Given [b] tokens to append, or None
@@ -91,7 +92,7 @@ def first_token(policy: torch.Tensor, base: torch.Tensor, position: int) -> torc
 
 def where_shifted(policy: torch.Tensor, base: torch.Tensor, position: int) -> torch.Tensor:
     """Route where the Jensen-Shannon divergence passes 0.1 nats."""
-    return jensen_shannon(policy, base) > JS_CHANGED
+    return jensen_shannon(policy, base) > JS_THRESHOLD
 
 
 def where_gained(threshold: float) -> Rule:

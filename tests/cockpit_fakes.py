@@ -50,13 +50,13 @@ PHASES = [
 LIVE, PLAIN = View(), Look()
 
 
-def scene_of(directory: Path, view: View = LIVE, look: Look = PLAIN) -> Scene:
+def scene_of(directory: Path, view: View = LIVE, look: Look = PLAIN, panel: str = "sparsity") -> Scene:
     """The run at `directory`, read to its end, as the cockpit would show it."""
     reader = Reader(Follower(directory), lambda reading: None)
-    reading = reader.read(Wanted(view.cursor, True))
+    reading = reader.read(Wanted(view.cursor, panel))
     while reading.loading:
-        reading = reader.read(Wanted(view.cursor, True))
-    return Scene(reading.snapshot, view, look, reading.layers, reading.rollouts, reading.history, reading.health)
+        reading = reader.read(Wanted(view.cursor, panel))
+    return Scene(reading.snapshot, view, look, reading.layers, reading.rollouts, reading.study, reading.health)
 
 
 class FakeRun:

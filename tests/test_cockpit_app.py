@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from rlpeaks_tui.cockpit import commands, watch
+from rlpeaks_tui.cockpit import commands, walk, watch
 from rlpeaks_tui.cockpit.panels import MISSION, PANELS
 from rlpeaks_tui.cockpit.reader import Reader, Reading, Wanted
 from rlpeaks_tui.cockpit.screens import help
@@ -174,9 +174,9 @@ async def test_a_list_scrolls_to_its_end_and_no_further(run: FakeRun) -> None:
     async with opened(run.layout.root, (100, 30)) as pilot:
         app = app_of(pilot)
         for panel, there, back in (("completion", "down", "up"), ("console", "up", "down")):
-            app.select(panel)
+            walk.select(app, panel)
             if not isinstance(app.screen, Enlarged):
-                app.enlarge()
+                walk.toggle(app)
             await until_seen(pilot, r"\d+ more")
             for _ in range(300):
                 app.action_command(there)
@@ -287,8 +287,9 @@ async def test_help_names_every_command(run: FakeRun) -> None:
         await pilot.press("question_mark")
         assert isinstance(app_of(pilot).screen, Help)
         words = screen(app_of(pilot))
-        assert all(command.title in words for command in commands.COMMANDS)
-        assert all(command.shown in words for command in commands.COMMANDS)
+        listed = [command for command in commands.COMMANDS if command.listed]
+        assert all(command.title in words and command.shown in words for command in listed)
+        assert all(not command.keys for command in commands.COMMANDS if not command.listed)
         await pilot.press("escape")
         assert not isinstance(app_of(pilot).screen, Help)
 
@@ -298,7 +299,7 @@ async def test_help_scrolls_where_it_does_not_fit(run: FakeRun) -> None:
         await pilot.press("question_mark")
         await pilot.press("down", "end")
         await until_seen(pilot, "Leave the viewer")
-    titles = {command.title for command in commands.COMMANDS}
+    titles = {command.title for command in commands.COMMANDS if command.listed}
     assert all(title in "\n".join(help.draw(76, 80).rows()) for title in titles)
 
 

@@ -155,7 +155,7 @@ def test_every_curve_goes_on_from_the_checkpoint(branched: FakeRun) -> None:
     behind = scene.behind("reward")
     assert [(part.name, part.steps[0], part.steps[-1]) for part in behind] == [("main", 100, 280)]
     for panel in ("reward", "entropy", "kl"):
-        cells = BY_ID[panel].enlarged(scene, 118, 34)
+        cells = BY_ID[panel].story(scene.view).draw(scene, 118, 34)
         assert "main" in "\n".join(cells.rows()) and "dashed" in "\n".join(cells.rows())
         assert Ink.FAINT in cells.inks[1:20, 6:90]
 

@@ -18,7 +18,7 @@ SIZES = [(1, 1), (8, 2), (20, 5), (37, 12), (78, 11), (118, 34), (198, 55)]
 
 
 def text_of(panel: str, scene: Scene, width: int = 78, height: int = 16, enlarged: bool = False) -> str:
-    draw = BY_ID[panel].enlarged if enlarged else BY_ID[panel].draw
+    draw = BY_ID[panel].story(scene.view).draw if enlarged else BY_ID[panel].draw
     return "\n".join(draw(scene, width, height).rows())
 
 
@@ -38,7 +38,7 @@ def newborn(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 @pytest.mark.parametrize("size", SIZES)
 def test_every_panel_draws_at_every_size(panel: str, size: tuple[int, int], steered: Scene, newborn: Scene) -> None:
     for scene in (steered, newborn, replace(steered, view=View(cursor=120)), replace(steered, view=View(cursor=0))):
-        for draw in (BY_ID[panel].draw, BY_ID[panel].enlarged):
+        for draw in (BY_ID[panel].draw, *(story.draw for story in BY_ID[panel].stories)):
             cells = draw(scene, *size)
             assert (cells.width, cells.height) == size
 
@@ -46,7 +46,7 @@ def test_every_panel_draws_at_every_size(panel: str, size: tuple[int, int], stee
 @pytest.mark.parametrize("panel", BY_ID)
 def test_ascii_drawings_need_no_question_marks(panel: str, steered: Scene) -> None:
     scene = replace(steered, look=Look(ascii_only=True, flat=True))
-    for draw in (BY_ID[panel].draw, BY_ID[panel].enlarged):
+    for draw in (BY_ID[panel].draw, *(story.draw for story in BY_ID[panel].stories)):
         plain, rich = in_ascii(draw(scene, 118, 40)).rows(), draw(scene, 118, 40).rows()
         assert all(row.isascii() for row in plain)
         assert sum(row.count("?") for row in plain) == sum(row.count("?") for row in rich)
@@ -171,7 +171,7 @@ def test_text_of_a_policy_cannot_leave_its_panel(tmp_path: Path) -> None:
     for width, height in ((33, 9), (78, 40)):
         for enlarged in (False, True):
             shown = replace(scene, rollouts=nasty)
-            cells = (BY_ID["completion"].enlarged if enlarged else BY_ID["completion"].draw)(shown, width, height)
+            cells = (completion.enlarged if enlarged else completion.overview)(shown, width, height)
             assert (cells.width, cells.height) == (width, height)
             assert not (cells.chars == ord("\n")).any()
 

@@ -20,14 +20,13 @@ from textual.message import Message
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 
-from . import acts, commands, plan
+from . import acts, commands, walk
 from .aftermath import Aftermath
 from .expected import Rates
 from .link import Pace, waiting
 from .panels import BY_ID
 from .reader import Reader, Reading, Wanted
 from .scene import Look, Scene, View
-from .screens.ask import Filter
 from .screens.dialog import Dialog
 from .screens.enlarged import Enlarged
 from .screens.help import Help
@@ -103,7 +102,7 @@ class Cockpit(App[int]):
         self._newest: Reading | None = None
         self._shown: Reading | None = None
         self._notice = ""
-        self._chosen = False
+        self.chosen = False
         self._doubts: list[CommandMark] = []
         self.aftermath = Aftermath()
 
@@ -132,10 +131,9 @@ class Cockpit(App[int]):
         self.set_timer(self._pace.interval, self._tick)
 
     def _ask(self) -> None:
-        enlarged = self.stage.panel if isinstance(self.stage, Enlarged) else ""
         wanted = Wanted(
             step=self._wanted_step(),
-            history=enlarged == "sparsity",
+            panel=self._enlarged,
             rates=self._dialog is not None and self._dialog.rates,
             effects=self.aftermath.wanted,
         )
@@ -174,6 +172,16 @@ class Cockpit(App[int]):
         return stages[-1] if stages else None
 
     @property
+    def scene(self) -> Scene | None:
+        """What is shown, once anything is."""
+        return self._scene(self._shown) if self._shown is not None else None
+
+    @property
+    def _enlarged(self) -> str:
+        """The panel that is enlarged; empty when none is."""
+        return self.stage.panel if isinstance(self.stage, Enlarged) else ""
+
+    @property
     def _dialog(self) -> Dialog | None:
         """The question about a command that is open."""
         top = self.screen_stack[-1] if self.screen_stack else None
@@ -190,7 +198,8 @@ class Cockpit(App[int]):
             notice = f"reading the journal, step {now.snapshot.step:,} so far"
         settled = self._newest.wanted.step == self._wanted_step()
         size = (self.size.width, self.size.height)
-        stage.paint(Show(scene, now, notice, size, settled, commands.refusals(self), self.aftermath.card))
+        hints = commands.hints(commands.refusals(self))
+        stage.paint(Show(scene, now, notice, size, settled, hints, self.aftermath.card))
 
     def _scene(self, reading: Reading) -> Scene:
         return Scene(
@@ -199,12 +208,12 @@ class Cockpit(App[int]):
             look=self.look,
             layers=reading.layers,
             rollouts=reading.rollouts,
-            history=reading.history,
+            study=reading.study if reading.wanted.panel == self._enlarged else None,
             health=reading.health,
             readonly=self.steering.readonly,
         )
 
-    def _look(self, **changes: object) -> None:
+    def look_at(self, **changes: object) -> None:
         """Change where the person looks, and show it."""
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]
         self._notice = ""
@@ -213,16 +222,16 @@ class Cockpit(App[int]):
 
     def _feature(self) -> None:
         """On a small screen, draw the panel that the verdict speaks of until the person chooses another."""
-        if self._chosen or self._newest is None or self._roomy():
+        if self.chosen or self._newest is None or walk.roomy(self):
             return
         findings = self._newest.health.findings
         panel = findings[0].panel if findings else ""
         if panel in BY_ID and panel != self.view.panel:
             self.view = replace(self.view, panel=panel)
-            self._overview.feature(panel)
+            self.overview.feature(panel)
 
     @property
-    def _overview(self) -> Overview:
+    def overview(self) -> Overview:
         return next(screen for screen in self.screen_stack if isinstance(screen, Overview))
 
     # Commands
@@ -241,107 +250,37 @@ class Cockpit(App[int]):
         self._notice = text
         self.repaint()
 
-    def select(self, panel: str) -> None:
-        """Focus a panel; the one in focus already is enlarged; in an enlarged view the other panel takes its place."""
-        stage = self.stage
-        placed = plan.overview(*self.size)
-        again = panel == self.view.panel and self._chosen
-        self._chosen = True
-        if isinstance(stage, Enlarged):
-            stage.panel = panel
-            self._look(panel=panel, scroll=0, filter="")
-        elif again or (panel not in placed and self._roomy()):
-            self._look(panel=panel)
-            self._open(panel)
-        else:
-            self._overview.feature(panel)
-            self._look(panel=panel)
-
-    def _roomy(self) -> bool:
-        """Whether the overview shows several panels, so that one that it leaves out has to be enlarged to be seen."""
-        return "reward" in plan.overview(*self.size, shown="kl")
-
-    def enlarge(self) -> None:
-        if isinstance(self.stage, Enlarged):
-            self.back()
-        else:
-            self._open(self.view.panel)
-
-    def _open(self, panel: str) -> None:
-        self._overview.feature(panel)
-        self.view = replace(self.view, scroll=0, filter="")
-        self.push_screen(Enlarged(self.palette, panel))
-        self._ask()
-        self.call_after_refresh(self.repaint)
-
-    def back(self) -> None:
-        """One layer out: the notice, the card, the filter, the enlarged panel, then the cursor."""
+    def hush(self) -> bool:
+        """Take away what was said last and the card, one at a time; False when there was neither."""
         if self._notice:
             self._notice = ""
-            self.repaint()
         elif self.aftermath.card is not None:
             self.aftermath.card = None
-            self.repaint()
-        elif self.view.filter:
-            self._look(filter="")
-        elif isinstance(self.stage, Enlarged):
-            self.pop_screen()
-            self._look(scroll=0)
-        elif self.view.cursor is not None or self.view.held:
-            self.snap_to_live()
-
-    def move(self, right: int, down: int) -> None:
-        """To the next panel in a direction; in an enlarged panel a step in time, or a line of its list."""
-        if isinstance(self.stage, Enlarged):
-            if right:
-                self._to(self._step() + right)
-            else:
-                self._scroll(self.stage, down)
-            return
-        places = {name: place for name, place in plan.overview(*self.size).items() if name in BY_ID}
-        if not self._roomy():
-            order = list(BY_ID)
-            at = order.index(self.view.panel) + (right or down)
-            panel = order[at % len(order)]
         else:
-            panel = plan.nearest(places, self.view.panel, right, down)
-        self._chosen = True
-        self._overview.feature(panel)
-        self._look(panel=panel)
+            return False
+        self.repaint()
+        return True
 
-    def _scroll(self, stage: Enlarged, down: int) -> None:
-        # A console shows its end, so that scrolling goes up from there.
-        on = -down if stage.panel == "console" else down
-        if on < 0 or stage.below:
-            self._look(scroll=max(0, self.view.scroll + on))
-
-    def _step(self) -> int:
+    @property
+    def step(self) -> int:
+        """The step that is shown."""
         snapshot = self.snapshot
         return self.view.cursor if self.view.cursor is not None else snapshot.step if snapshot else 0
 
-    def scrub(self, share: float) -> None:
-        """Move the cursor by a share of the run so far, at least one step."""
+    def go_to(self, step: int) -> None:
+        """Show a step; the newest one is shown live."""
         snapshot = self.snapshot
-        if snapshot is None or not snapshot.step:
-            self.say("there is no step to go to yet")
-            return
-        size = max(1, round(abs(share) * snapshot.step))
-        self._to(self._step() + (size if share > 0 else -size))
-
-    def _to(self, step: int) -> None:
-        snapshot = self.snapshot
-        if snapshot is None:
-            return
-        self._look(cursor=None if step >= snapshot.step else max(0, step))
+        if snapshot is not None:
+            self.look_at(cursor=None if step >= snapshot.step else max(0, step))
 
     def snap_to_live(self) -> None:
         self._shown = self._newest
-        self._look(cursor=None, held=False)
+        self.look_at(cursor=None, held=False)
 
     def hold(self) -> None:
         if self.view.held:
             self._shown = self._newest
-        self._look(held=not self.view.held)
+        self.look_at(held=not self.view.held)
 
     def send(self, verb: str, *args: str) -> None:
         """Send a command to the run, which may have ended while somebody thought about it."""
@@ -390,25 +329,8 @@ class Cockpit(App[int]):
     def open_palette(self) -> None:
         self.action_command_palette()
 
-    def open_filter(self) -> None:
-        """Filter the list of an enlarged console or table of metrics; from elsewhere, the table of metrics."""
-        stage = self.stage
-        if not (isinstance(stage, Enlarged) and stage.panel in ("console", "metrics")):
-            self._chosen = True
-            if isinstance(stage, Enlarged):
-                stage.panel = "metrics"
-            else:
-                self._open("metrics")
-            self._look(panel="metrics", scroll=0)
-
-        def entered(text: str | None) -> None:
-            if text is not None:
-                self._look(filter=text, scroll=0)
-
-        self.push_screen(Filter(self.view.filter), entered)
-
     def switch_axis(self) -> None:
-        self._look(log=not self.view.log)
+        self.look_at(log=not self.view.log)
 
     def switch_theme(self) -> None:
         if self.palette.ground is None:
@@ -445,9 +367,9 @@ class Cockpit(App[int]):
         if name == "verdict":
             findings = self._newest.health.findings if self._newest else ()
             if findings:
-                self.select(findings[0].panel)
+                walk.select(self, findings[0].panel)
         elif name in BY_ID:
-            self.select(name)
+            walk.select(self, name)
 
 
 def watch(directory: Path, *, readonly: bool = False, ascii_only: bool | None = None, theme: str = "dark") -> int:

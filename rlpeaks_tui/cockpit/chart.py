@@ -68,6 +68,15 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Dots:
+    """A cloud of measurements: x and y float64[n], each one dot of the raster."""
+
+    x: Floats
+    y: Floats
+    ink: int
+
+
+@dataclass(frozen=True)
 class Mark:
     """A command: its number, and the step at which it took effect; `left` when it did so on a branch since left."""
 
@@ -78,17 +87,22 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """What to draw. `x` is the first and last step shown; `labels` is the room for names right of the plot."""
+    """What to draw. `x` is the first and last step shown; `labels` is the room for names right of the plot.
+
+    With `across` the horizontal axis is that of another quantity than steps, and `x` is not used.
+    """
 
     x: tuple[int, int]
     y: Axis
     lines: Sequence[Line] = ()
     bands: Sequence[Band] = ()
+    dots: Sequence[Dots] = ()
     points: Sequence[Points] = ()
     marks: Sequence[Mark] = ()
     cursor: int | None = None
     labels: int = 0
     ascii_only: bool = False
+    across: Axis | None = None
 
 
 def draw(chart: Chart, width: int, height: int) -> Cells:
@@ -98,10 +112,13 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     plot_width, plot_height = width - gutter - chart.labels, height - 1
     if plot_width < 4 or plot_height < 1:
         return cells
-    frame = Frame(chart.x[0], chart.x[1], chart.y.low, chart.y.high, chart.y.log)
+    first, last = chart.x if chart.across is None else (chart.across.low, chart.across.high)
+    frame = Frame(first, last, chart.y.low, chart.y.high, chart.y.log)
     raster = Raster(plot_width, plot_height, frame, chart.ascii_only)
     for band in chart.bands:
         raster.band(band.steps, band.low, band.high, band.ink)
+    for dots in chart.dots:
+        raster.dots(dots.x, dots.y, dots.ink)
     for line in chart.lines:
         for branch in line.behind:
             raster.line(branch.steps, branch.values, Ink.FAINT, dashed=True)
@@ -116,7 +133,10 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     _rules(raster, chart)
     cells.blit(0, gutter, raster.cells)
     _y_labels(cells, raster, chart.y, gutter)
-    _x_labels(cells, raster, chart, gutter, plot_width)
+    if chart.across is None:
+        _x_labels(cells, raster, chart, gutter, plot_width)
+    else:
+        _ticks_below(cells, raster, chart.across, gutter)
     if chart.labels:
         _names(cells, raster, chart.lines, gutter + plot_width + 1)
     return cells
@@ -241,6 +261,16 @@ def clusters(marks: Sequence[tuple[int, int]], width: int) -> list[tuple[int, st
 
 def _span(low: int, high: int) -> str:
     return f"{low}" if low == high else f"{low}-{high}"
+
+
+def _ticks_below(cells: Cells, raster: Raster, axis: Axis, gutter: int) -> None:
+    """The ticks of a horizontal axis that is none of steps, each under its place as far as it has room."""
+    free, end = gutter, gutter + raster.cells.width
+    for value, label in zip(axis.ticks, axis.labels, strict=True):
+        text = label.strip()
+        start = min(gutter + raster.cell(value) - len(text) // 2, end - len(text))
+        if start >= free:
+            free = cells.put(cells.height - 1, start, text, Ink.DIM) + 2
 
 
 def _names(cells: Cells, raster: Raster, lines: Sequence[Line], x: int) -> None:

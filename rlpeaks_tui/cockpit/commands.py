@@ -13,8 +13,9 @@ from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from . import acts
+from . import acts, travel, walk
 from .panels import PANELS
+from .strips import Hint
 
 if TYPE_CHECKING:
     from .app import Cockpit
@@ -40,6 +41,7 @@ class Command:
         act: does it.
         hint: one or two words in the footer; empty when it is not shown there.
         refuse: why it cannot be done now; empty when it can.
+        listed: has a row in the help; one of a family that another row speaks for has none.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Command:
     act: Action
     hint: str = ""
     refuse: Refusal = _never
+    listed: bool = True
 
 
 def _cannot(verb: str) -> Refusal:
@@ -63,7 +66,11 @@ def _asking(verb: str, key: str, title: str, hint: str = "") -> Command:
 
 
 def _select(panel: str) -> Action:
-    return lambda app: app.select(panel)
+    return lambda app: walk.select(app, panel)
+
+
+def _jump(forward: bool, kind: str) -> Action:
+    return lambda app: travel.jump(app, forward, kind)
 
 
 VIEW, TIME, STEER, LEAVE = "Panels", "Time", "Training", "Cockpit"
@@ -73,44 +80,84 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "palette", ("colon", "ctrl+p"), ":", "Find a command by name", LEAVE, lambda app: app.open_palette(), "commands"
     ),
-    Command("filter", ("slash",), "/", "Filter the list on screen", VIEW, lambda app: app.open_filter(), "filter"),
+    Command("filter", ("slash",), "/", "Filter the list on screen", VIEW, walk.search, "filter"),
     Command(
         "enlarge",
         ("z", "enter"),
         "z",
         "Enlarge the panel in focus, and back",
         VIEW,
-        lambda app: app.enlarge(),
+        walk.toggle,
         "enlarge",
     ),
+    Command("story", ("v",), "v", "Next view of an enlarged panel", VIEW, lambda app: walk.tell(app, 1)),
+    Command("story.back", ("V",), "V", "View before of an enlarged panel", VIEW, lambda app: walk.tell(app, -1)),
     Command("log", ("y",), "y", "Logarithmic or linear y axis", VIEW, lambda app: app.switch_axis()),
-    Command("back", ("escape",), "esc", "Step out: filter, enlarged panel, cursor", VIEW, lambda app: app.back()),
+    Command("back", ("escape",), "esc", "Step out: filter, enlarged panel, cursor", VIEW, walk.back),
     *(
         Command(f"panel.{panel.id}", (panel.key,), panel.key, f"{panel.title}: {panel.asks}", VIEW, _select(panel.id))
         for panel in PANELS
     ),
     Command(
-        "left", ("left", "h"), "← h", "Panel to the left; enlarged: one step back", VIEW, lambda app: app.move(-1, 0)
+        "left",
+        ("left", "h"),
+        "← h",
+        "Panel to the left; enlarged: one step back",
+        VIEW,
+        lambda app: walk.move(app, -1, 0),
     ),
     Command(
-        "right", ("right", "l"), "→ l", "Panel to the right; enlarged: one step on", VIEW, lambda app: app.move(1, 0)
+        "right",
+        ("right", "l"),
+        "→ l",
+        "Panel to the right; enlarged: one step on",
+        VIEW,
+        lambda app: walk.move(app, 1, 0),
     ),
-    Command("up", ("up", "k"), "↑ k", "Panel above; enlarged: scroll up", VIEW, lambda app: app.move(0, -1)),
-    Command("down", ("down", "j"), "↓ j", "Panel below; enlarged: scroll down", VIEW, lambda app: app.move(0, 1)),
+    Command("up", ("up", "k"), "↑ k", "Panel above; enlarged: scroll up", VIEW, lambda app: walk.move(app, 0, -1)),
+    Command("down", ("down", "j"), "↓ j", "Panel below; enlarged: scroll down", VIEW, lambda app: walk.move(app, 0, 1)),
+    Command("page.up", ("pageup",), "pgup", "Enlarged: scroll up by a screen", VIEW, lambda app: walk.page(app, -1)),
+    Command(
+        "page.down", ("pagedown",), "pgdn", "Enlarged: scroll down by a screen", VIEW, lambda app: walk.page(app, 1)
+    ),
     Command(
         "back.1",
         ("left_square_bracket",),
         "[",
         "Cursor back by 1 % of the run",
         TIME,
-        lambda app: app.scrub(-0.01),
+        lambda app: travel.scrub(app, -0.01),
         "scrub",
     ),
-    Command("on.1", ("right_square_bracket",), "]", "Cursor on by 1 % of the run", TIME, lambda app: app.scrub(0.01)),
     Command(
-        "back.10", ("left_curly_bracket",), "{", "Cursor back by 10 % of the run", TIME, lambda app: app.scrub(-0.1)
+        "on.1", ("right_square_bracket",), "]", "Cursor on by 1 % of the run", TIME, lambda app: travel.scrub(app, 0.01)
     ),
-    Command("on.10", ("right_curly_bracket",), "}", "Cursor on by 10 % of the run", TIME, lambda app: app.scrub(0.1)),
+    Command(
+        "back.10",
+        ("left_curly_bracket",),
+        "{",
+        "Cursor back by 10 % of the run",
+        TIME,
+        lambda app: travel.scrub(app, -0.1),
+    ),
+    Command(
+        "on.10", ("right_curly_bracket",), "}", "Cursor on by 10 % of the run", TIME, lambda app: travel.scrub(app, 0.1)
+    ),
+    Command(
+        "next",
+        ("n",),
+        "n",
+        "To the next event; by kind: in the palette",
+        TIME,
+        lambda app: travel.jump(app, True),
+        "event",
+    ),
+    Command("prev", ("N",), "N", "To the event before", TIME, lambda app: travel.jump(app, False)),
+    *(
+        Command(f"{way}.{kind}", (), "", f"To the {said} {kind}", TIME, _jump(way == "next", kind), listed=False)
+        for kind in travel.KINDS
+        for way, said in (("next", "next"), ("prev", "last"))
+    ),
     Command("live", ("g", "end"), "g", "Back to the newest step", TIME, lambda app: app.snap_to_live(), "live"),
     Command(
         "hold",
@@ -188,25 +235,15 @@ def bindings() -> list[Binding]:
     ]
 
 
-@dataclass(frozen=True)
-class Hint:
-    """A key in the footer; those of the highest rank go first where the row is short. `off`: it would be refused."""
-
-    key: str
-    word: str
-    rank: int
-    off: bool = False
-
-
 ORDER = (
-    "help", "palette", "panels", "enlarge", "scrub", "live", "hold", "filter",
+    "help", "palette", "panels", "enlarge", "scrub", "next", "live", "hold", "filter",
     "pause", "remedy", "undo", "set", "phase", "reset", "rollback", "stop", "quit",
 )  # fmt: skip
 """Of the footer, from left to right."""
 
 LEAST = (
     "quit", "help", "pause", "enlarge", "panels", "palette", "scrub", "undo", "reset", "phase", "set", "rollback",
-    "remedy", "stop", "live", "hold", "filter",
+    "remedy", "stop", "live", "next", "hold", "filter",
 )  # fmt: skip
 """Of the footer, what stays longest where the row is short first."""
 
@@ -214,7 +251,7 @@ LEAST = (
 def hints(refused: Mapping[str, str]) -> list[Hint]:
     """What the footer names."""
     words = {command.id: (command.shown, command.hint) for command in COMMANDS if command.hint}
-    words["panels"], words["scrub"] = ("0-9", "panels"), ("[ ]", "scrub")
+    words["panels"], words["scrub"], words["next"] = ("0-9", "panels"), ("[ ]", "scrub"), ("n N", "event")
     return [Hint(*words[name], LEAST.index(name), name in refused) for name in ORDER]
 
 

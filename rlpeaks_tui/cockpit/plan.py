@@ -57,12 +57,15 @@ def before_first(width: int, height: int, verdict_rows: int = 1) -> Places:
     return frame.places
 
 
-def enlarged(width: int, height: int, panel: str, verdict_rows: int = 1) -> Places:
-    """Places for one panel on its own."""
+def enlarged(width: int, height: int, verdict_rows: int = 1, tabs: bool = False) -> Places:
+    """Places for one `panel` on its own, under the row of `tabs` that names its stories where it has several."""
     if width < 2 or height < 1:
         return {}
     frame = _Frame(width, height, verdict_rows)
-    frame.put(panel, 0, frame.width, frame.rows)
+    row = int(tabs and frame.rows >= 10)
+    if row:
+        frame.put("tabs", 0, frame.width, 1)
+    frame.put("panel", 0, frame.width, frame.rows - row, row)
     return frame.places
 
 

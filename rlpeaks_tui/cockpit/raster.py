@@ -194,6 +194,20 @@ class Raster:
             mask[:, np.arange(self.columns) // (1 if self.ascii_only else 2) % 2 == 1] = False
         self._stamp(mask, ink, heavy)
 
+    def dots(self, x: Floats, y: Floats, ink: int) -> None:
+        """One dot for each finite pair that lies in the frame."""
+        if not self.columns or not self.rows or self.frame.x1 <= self.frame.x0:
+            return
+        across = (x - self.frame.x0) / (self.frame.x1 - self.frame.x0) * (self.columns - 1)
+        down = self.frame.height(y, self.rows)
+        inside = np.isfinite(across) & (across >= -0.5) & (across <= self.columns - 0.5)
+        inside &= np.isfinite(down) & (down >= 0) & (down <= self.rows)
+        mask = np.zeros((self.rows, self.columns), np.bool_)
+        row = np.minimum(down[inside].astype(np.int64), self.rows - 1)
+        column = np.clip(np.floor(across[inside] + 0.5 + ON_THE_BORDER).astype(np.int64), 0, self.columns - 1)
+        mask[row, column] = True
+        self._stamp(mask, ink)
+
     def band(self, steps: Ints, low: Floats, high: Floats, ink: int) -> None:
         """The area between two series, in every fourth dot, so that a line stays readable on it."""
         if not self.columns or not self.rows:

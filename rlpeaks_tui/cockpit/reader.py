@@ -10,8 +10,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import Layers
@@ -22,11 +20,10 @@ from rlpeaks_tui.stats.preview import task_rate
 from . import effects
 from .checks import check
 from .expected import EVERY, Rates
+from .panels import BY_ID
 from .questions import phases_of
 from .scene import Health
-
-MAP_COLUMNS = 48
-"""Probes that a map over time shows at most, evenly spread."""
+from .study import Study
 
 
 @dataclass(frozen=True)
@@ -35,13 +32,13 @@ class Wanted:
 
     Attributes:
         step: the one it shows; None for the newest.
-        history: probes for the map over time.
+        panel: the one that is enlarged, whose study is wanted; empty when none is.
         rates: how recent completions of each task did.
         effects: commands, by id, of which it is to be told whether they helped.
     """
 
     step: int | None = None
-    history: bool = False
+    panel: str = ""
     rates: bool = False
     effects: tuple[str, ...] = ()
 
@@ -57,8 +54,8 @@ class Reading:
     wanted: Wanted
     layers: Layers | None
     rollouts: Rollouts | None
-    history: tuple[Layers, ...]
     health: Health
+    study: object = None
     rates: Rates | None = None
     effects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     loading: bool = False
@@ -78,7 +75,8 @@ class Reader(threading.Thread):
         self._evaluator = Evaluator()
         self._health = Health()
         self._judged: tuple[int, int] | None = None
-        self._probes: dict[int, Layers] = {}
+        self._studies: dict[str, Study] = {}
+        self._studied: tuple[tuple[str, int, int], object] | None = None
         self._rated: tuple[int, Rates] | None = None
 
     def ask(self, wanted: Wanted) -> None:
@@ -131,8 +129,8 @@ class Reader(threading.Thread):
             wanted=wanted,
             layers=self._follower.layers(step),
             rollouts=self._follower.rollouts(step),
-            history=self._history(snapshot, step) if wanted.history else (),
             health=Health() if loading else self._checked(snapshot, step),
+            study=None if loading else self._study(wanted.panel, snapshot, step),
             rates=rates,
             effects={} if loading else self._effects(snapshot, wanted.effects),
             loading=loading,
@@ -167,15 +165,12 @@ class Reader(threading.Thread):
             self._judged = key
         return self._health
 
-    def _history(self, snapshot: Snapshot, step: int) -> tuple[Layers, ...]:
-        steps = snapshot.layer_steps[snapshot.layer_steps <= step]
-        if len(steps) > MAP_COLUMNS:
-            steps = steps[np.linspace(0, len(steps) - 1, MAP_COLUMNS).round().astype(np.int64)]
-        for each in steps.tolist():
-            if each not in self._probes:
-                layers = self._follower.layers(each)
-                if layers is not None:
-                    self._probes[each] = layers
-        wanted = set(steps.tolist())
-        self._probes = {each: layers for each, layers in self._probes.items() if each in wanted}
-        return tuple(self._probes[each] for each in sorted(self._probes))
+    def _study(self, panel: str, snapshot: Snapshot, step: int) -> object:
+        make = BY_ID[panel].study if panel else None
+        if make is None:
+            return None
+        key = (panel, snapshot.version, step)
+        if self._studied is None or self._studied[0] != key:
+            study = self._studies.setdefault(panel, make())
+            self._studied = (key, study(self._follower, snapshot, step))
+        return self._studied[1]

@@ -6,7 +6,7 @@ terminal, and makes time travel free: a scene at an older step is the same scene
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from rlpeaks_tui.run.columns import Series
@@ -32,6 +32,7 @@ class View:
         scroll: lines that a long list is moved down by, in the enlarged panel.
         log: charts whose values are positive have a logarithmic axis.
         filter: a regular expression that names what a list shows; a leading ! turns it around.
+        story: which of its stories the enlarged panel tells, counted on and on.
     """
 
     panel: str = "reward"
@@ -40,6 +41,7 @@ class View:
     scroll: int = 0
     log: bool = False
     filter: str = ""
+    story: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,17 @@ class Health:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A snapshot seen from `view`; `layers` and `rollouts` are those at the step shown."""
+    """A snapshot seen from `view`; `layers` and `rollouts` are those at the step shown.
+
+    `study` is what the enlarged panel asked for, None until it is there.
+    """
 
     snapshot: Snapshot
     view: View = View()
     look: Look = Look()
     layers: Layers | None = None
     rollouts: Rollouts | None = None
-    history: tuple[Layers, ...] = field(default=())
+    study: object = None
     health: Health = Health()
     readonly: bool = False
 
@@ -97,7 +102,7 @@ class Scene:
         """Equal keys: every panel draws the same."""
         probed = None if self.layers is None else self.layers.step
         written = None if self.rollouts is None else self.rollouts.step
-        return self.snapshot.version, self.view, self.look, probed, written, len(self.history)
+        return self.snapshot.version, self.view, self.look, probed, written, id(self.study)
 
     @property
     def step(self) -> int:

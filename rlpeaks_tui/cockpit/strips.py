@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .axes import compact
-from .cells import BOLD, Cells, Ink, fit, width_of
-from .commands import Hint
+from .cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of
 from .panels import calibration
 from .scene import Scene
 from .spark import spark
@@ -21,6 +21,16 @@ STATE_INK = {
     "failed": Ink.BAD,
     "lost": Ink.BAD,
 }
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A key in the footer; those of the highest rank go first where the row is short. `off`: it would be refused."""
+
+    key: str
+    word: str
+    rank: int
+    off: bool = False
 
 
 def header(scene: Scene, newest: int, width: int) -> Cells:
@@ -115,6 +125,15 @@ def sparks(scene: Scene, shown: str, width: int) -> Cells:
         if room >= 3:
             series = scene.series(name)
             cells.blit(0, end + 1, spark(series.steps, series.values, scene.x, room, ink, scene.ascii_only))
+    return cells
+
+
+def tabs(titles: Sequence[str], shown: int, width: int) -> Cells:
+    """One row: the key that goes on, and the stories of an enlarged panel, the one shown in bold and underlined."""
+    cells = Cells(width, 1)
+    x = cells.put(0, 0, "v", Ink.KEY | BOLD) + 2
+    for i, title in enumerate(titles):
+        x = cells.put(0, x, title, Ink.TEXT | BOLD | UNDERLINE if i == shown % len(titles) else Ink.DIM) + 3
     return cells
 
 

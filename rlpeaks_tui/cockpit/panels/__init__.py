@@ -6,44 +6,85 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..cells import Cells
-from ..scene import Scene
+from ..scene import Scene, View
+from ..study import MakeStudy
 from . import calibration, completion, console, cost, entropy, facts, formats, kl, metrics, reward, sparsity, timeline
 
 Draw = Callable[[Scene, int, int], Cells]
 
 
 @dataclass(frozen=True)
+class Story:
+    """One way in which an enlarged panel tells what it knows; `v` goes from one to the next.
+
+    Attributes:
+        title: in the row of tabs.
+        draw: the whole panel.
+        query: for a story with a picked row, which completions belong to it, as the browser's query; empty: none.
+    """
+
+    title: str
+    draw: Draw
+    query: Callable[[Scene], str] | None = None
+
+
+@dataclass(frozen=True)
 class Panel:
-    """A panel: `draw` for its place in the overview, `enlarged` for a screen of its own, which shows more."""
+    """A panel: `draw` for its place in the overview, `stories` for a screen of its own, which shows more.
+
+    `study` makes what its stories need beyond the snapshot. In a `listing`, `/` filters what is listed.
+    """
 
     id: str
     key: str
     title: str
     asks: str
     draw: Draw
-    enlarged: Draw
+    stories: tuple[Story, ...]
+    study: MakeStudy | None = None
+    listing: bool = False
+
+    def story(self, view: View) -> Story:
+        """The story that is shown."""
+        return self.stories[view.story % len(self.stories)]
+
+
+def _one(draw: Draw) -> tuple[Story, ...]:
+    return (Story("", draw),)
 
 
 PANELS: tuple[Panel, ...] = (
-    Panel("reward", "1", "Reward", "is the policy earning more", reward.overview, reward.enlarged),
-    Panel("entropy", "2", "Entropy", "how much choice is left", entropy.overview, entropy.enlarged),
-    Panel("kl", "3", "KL drift", "how far from the start", kl.overview, kl.enlarged),
+    Panel("reward", "1", "Reward", "is the policy earning more", reward.overview, _one(reward.enlarged)),
+    Panel("entropy", "2", "Entropy", "how much choice is left", entropy.overview, _one(entropy.enlarged)),
+    Panel("kl", "3", "KL drift", "how far from the start", kl.overview, _one(kl.enlarged)),
     Panel(
         "calibration",
         "4",
         "Calibration",
         "does confidence mean what it says",
         calibration.overview,
-        calibration.enlarged,
+        _one(calibration.enlarged),
     ),
-    Panel("sparsity", "5", "Update sparsity", "which weights have moved", sparsity.overview, sparsity.enlarged),
-    Panel("formats", "6", "Formats", "which ways of answering win", formats.overview, formats.enlarged),
-    Panel("completion", "7", "Completions", "what the policy wrote", completion.overview, completion.enlarged),
-    Panel("timeline", "8", "Timeline", "what was done when", timeline.overview, timeline.enlarged),
-    Panel("console", "9", "Console", "what the training printed", console.overview, console.enlarged),
-    Panel("metrics", "0", "Metrics", "everything that is recorded", metrics.enlarged, metrics.enlarged),
-    Panel("cost", "t", "Time", "where the time of a step goes", cost.overview, cost.enlarged),
-    Panel("facts", "i", "Run", "what run this is", facts.overview, facts.enlarged),
+    Panel(
+        "sparsity",
+        "5",
+        "Update sparsity",
+        "which weights have moved",
+        sparsity.overview,
+        _one(sparsity.enlarged),
+        sparsity.Probes,
+    ),
+    Panel("formats", "6", "Formats", "which ways of answering win", formats.overview, _one(formats.enlarged)),
+    Panel("completion", "7", "Completions", "what the policy wrote", completion.overview, _one(completion.enlarged)),
+    Panel("timeline", "8", "Timeline", "what was done when", timeline.overview, _one(timeline.enlarged)),
+    Panel(
+        "console", "9", "Console", "what the training printed", console.overview, _one(console.enlarged), listing=True
+    ),
+    Panel(
+        "metrics", "0", "Metrics", "everything that is recorded", metrics.enlarged, _one(metrics.enlarged), listing=True
+    ),
+    Panel("cost", "t", "Time", "where the time of a step goes", cost.overview, _one(cost.enlarged)),
+    Panel("facts", "i", "Run", "what run this is", facts.overview, _one(facts.enlarged)),
 )
 
 BY_ID = {panel.id: panel for panel in PANELS}

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.stats.modules import grid, place
 
@@ -22,6 +23,8 @@ from ..scene import Scene
 from .parts import Row, chart, clauses, heading, metric_table, nothing, ticks_for
 
 LABEL = 10
+MAP_COLUMNS = 48
+"""Probes that a map over time shows at most."""
 MAP = "by layer and probe: bright where nothing moved"
 BF16, EXACT, RELATIVE, NULL = "sparsity/bf16", "sparsity/exact", "sparsity/relative", "sparsity/null"
 
@@ -175,10 +178,25 @@ def by_place(
         return np.where(weight > 0, matrix if total else matrix / weight, np.nan)
 
 
+class Probes:
+    """The probes for the map over time: those at or before a step, evenly spread over them where they are many."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, Layers] = {}
+
+    def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> tuple[Layers, ...]:
+        steps = snapshot.layer_steps[snapshot.layer_steps <= step]
+        if len(steps) > MAP_COLUMNS:
+            steps = steps[np.linspace(0, len(steps) - 1, MAP_COLUMNS).round().astype(np.int64)]
+        found = {each: self._read.get(each) or follower.layers(each) for each in steps.tolist()}
+        self._read = {each: layers for each, layers in found.items() if layers is not None}
+        return tuple(self._read.values())
+
+
 def layer_map(scene: Scene, width: int, height: int) -> Cells:
     """Every layer at every probe, a column a probe: dark where weights moved, bright where they did not."""
     cells = Cells(width, height)
-    history = scene.history
+    history = scene.study if isinstance(scene.study, tuple) else ()
     if len(history) < 2:
         return nothing(cells, "one probe so far; a map needs two")
     rows = grid(history[-1].names)[0]

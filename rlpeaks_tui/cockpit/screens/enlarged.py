@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from textual import events
 
-from .. import plan
+from .. import plan, strips
 from ..cells import Cells
 from ..panels import BY_ID
 from ..plan import Places
@@ -25,13 +25,16 @@ class Enlarged(Stage):
         """Lines of its list that did not fit."""
 
     def panels(self) -> Iterable[str]:
-        return ("panel",)
+        return ("tabs", "panel")
 
     def plan(self, width: int, height: int) -> Places:
-        return plan.enlarged(width, height, "panel", self._verdict_rows)
+        tabs = len(BY_ID[self.panel].stories) > 1
+        return plan.enlarged(width, height, self._verdict_rows, tabs)
 
     def draw(self, name: str, scene: Scene, width: int, height: int) -> Cells:
-        cells = BY_ID[self.panel].enlarged(scene, width, height)
+        if name == "tabs":
+            return strips.tabs([story.title for story in BY_ID[self.panel].stories], scene.view.story, width)
+        cells = BY_ID[self.panel].story(scene.view).draw(scene, width, height)
         self.below = cells.below
         return cells
 

@@ -62,7 +62,8 @@ def _columns(width: int) -> list[list[tuple[str, str]]]:
     """Keys and title of every row; a row without keys is the heading of a group, or empty."""
     groups: dict[str, list[Command]] = {group: [] for group in (VIEW, TIME, STEER, LEAVE)}
     for command in COMMANDS:
-        groups[command.group].append(command)
+        if command.listed:
+            groups[command.group].append(command)
     blocks = [
         [("", group), *((member.shown or NO_KEY, member.title) for member in members), ("", "")]
         for group, members in groups.items()

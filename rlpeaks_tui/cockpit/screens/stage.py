@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from textual.app import ComposeResult
@@ -11,9 +11,9 @@ from textual.screen import Screen
 from .. import strips, verdict
 from ..card import Card
 from ..cells import Cells, in_ascii
-from ..commands import hints
 from ..plan import Places
 from ..scene import Scene
+from ..strips import Hint
 from ..surface import Surface
 from ..theme import Palette
 from .board import Board
@@ -31,7 +31,7 @@ class Show:
         notice: words to the person.
         size: of the screen.
         settled: the checks in `now` are those of the step shown; they are not for a moment after the cursor moved.
-        refused: commands that cannot be done now, by id, and why.
+        hints: the keys that the footer names.
         card: what lies over the panels until escape: whether a command helped.
     """
 
@@ -40,7 +40,7 @@ class Show:
     notice: str
     size: tuple[int, int]
     settled: bool
-    refused: Mapping[str, str]
+    hints: Sequence[Hint]
     card: Card | None
 
 
@@ -122,7 +122,7 @@ class Stage(Screen[None]):
             return strips.header(show.scene, show.now.snapshot.step, width)
         if name == "verdict":
             return verdict.strip(show.now, width, height)
-        return strips.footer(hints(show.refused), width, show.notice)
+        return strips.footer(show.hints, width, show.notice)
 
 
 def _raised(palette: Palette) -> Palette:

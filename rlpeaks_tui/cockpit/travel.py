@@ -1,0 +1,79 @@
+"""Time: the cursor that every panel shows, and the places in a run that are worth going to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .scene import Scene
+from .words import asked
+
+if TYPE_CHECKING:
+    from .app import Cockpit
+
+KINDS = ("command", "alert", "phase", "checkpoint", "evaluation", "note")
+
+
+@dataclass(frozen=True, order=True)
+class Stop:
+    """Something that happened at a step, of one of `KINDS`, in words."""
+
+    step: int
+    kind: str
+    text: str
+
+
+def stops(scene: Scene, kind: str = "") -> list[Stop]:
+    """What happened on the way to the present, in order of steps; only what is of `kind` where one is given."""
+    snapshot = scene.snapshot
+    numbered = {mark.number: mark.step for mark in scene.marks if not mark.left}
+    found = [
+        Stop(numbered[command.number], "command", f"command {command.number}: {asked(command)}")
+        for command in snapshot.commands
+        if command.number in numbered
+    ]
+    found += [Stop(alert.step, "alert", alert.text or alert.rule) for alert in snapshot.alerts if alert.on]
+    found += [Stop(phase.step, "phase", phase.name) for phase in scene.phases]
+    found += [Stop(saved.step, "checkpoint", saved.name) for saved in snapshot.checkpoints]
+    found += [Stop(note.step, "note", note.text) for note in snapshot.notes]
+    found += [Stop(step, "evaluation", "held-out problems") for step in evaluated(scene)]
+    return sorted(stop for stop in found if stop.kind == (kind or stop.kind) and stop.step <= snapshot.step)
+
+
+def evaluated(scene: Scene) -> list[int]:
+    """The steps at which held-out problems were answered."""
+    series = scene.series("eval/pass@1")
+    steps: list[int] = np.unique(series.steps[np.isfinite(series.values)]).tolist()
+    return steps
+
+
+def scrub(app: Cockpit, share: float) -> None:
+    """Move the cursor by a share of the run so far, at least one step."""
+    snapshot = app.snapshot
+    if snapshot is None or not snapshot.step:
+        app.say("there is no step to go to yet")
+        return
+    size = max(1, round(abs(share) * snapshot.step))
+    app.go_to(app.step + (size if share > 0 else -size))
+
+
+def jump(app: Cockpit, forward: bool, kind: str = "") -> None:
+    """To the next or the last thing that happened, and say what it is."""
+    scene = app.scene
+    if scene is None:
+        return
+    here, what = app.step, kind or "event"
+    there = [stop.step for stop in stops(scene, kind) if (stop.step > here if forward else stop.step < here)]
+    if not there:
+        app.say(f"there is no {what} {'after' if forward else 'before'} step {here:,}")
+        return
+    step = min(there) if forward else max(there)
+    app.go_to(step)
+    told = "; ".join(
+        f"{stop.kind} {stop.text}" if stop.kind != "command" else stop.text
+        for stop in stops(scene, kind)
+        if stop.step == step
+    )
+    app.say(f"step {step:,}: {told}")

@@ -1,0 +1,125 @@
+"""Where a person looks: which panel, which of its stories, which line of a list, and one layer out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import plan
+from .panels import BY_ID
+from .screens.ask import Filter
+from .screens.enlarged import Enlarged
+
+if TYPE_CHECKING:
+    from .app import Cockpit
+
+
+def select(app: Cockpit, panel: str) -> None:
+    """Focus a panel; the one in focus already is enlarged; in an enlarged view the other panel takes its place."""
+    stage = app.stage
+    again = panel == app.view.panel and app.chosen
+    app.chosen = True
+    if isinstance(stage, Enlarged):
+        _replace(app, stage, panel)
+    elif again or (panel not in plan.overview(*app.size) and roomy(app)):
+        app.look_at(panel=panel)
+        enlarge(app, panel)
+    else:
+        app.overview.feature(panel)
+        app.look_at(panel=panel)
+
+
+def roomy(app: Cockpit) -> bool:
+    """Whether the overview shows several panels, so that one that it leaves out has to be enlarged to be seen."""
+    return "reward" in plan.overview(*app.size, shown="kl")
+
+
+def toggle(app: Cockpit) -> None:
+    """Enlarge the panel in focus, or go back to the overview."""
+    if isinstance(app.stage, Enlarged):
+        back(app)
+    else:
+        enlarge(app, app.view.panel)
+
+
+def enlarge(app: Cockpit, panel: str) -> None:
+    app.overview.feature(panel)
+    app.push_screen(Enlarged(app.palette, panel))
+    app.look_at(panel=panel, scroll=0, filter="", story=0)
+    app.call_after_refresh(app.repaint)
+
+
+def _replace(app: Cockpit, stage: Enlarged, panel: str) -> None:
+    stage.panel = panel
+    app.look_at(panel=panel, scroll=0, filter="", story=0)
+
+
+def tell(app: Cockpit, on: int) -> None:
+    """The next story of the enlarged panel, or the one before; from the overview, the panel in focus enlarged."""
+    if not isinstance(app.stage, Enlarged):
+        enlarge(app, app.view.panel)
+    elif len(BY_ID[app.stage.panel].stories) == 1:
+        app.say("this panel has one view only")
+    else:
+        app.look_at(story=app.view.story + on, scroll=0)
+
+
+def back(app: Cockpit) -> None:
+    """One layer out: the notice, the card, the filter, the enlarged panel, then the cursor."""
+    if app.hush():
+        return
+    if app.view.filter:
+        app.look_at(filter="", scroll=0)
+    elif isinstance(app.stage, Enlarged):
+        app.pop_screen()
+        app.look_at(scroll=0)
+    elif app.view.cursor is not None or app.view.held:
+        app.snap_to_live()
+
+
+def move(app: Cockpit, right: int, down: int) -> None:
+    """To the next panel in a direction; in an enlarged panel a step in time, or a line of its list."""
+    if isinstance(app.stage, Enlarged):
+        if right:
+            app.go_to(app.step + right)
+        else:
+            _scroll(app, app.stage, down)
+        return
+    places = {name: place for name, place in plan.overview(*app.size).items() if name in BY_ID}
+    if not roomy(app):
+        order = list(BY_ID)
+        panel = order[(order.index(app.view.panel) + (right or down)) % len(order)]
+    else:
+        panel = plan.nearest(places, app.view.panel, right, down)
+    app.chosen = True
+    app.overview.feature(panel)
+    app.look_at(panel=panel)
+
+
+def page(app: Cockpit, down: int) -> None:
+    """A screenful of an enlarged list."""
+    if isinstance(app.stage, Enlarged):
+        _scroll(app, app.stage, down * max(1, app.size.height - 8))
+
+
+def _scroll(app: Cockpit, stage: Enlarged, down: int) -> None:
+    # A console shows its end, so that scrolling goes up from there.
+    on = -down if stage.panel == "console" else down
+    if on < 0 or stage.below:
+        app.look_at(scroll=max(0, app.view.scroll + min(on, stage.below)))
+
+
+def search(app: Cockpit) -> None:
+    """Filter the list of an enlarged panel; from elsewhere, the table of metrics."""
+    stage = app.stage
+    if not (isinstance(stage, Enlarged) and BY_ID[stage.panel].listing):
+        app.chosen = True
+        if isinstance(stage, Enlarged):
+            _replace(app, stage, "metrics")
+        else:
+            enlarge(app, "metrics")
+
+    def entered(text: str | None) -> None:
+        if text is not None:
+            app.look_at(filter=text, scroll=0)
+
+    app.push_screen(Filter(app.view.filter), entered)

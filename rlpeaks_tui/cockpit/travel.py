@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .branches import on_the_way
 from .scene import Scene
 from .words import asked
 
@@ -34,12 +35,13 @@ def stops(scene: Scene, kind: str = "") -> list[Stop]:
         for command in snapshot.commands
         if command.number in numbered
     ]
-    found += [Stop(alert.step, "alert", alert.text or alert.rule) for alert in snapshot.alerts if alert.on]
-    found += [Stop(phase.step, "phase", phase.name) for phase in scene.phases]
-    found += [Stop(saved.step, "checkpoint", saved.name) for saved in snapshot.checkpoints]
-    found += [Stop(note.step, "note", note.text) for note in snapshot.notes]
+    happened = [("alert", alert.t, alert.step, alert.text or alert.rule) for alert in snapshot.alerts if alert.on]
+    happened += [("checkpoint", saved.t, saved.step, saved.name) for saved in snapshot.checkpoints]
+    happened += [("note", note.t, note.step, note.text) for note in snapshot.notes]
+    happened += [("phase", phase.t, phase.step, phase.name) for phase in snapshot.phases]
+    found += [Stop(step, what, text) for what, t, step, text in happened if on_the_way(scene.nodes, t, step)]
     found += [Stop(step, "evaluation", "held-out problems") for step in evaluated(scene)]
-    return sorted(stop for stop in found if stop.kind == (kind or stop.kind) and stop.step <= snapshot.step)
+    return sorted(stop for stop in found if stop.kind == (kind or stop.kind))
 
 
 def evaluated(scene: Scene) -> list[int]:

@@ -26,7 +26,7 @@ MOST_BRANCHES = 6
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
-    """The line with its phases, then the newest commands, as many as there is room for."""
+    """The line with its phases, then what was done and found last, as much as there is room for."""
     cells = Cells(width, height)
     if not scene.snapshot.max_steps and not scene.snapshot.step:
         heading(cells, scene, "timeline", "8", "Timeline", Ink.UNKNOWN)
@@ -41,8 +41,9 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         heading(cells, scene, "timeline", "8", "Timeline", Ink.TEXT, branch, note)
         y = 1
     cells.blit(y, 0, line(scene, width))
-    for row, command in enumerate(reversed(commands[-max(0, height - y - 2) :] if height - y > 2 else ()), y + 2):
-        cells.blit(row, 0, command_row(scene, command, width))
+    room = height - y - 2
+    for row, event in enumerate(_events(scene, width, brief=True)[: max(0, room)], y + 2):
+        cells.blit(row, 0, event)
     return cells
 
 
@@ -172,35 +173,37 @@ def _frame(scene: Scene) -> Frame:
     return Frame(0, max(1, scene.snapshot.max_steps or scene.x[1], scene.snapshot.step), 0.0, 1.0)
 
 
-def _events(scene: Scene, width: int) -> list[Cells]:
-    """A row for everything that happened, the newest first."""
+def _events(scene: Scene, width: int, brief: bool = False) -> list[Cells]:
+    """A row for everything that happened up to the step shown, the newest first; `brief` leaves out what only the clock
+    or a rule of the run brought about."""
     snapshot, plain = scene.snapshot, scene.ascii_only
-    rows = [(command.t, command_row(scene, command, width)) for command in snapshot.commands]
-    for saved in snapshot.checkpoints:
-        there = any(kept.name == saved.name for kept in snapshot.restorable)
-        gone = "" if there else "  not on disk any more"
-        rows.append((saved.t, _row("○", saved.step, f"checkpoint {saved.name}{gone}", Ink.DIM, width)))
+    rows = [(command.t, command.step, command_row(scene, command, width)) for command in snapshot.commands]
     said = {" ".join(command.args) for command in snapshot.commands if command.verb == "note"}
     for note in snapshot.notes:
         # One that came as a command has a row and a number already.
         if note.text not in said:
-            rows.append((note.t, _row("◇", note.step, note.text, Ink.TEXT, width, note.who)))
-    for branch, node in zip(snapshot.branches, scene.nodes[1:], strict=True):
+            rows.append((note.t, note.step, _row("◇", note.step, note.text, Ink.TEXT, width, note.who)))
+    for alert in snapshot.alerts:
+        if alert.on or not brief:
+            ink = (Ink.BAD if alert.severity == "critical" else Ink.WARN) if alert.on else Ink.DIM
+            text = alert.text or alert.rule
+            row = _row("!" if alert.on else "·", alert.step, text if alert.on else f"over: {text}", ink, width)
+            rows.append((alert.t, alert.step, row))
+    for saved in snapshot.checkpoints if not brief else ():
+        there = any(kept.name == saved.name for kept in snapshot.restorable)
+        gone = "" if there else "  not on disk any more"
+        rows.append((saved.t, saved.step, _row("○", saved.step, f"checkpoint {saved.name}{gone}", Ink.DIM, width)))
+    for branch, node in zip(snapshot.branches, scene.nodes[1:], strict=True) if not brief else ():
         of = f" of {node.parent.name}" if node.parent is not None else ""
         text = (
             f"{branch.name} begins at step {branch.at:,}{of}, checkpoint {branch.checkpoint}; {branch.parent} is left"
         )
-        rows.append((branch.t, _row("`" if plain else "└", branch.step, text, Ink.MARK, width)))
-    for phase in snapshot.phases:
-        rows.append((phase.t, _phase(phase, width)))
-    for alert in snapshot.alerts:
-        ink = (Ink.BAD if alert.severity == "critical" else Ink.WARN) if alert.on else Ink.DIM
-        text = alert.text or alert.rule
-        rows.append(
-            (alert.t, _row("!" if alert.on else "·", alert.step, text if alert.on else f"over: {text}", ink, width))
-        )
-    rows.sort(key=lambda pair: -pair[0])
-    return [row for _, row in rows]
+        rows.append((branch.t, branch.step, _row("`" if plain else "└", branch.step, text, Ink.MARK, width)))
+    for phase in snapshot.phases if not brief else ():
+        rows.append((phase.t, phase.step, _phase(phase, width)))
+    cursor = scene.view.cursor
+    shown = [(t, row) for t, step, row in rows if cursor is None or step is None or step <= cursor]
+    return [row for _, row in sorted(shown, key=lambda pair: -pair[0])]
 
 
 def _phase(phase: Phase, width: int) -> Cells:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rlpeaks_tui.cockpit.cells import Ink, in_ascii
-from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion
+from rlpeaks_tui.cockpit.cells import UNDERLINE, Ink, in_ascii
+from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Metrics
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
@@ -193,6 +193,25 @@ def test_console_keeps_the_end_and_filters(steered: Scene) -> None:
     ):
         words = text_of("console", replace(steered, view=View(filter=wanted)), 100, 20, enlarged=True)
         assert kept in words and dropped not in words.replace("filter auto", "").replace("filter !auto", "")
+
+
+def test_the_console_reads_further_back_when_enlarged_and_underlines_what_was_looked_for(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "quickstart")
+    run.console("the needle", *(f"hay {i:06} {'x' * 120}" for i in range(3000)))
+    scene = scene_of(run.layout.root, View(filter="needle"), panel="console")
+    assert "needle" not in "".join(scene.snapshot.console)
+    cells = console.enlarged(scene, 80, 20)
+    assert "the needle" in cells.rows()[2] and "1 line" in cells.rows()[0]
+    found = [x for x in range(80) if cells.inks[2, x] & UNDERLINE]
+    assert "".join(cells.rows()[2][x] for x in found) == "needle"
+
+
+def test_the_timeline_can_be_filtered(steered: Scene) -> None:
+    words = text_of("timeline", replace(steered, view=View(filter="^ *[○o]")), 118, 30, enlarged=True)
+    assert "checkpoint auto-200" in words and "learning_rate" not in words
+    assert "no event matches" in text_of(
+        "timeline", replace(steered, view=View(filter="zebra")), 118, 30, enlarged=True
+    )
 
 
 def test_time_gives_shares_that_sum_to_the_step(steered: Scene) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 
 from . import questions
+from .curriculum import phases_of
 from .form import Question, Values
 from .questions import Make
 from .screens.ask import Confirm
@@ -36,7 +37,7 @@ def lacking(verb: str, snapshot: Snapshot) -> str:
     """Why there is nothing yet that `verb` could do; empty when there is."""
     if verb == "rollback" and not snapshot.restorable:
         return "there is no checkpoint on disk to roll back to; w writes one"
-    if verb == "phase" and not questions.phases_of(snapshot):
+    if verb == "phase" and not phases_of(snapshot):
         return "this run has no curriculum"
     if verb == "set" and not questions.settable(snapshot):
         return "this run has not said which settings are in force"

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run.entries import Checkpoint
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.requests import BASE, BadCommand
 
+from .curriculum import mix, phases_of, weights
 from .expected import Rates, expected
 from .form import Blank, Choice, Option, Question, Values
-from .words import asked, duration, outcome, percent, setting, size
+from .words import asked, duration, outcome, setting, size
 
 Make = Callable[[Snapshot, Rates | None], Question]
 
@@ -90,7 +89,7 @@ def curriculum(snapshot: Snapshot, rates: Rates | None) -> Question:
     around = {"next": here + 1, "prev": here - 1}
     ahead = [Option(word, names[at] if 0 <= at < len(names) else "there is none") for word, at in around.items()]
     options = [*ahead, Option("auto", "each phase ends by its own rule again")]
-    options += [Option(name, _mix(phase), i == here) for i, (name, phase) in enumerate(zip(names, phases, strict=True))]
+    options += [Option(name, mix(phase), i == here) for i, (name, phase) in enumerate(zip(names, phases, strict=True))]
 
     def chosen(values: Values) -> Phase | None:
         to = values["to"]
@@ -104,8 +103,8 @@ def curriculum(snapshot: Snapshot, rates: Rates | None) -> Question:
         settings = ", ".join(f"{name} {value:g}" for name, value in phase.settings.items())
         ends = " or ".join(phase.ends()) or ("by hand only" if phase is not phases[-1] else "it is the last one")
         return [
-            ("mix", _mix(phase)),
-            ("expected", expected(_weights(phase), rates)),
+            ("mix", mix(phase)),
+            ("expected", expected(weights(phase), rates)),
             ("settings", settings or "none of its own"),
             ("ends", ends),
         ]
@@ -265,15 +264,6 @@ def _plain(title: str, says: str, words: tuple[str, ...], yes: str, undone: str 
     return Question(title, lambda values: [text for text in (says, undone) if text], lambda values: words, yes)
 
 
-def phases_of(snapshot: Snapshot) -> list[Phase]:
-    """The phases of the curriculum, as the run file has them; none where there is none that can be read."""
-    try:
-        phases: list[Phase] = msgspec.convert(snapshot.info.config.get("phases", []), list[Phase])
-    except msgspec.ValidationError:
-        return []
-    return phases
-
-
 def settable(snapshot: Snapshot) -> dict[str, float | int]:
     """The settings in force that are numbers."""
     values = snapshot.settings[-1].v if snapshot.settings else {}
@@ -319,13 +309,3 @@ def _about(saved: Checkpoint) -> str:
     age = max(0.0, time.time() - saved.t)
     ago = f"{duration(age - age % 60)} ago" if age >= 60 else "just now"
     return f"step {saved.step:>6,}  {size(saved.bytes):>7}  {ago}"
-
-
-def _weights(phase: Phase) -> dict[str, float]:
-    return {task: weight for task, weight in phase.tasks.items() if weight > 0}
-
-
-def _mix(phase: Phase) -> str:
-    weights = _weights(phase)
-    total = sum(weights.values())
-    return ", ".join(f"{task} {percent(weight / total)}" for task, weight in weights.items())

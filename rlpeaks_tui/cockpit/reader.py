@@ -19,9 +19,9 @@ from rlpeaks_tui.stats.preview import task_rate
 
 from . import effects
 from .checks import check
+from .curriculum import phases_of
 from .expected import EVERY, Rates
 from .panels import BY_ID
-from .questions import phases_of
 from .scene import Health
 from .study import Study
 

@@ -207,7 +207,7 @@ class Follower:
             self._exit = read_exit(self._layout)
             changed = True
         if self._touched(self._layout.console):
-            self._console = self._read_console()
+            self._console = self.console(CONSOLE_BYTES)[-CONSOLE_LINES:]
             changed = True
         self._beat = read_heartbeat(self._layout)
         self._orders = waiting(self._layout.root)
@@ -286,6 +286,20 @@ class Follower:
         """How the newest completions of a task came out."""
         return recent_outcomes(self._rollouts, task)
 
+    def console(self, most: int) -> tuple[str, ...]:
+        """The last lines that the training process printed, in at most `most` bytes."""
+        try:
+            with open_regular(self._layout.console) as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - most))
+                raw = file.read(most)
+        except OSError:
+            return ()
+        lines = console_lines(raw)
+        # The first line of a tail is most likely the end of one, and the last is empty when the log ends in a newline.
+        lines = lines[1:] if size > most else lines
+        return tuple(lines[:-1] if lines and not lines[-1] else lines)
+
     def _take(self, entries: list[Line]) -> None:
         rows: list[Metrics | Probe] = []
         for entry in entries:
@@ -363,19 +377,6 @@ class Follower:
 
     def _judge(self, now: float) -> Condition:
         return judge(self._info, self._last_state, self._states.get("launcher"), self._beat, self._exit, now)
-
-    def _read_console(self) -> tuple[str, ...]:
-        try:
-            with open_regular(self._layout.console) as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - CONSOLE_BYTES))
-                raw = file.read(CONSOLE_BYTES)
-        except OSError:
-            return ()
-        lines = console_lines(raw)
-        # The first line of a tail is most likely the end of one, and the last is empty when the log ends in a newline.
-        lines = lines[1:] if size > CONSOLE_BYTES else lines
-        return tuple(lines[:-1] if lines and not lines[-1] else lines)[-CONSOLE_LINES:]
 
 
 def _reliability(probe: Probe) -> list[Reliability]:

@@ -76,9 +76,16 @@ PANELS: tuple[Panel, ...] = (
     ),
     Panel("formats", "6", "Formats", "which ways of answering win", formats.overview, _one(formats.enlarged)),
     Panel("completion", "7", "Completions", "what the policy wrote", completion.overview, _one(completion.enlarged)),
-    Panel("timeline", "8", "Timeline", "what was done when", timeline.overview, _one(timeline.enlarged)),
+    Panel("timeline", "8", "Timeline", "what was done when", timeline.overview, _one(timeline.enlarged), listing=True),
     Panel(
-        "console", "9", "Console", "what the training printed", console.overview, _one(console.enlarged), listing=True
+        "console",
+        "9",
+        "Console",
+        "what the training printed",
+        console.overview,
+        _one(console.enlarged),
+        console.Log,
+        listing=True,
     ),
     Panel(
         "metrics", "0", "Metrics", "everything that is recorded", metrics.enlarged, _one(metrics.enlarged), listing=True

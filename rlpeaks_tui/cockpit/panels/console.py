@@ -4,13 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
-from ..cells import Cells, Ink, fit
+from rlpeaks_tui.run.follow import Follower, Snapshot
+
+from ..cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of
 from ..scene import Scene
+from ..words import plural
 from .parts import heading, nothing, scrolled
 
 ALARMING = re.compile(r"\b(error|exception|traceback|nan|killed|out of memory|failed)\b", re.IGNORECASE)
 WARNING = re.compile(r"\bwarn(ing)?\b", re.IGNORECASE)
+
+
+MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Printed:
+    """The end of the log, further back than the snapshot has it."""
+
+    lines: tuple[str, ...]
+
+
+class Log:
+    """Reads the end of the log, again when it has grown."""
+
+    def __init__(self) -> None:
+        self._end: tuple[str, ...] | None = None
+        self._printed = Printed(())
+
+    def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Printed:
+        if snapshot.console is not self._end:
+            self._end, self._printed = snapshot.console, Printed(follower.console(MOST_BYTES))
+        return self._printed
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -25,16 +53,21 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds the last 500 lines, and a filter."""
+    """Adds what was printed before, and a filter whose matches are underlined."""
     cells = Cells(width, height)
-    lines, note = filtered(scene.snapshot.console, scene.view.filter)
-    heading(cells, scene, "", "", "Console", Ink.TEXT, f"{len(lines)} lines", note, "the newest at the bottom")
+    whole = scene.study.lines if isinstance(scene.study, Printed) else scene.snapshot.console
+    lines, note = filtered(whole, scene.view.filter)
+    heading(cells, scene, "", "", "Console", Ink.TEXT, plural(len(lines), "line"), note, "the newest at the bottom")
     if not lines:
         return nothing(cells, "no line matches" if scene.view.filter else _silent(scene))
     room = height - 3
     end = len(lines) - scrolled(cells, len(lines), room, scene.view.scroll)
     for y, line in enumerate(lines[max(0, end - room) : end], 2):
-        cells.put(y, 0, fit(line, width), ink_of(line))
+        shown = fit(line, width)
+        cells.put(y, 0, shown, ink_of(line))
+        if scene.view.filter and not scene.view.filter.startswith("!"):
+            for match in pattern_of(scene.view.filter).finditer(shown):
+                cells.put(y, width_of(shown[: match.start()]), match[0], Ink.TEXT | BOLD | UNDERLINE)
     return cells
 
 
@@ -47,16 +80,21 @@ def ink_of(line: str) -> int:
 
 
 def filtered(lines: Sequence[str], wanted: str) -> tuple[list[str], str]:
-    """The lines that match the filter, and a note that says so; a leading ! keeps those that do not match.
-
-    A pattern that is not a regular expression is looked for as it stands.
-    """
+    """The lines that match the filter, and a note that says so; a leading ! keeps those that do not match."""
     if not wanted:
         return list(lines), ""
-    keep = not wanted.startswith("!")
-    text = wanted if keep else wanted[1:]
+    return [line for line in lines if matches(line, wanted)], f"filter {wanted}"
+
+
+def matches(line: str, wanted: str) -> bool:
+    """Whether a filter keeps a line; an empty one keeps all."""
+    return bool(pattern_of(wanted.removeprefix("!")).search(line)) != wanted.startswith("!")
+
+
+@lru_cache(maxsize=8)
+def pattern_of(text: str) -> re.Pattern[str]:
+    """What was typed as a regular expression, or as it stands where it is none."""
     try:
-        pattern = re.compile(text, re.IGNORECASE)
+        return re.compile(text, re.IGNORECASE)
     except re.error:
-        pattern = re.compile(re.escape(text), re.IGNORECASE)
-    return [line for line in lines if bool(pattern.search(line)) == keep], f"filter {wanted}"
+        return re.compile(re.escape(text), re.IGNORECASE)

@@ -8,11 +8,13 @@ from rlpeaks_tui.run.entries import Phase
 from rlpeaks_tui.run.follow import CommandMark
 
 from ..branches import on_the_way
-from ..cells import BOLD, TINT, Cells, Ink, fit, width_of
+from ..cells import BOLD, TINT, Cells, Ink, fit, text_of, width_of
 from ..chart import clusters
+from ..curriculum import mix, phases_of
 from ..raster import Frame
 from ..scene import Scene
 from ..words import asked, outcome
+from .console import matches
 from .parts import heading, nothing, scrolled
 
 STATUS_INK: Mapping[str, int] = {
@@ -38,7 +40,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     branch = f"{here.name}, from step {here.at:,} of {here.parent.name}" if here.parent is not None else ""
     y = 0
     if height >= 4:
-        heading(cells, scene, "timeline", "8", "Timeline", Ink.TEXT, branch, note)
+        heading(cells, scene, "timeline", "8", "Timeline", Ink.TEXT, branch, note, _mixed(scene))
         y = 1
     cells.blit(y, 0, line(scene, width))
     room = height - y - 2
@@ -51,6 +53,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     """Adds the branches as a tree, and everything that happened: commands with their sender and the values before and
     after, checkpoints, notes, phases, alerts."""
     cells = Cells(width, height)
+    wanted = scene.view.filter
     heading(
         cells,
         scene,
@@ -59,21 +62,28 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         "Timeline",
         Ink.TEXT,
         f"step {scene.snapshot.step:,}",
-        "",
+        f"filter {wanted}" if wanted else "",
         "○ checkpoint, ◇ note, numbers are commands",
     )
     cells.blit(2, 0, line(scene, width))
     shown = tree(scene, width)
     cells.blit(5, 0, shown)
     top_row = 6 + shown.height if shown.height else 6
-    rows = _events(scene, width)
+    rows = [row for row in _events(scene, width) if matches(text_of(row.chars[0]), wanted)]
     room = height - top_row - 1
     top = scrolled(cells, len(rows), room, scene.view.scroll)
     for y, row in enumerate(rows[top : top + room], top_row):
         cells.blit(y, 0, row)
     if not rows:
-        nothing(cells, "nothing has happened but steps")
+        nothing(cells, "no event matches" if wanted else "nothing has happened but steps")
     return cells
+
+
+def _mixed(scene: Scene) -> str:
+    """What the phase at the step shown draws from."""
+    now = [phase.name for phase in scene.phases if phase.step <= scene.step]
+    known = {phase.name: phase for phase in phases_of(scene.snapshot)}
+    return f"{now[-1]}: {mix(known[now[-1]])}" if now and now[-1] in known else ""
 
 
 def line(scene: Scene, width: int) -> Cells:

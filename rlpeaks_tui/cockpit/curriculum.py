@@ -1,0 +1,31 @@
+"""The curriculum of a run as its run file has it: phases, and the mix of tasks of each."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rlpeaks_tui.phases import Phase
+from rlpeaks_tui.run.follow import Snapshot
+
+from .words import percent
+
+
+def phases_of(snapshot: Snapshot) -> list[Phase]:
+    """The phases of the curriculum; none where there is none that can be read."""
+    try:
+        phases: list[Phase] = msgspec.convert(snapshot.info.config.get("phases", []), list[Phase])
+    except msgspec.ValidationError:
+        return []
+    return phases
+
+
+def weights(phase: Phase) -> dict[str, float]:
+    """The tasks that a phase draws from, with their weights."""
+    return {task: weight for task, weight in phase.tasks.items() if weight > 0}
+
+
+def mix(phase: Phase) -> str:
+    """The tasks of a phase and their shares, in words."""
+    shares = weights(phase)
+    total = sum(shares.values())
+    return ", ".join(f"{task} {percent(weight / total)}" for task, weight in shares.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlpeaks_tui.stats.causal import ago, concordance, levels, mean, start
+from rlpeaks_tui.stats.causal import ago, concordance, levels, mean, start, total
 from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
 
@@ -25,8 +25,10 @@ REFITS = 5
 
 
 def _zero_variance(steps: Steps, share: Floats, reward: Floats) -> tuple[Levels, Shown]:
-    now = mean(share, 10)
-    return levels(now > 0.5, now > 0.8), {"now": now, "reward": mean(reward, 10)}
+    now = mean(share, 40)
+    # Of most of the last 20: with a few groups a step, one half is crossed to and fro by chance.
+    many = total((now > 0.5).astype(np.float64), 20) > 10
+    return levels(many, now > 0.8), {"now": now, "reward": mean(reward, 40)}
 
 
 def _rare_success(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
@@ -130,11 +132,11 @@ def _dead_update(steps: Steps, unchanged: Floats) -> tuple[Levels, Shown]:
 POLICY: tuple[Rule, ...] = (
     Rule(
         id="zero-variance",
-        title="Most groups teach nothing",
+        title="Many groups teach nothing",
         severity="critical",
         needs=("frac_reward_zero_std", "reward"),
-        window=10,
-        warmup=10,
+        window=60,
+        warmup=20,
         source="2503.14476 filters such groups; expected share is p^G + (1 - p)^G",
         strength="ours",
         remedy="phase NAME",

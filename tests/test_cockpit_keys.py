@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from rlpeaks_tui.cockpit import acts, commands, effects, questions
+from rlpeaks_tui.cockpit import commands, effects, questions
+from rlpeaks_tui.cockpit.advice import remedy
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.expected import expected
 from rlpeaks_tui.cockpit.form import Choice
@@ -294,7 +295,7 @@ async def test_the_verdicts_advice_opens_its_question(tmp_path: Path) -> None:
     run = sick(tmp_path / "quickstart")
     async with opened(run.layout.root, (160, 45)) as pilot:
         app = app_of(pilot)
-        await until_seen(pilot, r"COMPLETIONS ARE CUT OFF.*\[a\] try ")
+        await until_seen(pilot, r"COMPLETIONS ARE CUT OFF.*\[a\] try rollback good")
         assert app.advice
         await pilot.press("a")
         await until(pilot, dialog_open(app), "asked")
@@ -310,6 +311,8 @@ async def test_the_verdicts_advice_opens_its_question(tmp_path: Path) -> None:
         ("phase NAME", "phase", {}),
         ("phase prev", "phase", {"to": "prev"}),
         ("rollback CHECKPOINT", "rollback", {}),
+        ("rollback auto-100", "rollback", {"checkpoint": "auto-100"}),
+        ("reset --to base", "reset", {"to": "base"}),
         ("set beta=VALUE", "set", {"key": "beta", "value": ""}),
         ("set temperature=1.2", "set", {"key": "temperature", "value": "1.2"}),
         ("probe calibration", "probe", {"name": "calibration"}),
@@ -318,7 +321,7 @@ async def test_the_verdicts_advice_opens_its_question(tmp_path: Path) -> None:
     ],
 )
 def test_advice_is_read_as_far_as_it_goes(advice: str, verb: str, given: dict[str, str]) -> None:
-    assert acts.remedy(advice) == (verb, given)
+    assert remedy(advice) == (verb, given)
 
 
 async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(

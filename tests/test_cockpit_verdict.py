@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlpeaks_tui.cockpit import strips, verdict
+from rlpeaks_tui.cockpit.advice import advised, hindrance
 from rlpeaks_tui.cockpit.cells import Ink
 from rlpeaks_tui.cockpit.commands import hints
 from rlpeaks_tui.cockpit.scene import Finding, Health, Scene, View
@@ -47,14 +48,52 @@ def test_nothing_checked_is_not_all_clear(run: FakeRun) -> None:
 
 
 def test_the_worst_finding_is_said_with_since_when_and_what_to_do(run: FakeRun) -> None:
-    found = Finding(
-        "entropy-collapse", "Entropy collapses", "critical", 388, "0.03 of 0.24", "set entropy=0.01", "entropy"
-    )
+    run.settings(beta=0.0)
+    found = Finding("entropy-collapse", "Entropy collapses", "critical", 388, "0.03 of 0.24", "set beta=0.1", "entropy")
     health = Health((found, Finding("gradient", "Gradients spike", "warn", 390)), 8)
     scene = replace(scene_of(run.layout.root), health=health)
-    assert words(scene).startswith("ENTROPY COLLAPSES  since 388  and 1 more  0.03 of 0.24  [a] try set entropy=0.01")
+    assert words(scene).startswith("ENTROPY COLLAPSES  since 388  and 1 more  [a] try set beta=0.1  0.03 of 0.24")
     ended = replace(scene, snapshot=replace(scene.snapshot, state="finished"))
     assert "try" not in words(ended) and words(ended).startswith("FINISHED")
+
+
+def test_a_narrow_screen_has_the_key_and_the_evidence_in_a_second_row(run: FakeRun) -> None:
+    run.settings(beta=0.0)
+    found = Finding(
+        "kl", "KL grows without gain in reward", "warn", 388, "0.34 nats, 5 times its usual", "set beta=0.1"
+    )
+    scene = replace(scene_of(run.layout.root), health=Health((found,), 8))
+    first, second = (row.rstrip() for row in words(scene, 78).split("\n"))
+    assert first == "KL GROWS WITHOUT GAIN IN REWARD  since 388  [a] try set beta=0.1"
+    assert second == "0.34 nats, 5 times its usual"
+    assert all(len(row) <= 40 for row in words(scene, 40).split("\n"))
+
+
+def test_only_a_remedy_that_can_be_given_is_offered(run: FakeRun) -> None:
+    run.settings(beta=0.0, cannot={"set entropy_coef": "the loss has no such term"})
+    scene = scene_of(run.layout.root)
+    findings = tuple(
+        Finding(name, name, "warn", 1, "", remedy)
+        for name, remedy in (("a", "set entropy_coef=0"), ("b", "set unknown=1"), ("c", "set beta=0.1"))
+    )
+    assert advised(scene.snapshot, findings) == "set beta=0.1"
+    assert hindrance(scene.snapshot, "set entropy_coef=0") == "the loss has no such term"
+    assert "[a]" not in words(replace(scene, health=Health(findings[:2], 8)))
+
+
+def test_a_remedy_is_filled_in_with_what_the_run_knows(run: FakeRun) -> None:
+    run.settings(learning_rate=1e-4)
+    run.checkpoint("late")
+    snapshot = scene_of(run.layout.root).snapshot
+    steps = [saved.step for saved in snapshot.restorable]
+    assert steps == [100, 200]
+
+    def advice(since: int, remedy: str = "rollback CHECKPOINT") -> str:
+        return advised(snapshot, [Finding("a", "a", "warn", since, "", remedy)])
+
+    # From before the trouble, not the newest; the start where every checkpoint is as sick as the run.
+    assert (advice(150), advice(201), advice(20)) == ("rollback auto-200", "rollback late", "reset --to base")
+    assert advice(150, "set learning_rate=VALUE") == "set learning_rate=5e-05"
 
 
 def test_a_failure_says_how_and_shows_the_end_of_the_traceback(run: FakeRun) -> None:
@@ -112,7 +151,9 @@ def test_header_and_footer_fit_and_keep_what_matters(run: FakeRun, width: int) -
     if width >= 60:
         assert "q leave" in keys and "p pause" in keys
     if width >= 78:
-        assert "[ ] scrub" in keys and "z enlarge" in keys
+        # What the verdict advises goes before moving in time, when it advises anything.
+        calm = strips.footer(hints({"remedy": "the verdict advises no command"}), width).rows()[0]
+        assert "a act" in keys and "z enlarge" in keys and "[ ] scrub" in calm
 
 
 def test_the_header_does_not_move_as_steps_grow(run: FakeRun) -> None:

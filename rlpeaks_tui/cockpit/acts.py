@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.follow import CommandMark
 
 from . import questions
-from .curriculum import phases_of
+from .advice import lacking, remedy
 from .form import Question, Values
 from .questions import Make
 from .screens.ask import Confirm
@@ -31,19 +31,6 @@ QUESTIONS: dict[str, Make] = {
     "probe": questions.probe,
     "step": questions.step,
 }
-
-
-def lacking(verb: str, snapshot: Snapshot) -> str:
-    """Why there is nothing yet that `verb` could do; empty when there is."""
-    if verb == "rollback" and not snapshot.restorable:
-        return "there is no checkpoint on disk to roll back to; w writes one"
-    if verb == "phase" and not phases_of(snapshot):
-        return "this run has no curriculum"
-    if verb == "set" and not questions.settable(snapshot):
-        return "this run has not said which settings are in force"
-    if verb == "undo" and questions.to_undo(snapshot) is None:
-        return "there is nothing to undo: no command has changed weights or settings"
-    return ""
 
 
 def refusal(app: Cockpit, verb: str) -> str:
@@ -97,30 +84,11 @@ def _confirm(app: Cockpit, question: Confirm, act: Callable[[], None]) -> None:
     app.push_screen(question, answered)
 
 
-def remedy(advice: str) -> tuple[str, Values]:
-    """The command that a verdict advises, and what of it is known; words in capitals are for the person to fill in."""
-    verb, _, rest = advice.partition(" ")
-    known = "" if rest.isupper() else rest
-    match verb:
-        case "phase":
-            return verb, {"to": known} if known else {}
-        case "rollback":
-            return verb, {"checkpoint": known} if known else {}
-        case "probe":
-            return verb, {"name": known}
-        case "set":
-            key, _, value = rest.partition("=")
-            return verb, {"key": key, "value": "" if value.isupper() else value}
-    return verb, {}
-
-
 def follow_advice(app: Cockpit) -> None:
     """Open the question of what the verdict advises, filled in as far as the advice goes."""
     verb, given = remedy(app.advice)
     if verb in ("pause", "stop"):
         {"pause": pause, "stop": stop}[verb](app)
-    elif verb == "set" and given["key"] not in _settings(app.snapshot):
-        app.say(f"this run has no setting {given['key']}")
     else:
         ask(app, verb, given)
 
@@ -130,7 +98,3 @@ def no_advice(app: Cockpit) -> str:
     if not app.advice:
         return "the verdict advises no command"
     return refusal(app, app.advice.split(" ")[0])
-
-
-def _settings(snapshot: Snapshot | None) -> set[str]:
-    return {*questions.settable(snapshot), *questions.unsettable(snapshot)} if snapshot is not None else set()

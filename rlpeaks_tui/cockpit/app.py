@@ -21,6 +21,7 @@ from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 
 from . import acts, commands, walk
+from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
 from .link import Pace, waiting
@@ -294,9 +295,8 @@ class Cockpit(App[int]):
 
     @property
     def advice(self) -> str:
-        """The command that the worst finding with a remedy names."""
-        findings = self._newest.health.findings if self._newest else ()
-        return next((finding.remedy for finding in findings if finding.remedy), "")
+        """The command that the verdict advises; empty when it advises none."""
+        return advised(self._newest.snapshot, self._newest.health.findings) if self._newest else ""
 
     def look_again(self) -> None:
         """Ask the reader for what the screen needs now."""

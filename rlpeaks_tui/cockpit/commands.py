@@ -242,8 +242,8 @@ ORDER = (
 """Of the footer, from left to right."""
 
 LEAST = (
-    "quit", "help", "pause", "enlarge", "panels", "palette", "scrub", "undo", "reset", "phase", "set", "rollback",
-    "remedy", "stop", "live", "next", "hold", "filter",
+    "quit", "help", "remedy", "pause", "enlarge", "panels", "palette", "scrub", "undo", "reset", "phase", "set",
+    "rollback", "stop", "live", "next", "hold", "filter",
 )  # fmt: skip
 """Of the footer, what stays longest where the row is short first."""
 

@@ -8,18 +8,27 @@ about checks that passed.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from .cells import BOLD, Cells, Ink, fit, wrap
+from .advice import advised
+from .cells import BOLD, Cells, Ink, fit, width_of, wrap
 from .scene import Scene
 from .steering import LONGEST, WAITING
 from .words import asked, duration, plural
 
 TAIL_ROWS = 6
+ONE_ROW = 118
+"""Columns in which one row is enough."""
+LEAST = 14
+"""Cells of a text that is cut which still tell something."""
 
 
 def rows(scene: Scene, width: int) -> int:
-    """How many rows the strip needs: more than one only to say why a run failed."""
-    return len(_failure(scene, width)) + 1 if scene.snapshot.state in ("failed", "lost") else 1
+    """How many rows the strip needs: two where one is too short for a finding, its evidence and its remedy, and more to
+    say why a run failed."""
+    if scene.snapshot.state in ("failed", "lost"):
+        return len(_failure(scene, width)) + 1
+    return 2 if width < ONE_ROW and scene.snapshot.step else 1
 
 
 def strip(scene: Scene, width: int, height: int) -> Cells:
@@ -87,15 +96,11 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         ink = Ink.BAD if worst.severity == "critical" else Ink.WARN
         x = cells.put(0, x, fit(worst.text.upper(), width - x), ink | BOLD) + 2
         more = f"and {len(health.findings) - 1} more" if len(health.findings) > 1 else ""
-        for text, shade in (
-            (when, Ink.CURSOR),
-            (f"since {worst.since:,}" if worst.since is not None else "", Ink.TEXT),
-            (more, Ink.WARN),
-            (worst.evidence, Ink.DIM),
-            (f"{key}try {worst.remedy}" if worst.remedy and live else "", Ink.ACCENT),
-        ):
-            if text and (x + len(text) <= width or x + 24 <= width):
-                x = cells.put(0, x, fit(text, width - x), shade) + 2
+        advice = advised(scene.snapshot, health.findings) if live else ""
+        since = f"since {worst.since:,}" if worst.since is not None else ""
+        # The key comes before the evidence: who reads no further still knows what to press.
+        y, x = _flow(cells, 0, x, [(when, Ink.CURSOR), (since, Ink.TEXT), (more, Ink.WARN)])
+        y, x = _flow(cells, y, x, [(f"{key}try {advice}" if advice else "", Ink.ACCENT), (worst.evidence, Ink.DIM)])
         return
     if health.passed:
         x = cells.put(0, x, "ALL CLEAR", Ink.GOOD | BOLD) + 2
@@ -105,17 +110,28 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
             said.append(f"{health.not_applying} do not apply")
         if health.unknown:
             said.append(f"{len(health.unknown)} unknown")
-        x = cells.put(0, x, fit(", ".join(said), width - x), Ink.TEXT) + 2
-        if health.unknown and x + 12 < width:
-            # Names only: the reasons count steps, and words that change with every step would never let a screen rest.
-            names = ", ".join(name for name, _ in health.unknown)
-            cells.put(0, x, fit(f"({names})", width - x), Ink.UNKNOWN)
+        # Names only: the reasons count steps, and words that change with every step would never let a screen rest.
+        names = ", ".join(name for name, _ in health.unknown)
+        _flow(cells, 0, x, [(", ".join(said), Ink.TEXT), (f"({names})" if names else "", Ink.UNKNOWN)])
         return
     unknown = health.unknown
     text = f"NO VERDICT YET  {plural(len(unknown), 'check')} still unknown" if unknown else "NO VERDICT YET"
     x = cells.put(0, x, fit(text, width - x), Ink.UNKNOWN | BOLD) + 2
-    if unknown and x + 12 < width:
-        cells.put(0, x, fit(f"({'; '.join(f'{name}: {why}' for name, why in unknown)})", width - x), Ink.UNKNOWN)
+    reasons = "; ".join(f"{name}: {why}" for name, why in unknown)
+    _flow(cells, 0, x, [(f"({reasons})" if reasons else "", Ink.UNKNOWN)])
+
+
+def _flow(cells: Cells, y: int, x: int, parts: Sequence[tuple[str, int]]) -> tuple[int, int]:
+    """Put parts one after the other, the next row taking on what does not fit; gives where the next part would go.
+
+    A part is cut only in the last row, and left out where too little of it would be seen.
+    """
+    for text, ink in parts:
+        if text and x and x + width_of(text) > cells.width and y + 1 < cells.height:
+            y, x = y + 1, 0
+        if text and (x + width_of(text) <= cells.width or x + LEAST <= cells.width):
+            x = cells.put(y, x, fit(text, cells.width - x), ink) + 2
+    return y, x
 
 
 def _failure(scene: Scene, width: int) -> list[str]:

@@ -26,6 +26,7 @@ from .aftermath import Aftermath
 from .expected import Rates
 from .link import Pace, waiting
 from .panels import BY_ID
+from .picture import svg
 from .reader import Reader, Reading, Wanted
 from .scene import Look, Scene, View
 from .screens.dialog import Dialog
@@ -108,6 +109,11 @@ class Cockpit(App[int]):
         self.aftermath = Aftermath()
 
     @property
+    def reading(self) -> Reading | None:
+        """What was read last."""
+        return self._newest
+
+    @property
     def snapshot(self) -> Snapshot | None:
         """The run as it was last read."""
         return self._newest.snapshot if self._newest else None
@@ -134,7 +140,7 @@ class Cockpit(App[int]):
     def _ask(self) -> None:
         wanted = Wanted(
             step=self._wanted_step(),
-            panel=self._enlarged,
+            panel=self.enlarged,
             rates=self._dialog is not None and self._dialog.rates,
             effects=self.aftermath.wanted,
         )
@@ -178,7 +184,7 @@ class Cockpit(App[int]):
         return self._scene(self._shown) if self._shown is not None else None
 
     @property
-    def _enlarged(self) -> str:
+    def enlarged(self) -> str:
         """The panel that is enlarged; empty when none is."""
         return self.stage.panel if isinstance(self.stage, Enlarged) else ""
 
@@ -209,7 +215,7 @@ class Cockpit(App[int]):
             look=self.look,
             layers=reading.layers,
             rollouts=reading.rollouts,
-            study=reading.study if reading.wanted.panel == self._enlarged else None,
+            study=reading.study if reading.wanted.panel == self.enlarged else None,
             health=reading.health,
             readonly=self.steering.readonly,
         )
@@ -348,12 +354,16 @@ class Cockpit(App[int]):
             self.register_theme(theme)
         self.theme = theme.name
 
+    def picture(self) -> str:
+        """The screen as SVG."""
+        return svg(self.screen._compositor.render_strips(), self.palette.ground)
+
     def save_picture(self) -> None:
         snapshot = self.snapshot
         name = snapshot.info.name if snapshot else "run"
         path = Path.cwd() / f"rlpeaks-{name}-{snapshot.step if snapshot else 0}.svg"
         try:
-            path.write_text(self.export_screenshot(title=f"rlpeaks {name}"), encoding="utf-8")
+            path.write_text(self.picture(), encoding="utf-8")
         except OSError as error:
             self.say(f"the picture could not be saved: {error}")
             return

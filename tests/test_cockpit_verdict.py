@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from tests.cockpit_fakes import FakeRun, scene_of, steered_run
 
 
 def words(scene: Scene, width: int = 140) -> str:
-    return "\n".join(verdict.strip(scene, width, verdict.rows(scene, width)).rows())
+    # Without the blanks around what stands on a ground of its own.
+    rows = verdict.strip(scene, width, verdict.rows(scene, width)).rows()
+    return "\n".join(re.sub(r"^ (?=\S)", "", row) for row in rows)
 
 
 @pytest.fixture

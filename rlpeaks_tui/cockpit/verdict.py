@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from .advice import advised
-from .cells import BOLD, Cells, Ink, fit, width_of, wrap
+from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
 from .scene import Scene
 from .steering import LONGEST, WAITING
 from .words import asked, duration, plural
@@ -36,8 +36,8 @@ def strip(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     state, snapshot = scene.snapshot.state, scene.snapshot
     if state in ("failed", "lost"):
-        x = cells.put(0, 0, state.upper(), Ink.BAD | BOLD)
-        cells.put(0, x + 2, fit(snapshot.why or "it is not known why", width - x - 2), Ink.TEXT)
+        x = _badge(cells, 0, state.upper(), Ink.BAD)
+        cells.put(0, x + 1, fit(snapshot.why or "it is not known why", width - x - 1), Ink.TEXT)
         for y, line in enumerate(_failure(scene, width)[: height - 1], 1):
             cells.put(y, 0, fit(line, width), Ink.DIM)
         return cells
@@ -94,7 +94,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
     if health.findings:
         worst = health.findings[0]
         ink = Ink.BAD if worst.severity == "critical" else Ink.WARN
-        x = cells.put(0, x, fit(worst.text.upper(), width - x), ink | BOLD) + 2
+        x = _badge(cells, x, worst.text.upper(), ink) + 1
         more = f"and {len(health.findings) - 1} more" if len(health.findings) > 1 else ""
         advice = advised(scene.snapshot, health.findings) if live else ""
         since = f"since {worst.since:,}" if worst.since is not None else ""
@@ -119,6 +119,11 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
     x = cells.put(0, x, fit(text, width - x), Ink.UNKNOWN | BOLD) + 2
     reasons = "; ".join(f"{name}: {why}" for name, why in unknown)
     _flow(cells, 0, x, [(f"({reasons})" if reasons else "", Ink.UNKNOWN)])
+
+
+def _badge(cells: Cells, x: int, text: str, ink: int) -> int:
+    """Words on a ground of their colour: no curve looks like that, whatever its hue."""
+    return cells.put(0, x, fit(f" {text} ", cells.width - x), ink | BOLD | REVERSE)
 
 
 def _flow(cells: Cells, y: int, x: int, parts: Sequence[tuple[str, int]]) -> tuple[int, int]:

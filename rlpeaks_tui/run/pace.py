@@ -23,7 +23,7 @@ FLOOR = 10.0
 """Seconds that an activity may take in any case."""
 FACTOR = 5.0
 """Times its own median after which an activity counts as stuck."""
-SILENT = 10.0
+SILENT = 30.0
 """Seconds without a sign of life, which comes twice a second, after which a rank counts as stuck."""
 STEPS = 3
 """Steps in which a rank must have done something before its median says anything."""
@@ -171,11 +171,11 @@ def named_ranks(ranks: Sequence[int]) -> str:
 
 def spell(seconds: float) -> str:
     """A time with its unit and two or three digits: 128 ms, 7.6 s, 48 s, 1m 12s, 3h 20m."""
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = int(seconds)
+    whole = int(seconds + 0.05)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

@@ -19,6 +19,7 @@ from textual.message import Message
 
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
+from rlpeaks_tui.run.stacks import NoStack, Stack
 
 from . import acts, commands, walk
 from .advice import advised
@@ -37,6 +38,7 @@ from .screens.stage import Show, Stage
 from .steering import Steering, doubted, said
 from .surface import Surface
 from .theme import PALETTES, Palette, choose, textual_theme
+from .whereabouts import Whereabouts
 
 RATE = 4.0
 
@@ -61,6 +63,13 @@ class Cockpit(App[int]):
         def __init__(self, reading: Reading | Exception) -> None:
             super().__init__()
             self.reading = reading
+
+    class Answered(Message):
+        """A rank has said where it stands, or could not be asked."""
+
+        def __init__(self, answer: Stack | NoStack) -> None:
+            super().__init__()
+            self.answer = answer
 
     TITLE = "rlpeaks"
     COMMANDS: ClassVar = {commands.Palette}
@@ -107,6 +116,7 @@ class Cockpit(App[int]):
         self.chosen = False
         self._doubts: list[CommandMark] = []
         self.aftermath = Aftermath()
+        self.whereabouts = Whereabouts(lambda answer: self.post_message(self.Answered(answer)))
 
     @property
     def reading(self) -> Reading | None:
@@ -169,6 +179,13 @@ class Cockpit(App[int]):
         self.repaint()
         self._quiet.close()
 
+    def on_cockpit_answered(self, message: Cockpit.Answered) -> None:
+        if isinstance(message.answer, NoStack):
+            self.say(str(message.answer))
+            return
+        self.whereabouts.stack = message.answer
+        self.look_at(scroll=0)
+
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.repaint)
 
@@ -218,6 +235,7 @@ class Cockpit(App[int]):
             study=reading.study if reading.wanted.panel == self.enlarged else None,
             health=reading.health,
             readonly=self.steering.readonly,
+            stack=self.whereabouts.stack,
         )
 
     def look_at(self, **changes: object) -> None:

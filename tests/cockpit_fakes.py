@@ -149,6 +149,10 @@ class FakeRun:
         self.layout.ranks.mkdir(exist_ok=True)
         write_sign(self.layout, RankSign(**{**plain, **known}))  # type: ignore[arg-type]
 
+    def probe(self, name: str, seconds: float) -> None:
+        """A probe that took that long and found nothing."""
+        self.journal.write(Probe(t=self.t, name=name, step=self.step, v={f"probes/{name}": seconds}, seconds=seconds))
+
     def advance(self, steps: int) -> None:
         """Train for `steps` more steps, in one write."""
         entries: list[Metrics | Probe] = []

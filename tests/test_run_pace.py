@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlpeaks_tui.instrument.clock import KEPT_SPANS, Clock
@@ -131,11 +131,13 @@ some_rank = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(some_rank, max_size=5, unique_by=lambda one: one.rank), st.sampled_from(["paused", "finished", "lost"]))
 def test_a_run_that_does_not_run_is_never_stuck(ranks: list[RankClock], state: str) -> None:
     assert judge_pace(ranks, state, 4).state == "unknown"
 
 
+@settings(max_examples=150)
 @given(st.lists(some_rank, min_size=1, max_size=5, unique_by=lambda one: one.rank))
 def test_who_is_named_has_given_reason(ranks: list[RankClock]) -> None:
     found = judge_pace(ranks, "running", 4)

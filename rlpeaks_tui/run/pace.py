@@ -147,10 +147,11 @@ def _named(rank: RankClock, evidence: str) -> StuckRank:
         lives = "its process lives and does not answer" if rank.alive else f"last heard from {rank.host}"
         evidence = f"silent for {spell(rank.quiet)} while {rank.activity or 'between steps'}, {lives}"
     if not evidence:
-        evidence = f"{rank.activity} for {spell(rank.age)}"
+        whole = float(int(rank.age))
+        evidence = f"{rank.activity} for {spell(whole)}"
         typical = rank.typical.get(rank.activity)
         if typical:
-            evidence += f", {spell_times(rank.age / typical)} its median of {spell(typical)}"
+            evidence += f", {spell_times(whole / typical)} its median of {spell(typical)}"
     return StuckRank(rank.rank, evidence)
 
 

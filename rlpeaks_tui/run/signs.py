@@ -109,12 +109,6 @@ class RankClock:
     memory: Mapping[str, int] = field(default_factory=dict)
     missed: int = 0
 
-    @property
-    def times(self) -> float | None:
-        """How many times its own median the present activity has taken; None where there is no median yet."""
-        typical = self.typical.get(self.activity)
-        return self.age / typical if typical else None
-
 
 def process_born(pid: int) -> int | None:
     """When a process of this machine began, in ticks since the machine was started; None where that cannot be seen."""

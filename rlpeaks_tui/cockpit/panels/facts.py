@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from ..axes import compact
-from ..cells import BOLD, Cells, Ink, fit
+from ..cells import BOLD, Cells, Ink, fit, width_of
 from ..inforce import Change, in_force
 from ..scene import Scene
 from ..words import plural, setting, size
@@ -14,7 +14,7 @@ from .console import matches
 from .parts import heading, nothing, scrolled
 from .probes import allowed
 
-LABEL = 30
+LABEL = 34
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def _column(sections: list[Section], wanted: str, width: int, plain: bool) -> Ce
         if kept:
             rows += [*([""] if rows else []), title, *kept]
     cells = Cells(width, len(rows))
-    label = min(LABEL, max(8, width // 3))
+    longest = max((width_of(row.label) for row in rows if not isinstance(row, str)), default=0)
+    label = min(LABEL, longest + 1, width // 2)
     for y, row in enumerate(rows):
         if isinstance(row, str):
             cells.put(y, 0, fit(row, width), Ink.TEXT | BOLD)
@@ -79,7 +80,7 @@ def _column(sections: list[Section], wanted: str, width: int, plain: bool) -> Ce
         sign = {"•": "*"}.get(row.sign, row.sign) if plain else row.sign
         cells.put(y, 0, sign, Ink.ACCENT | BOLD)
         cells.put(y, 2, fit(row.label, label - 1), Ink.DIM)
-        x = cells.put(y, 2 + label, fit(row.value, width - label - 2), row.ink) + 2
+        x = cells.put(y, 2 + label, fit(row.value, width - label - 2), row.ink) + 2 if row.label else 4
         if row.note and x < width:
             cells.put(y, x, fit(row.note, width - x), Ink.ACCENT if row.sign else Ink.DIM)
     return cells

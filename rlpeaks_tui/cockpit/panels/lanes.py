@@ -108,9 +108,11 @@ def _rank(cells: Cells, y: int, scene: Scene, rank: RankClock, pace: Pace, fast:
     cells.put(y, 8, fit(f"stuck {word}" if stuck and word == rank.activity else word, AGE - 8 - 7), ink)
     if not long:
         return
-    cells.put_right(y, AGE, spell(float(int(rank.age))), Ink.BAD | BOLD if stuck else Ink.TEXT)
-    times = None if rank.waiting else rank.times
-    if times is not None:
+    whole = float(int(rank.age))
+    cells.put_right(y, AGE, spell(whole), Ink.BAD | BOLD if stuck else Ink.TEXT)
+    typical = rank.typical.get(rank.activity)
+    if typical and not rank.waiting:
+        times = whole / typical
         ink = Ink.BAD | BOLD if stuck else Ink.WARN if times >= 2 else Ink.DIM
         cells.put_right(y, TIMES, spell_times(times), ink)
 

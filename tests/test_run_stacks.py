@@ -166,6 +166,20 @@ def test_a_process_without_the_handler_is_not_signalled(tmp_path: Path) -> None:
         held.close()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process of another user")
+def test_another_users_process_is_left_alone(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    process = subprocess.Popen(["sleep", "60"], user=65534)
+    try:
+        told(run, sign(process.pid))
+        with pytest.raises(NoStack, match="another user"):
+            ask(run.root, 0)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("pid", [0, -1, 1, 2**40])
 def test_numbers_that_mean_more_than_one_process_are_refused(tmp_path: Path, pid: int) -> None:
     run = new_run(tmp_path / "run")

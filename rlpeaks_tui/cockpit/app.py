@@ -21,7 +21,7 @@ from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 from rlpeaks_tui.run.stacks import NoStack, Stack
 
-from . import acts, commands, walk
+from . import acts, commands, verdict, walk
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
@@ -249,8 +249,7 @@ class Cockpit(App[int]):
         """On a small screen, draw the panel that the verdict speaks of until the person chooses another."""
         if self.chosen or self._newest is None or walk.roomy(self):
             return
-        findings = self._newest.health.findings
-        panel = findings[0].panel if findings else ""
+        panel = verdict.speaks_of(self._newest.snapshot, self._newest.health)
         if panel in BY_ID and panel != self.view.panel:
             self.view = replace(self.view, panel=panel)
             self.overview.feature(panel)
@@ -319,8 +318,10 @@ class Cockpit(App[int]):
 
     @property
     def advice(self) -> str:
-        """The command that the verdict advises; empty when it advises none."""
-        return advised(self._newest.snapshot, self._newest.health.findings) if self._newest else ""
+        """The command that the verdict advises; empty when it advises none, as where a rank is stuck."""
+        if self._newest is None or self._newest.snapshot.pace.ranks:
+            return ""
+        return advised(self._newest.snapshot, self._newest.health.findings)
 
     def look_again(self) -> None:
         """Ask the reader for what the screen needs now."""
@@ -393,9 +394,9 @@ class Cockpit(App[int]):
     def on_surface_pressed(self, message: Surface.Pressed) -> None:
         name = message.surface.id or ""
         if name == "verdict":
-            findings = self._newest.health.findings if self._newest else ()
-            if findings:
-                walk.select(self, findings[0].panel)
+            panel = verdict.speaks_of(self._newest.snapshot, self._newest.health) if self._newest else ""
+            if panel:
+                walk.select(self, panel)
         elif name in BY_ID:
             walk.select(self, name)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.pace import named_ranks
 
 from .advice import advised
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
-from .scene import Scene
+from .scene import Health, Scene
 from .steering import LONGEST, WAITING
 from .words import asked, duration, plural
 
@@ -83,11 +84,23 @@ def _stuck(cells: Cells, x: int, scene: Scene) -> None:
     """Who holds up the run, on what evidence, and the key that shows where it stands; advice can wait."""
     pace = scene.snapshot.pace
     who = named_ranks([rank.rank for rank in pace.ranks])
-    x = cells.put(0, x, f"{who} stuck".upper(), Ink.BAD | BOLD) + 2
+    evidence = pace.evidence.removeprefix(f"{who} ")
+    x = cells.put(0, x, fit(f"{who} stuck".upper(), cells.width - x), Ink.BAD | BOLD) + 2
     key = "" if scene.readonly else "[T] its stack"
-    room = cells.width - x - (len(key) + 2 if key else 0)
-    x = cells.put(0, x, fit(pace.evidence.removeprefix(f"{who} "), room), Ink.TEXT) + 2
-    cells.put(0, x, key, Ink.ACCENT)
+    room = cells.width - x - (width_of(key) + 2 if key else 0)
+    if width_of(evidence) > room and cells.height > 1:
+        cells.put(0, x, fit(key, cells.width - x), Ink.ACCENT)
+        cells.put(1, 0, fit(evidence, cells.width), Ink.TEXT)
+        return
+    x = cells.put(0, x, fit(evidence, room), Ink.TEXT) + 2
+    cells.put(0, x, fit(key, cells.width - x), Ink.ACCENT)
+
+
+def speaks_of(snapshot: Snapshot, health: Health) -> str:
+    """The panel that shows what the verdict is about; empty where it finds nothing."""
+    if snapshot.pace.ranks:
+        return "cost"
+    return health.findings[0].panel if health.findings else ""
 
 
 STATE = {"finished": Ink.GOOD, "stopped": Ink.DIM}

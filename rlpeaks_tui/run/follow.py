@@ -224,7 +224,7 @@ class Follower:
         at = self._clock()
         changed |= self._signs.refresh(at)
         condition = self._judge(at)
-        # What a working rank shows of time moves once a second; a rank that is done at once shows none.
+        # What a viewer shows of time moves once a second, and only where something takes longer than that.
         tick = int(at) if condition.state == "running" and self._signs.longest(at) >= 1 else 0
         now = (condition.state, condition.activity, condition.why, [order.id for order in self._orders], tick)
         if now != self._seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rlpeaks_tui.run.pace import spell
 
 from ..bars import lying
-from ..cells import BOLD, Cells, Ink, fit, wrap
+from ..cells import BOLD, Cells, Ink, fit
 from ..scene import Scene
 from ..words import percent, plural, size
 from .lanes import PARTS, lanes, recent
@@ -52,7 +52,7 @@ def clock(scene: Scene, width: int, height: int) -> Cells:
     if not live:
         lay(cells, scene, [_bars(scene, step or 0.0, width), _why_no_ranks(scene, width)])
         return cells
-    lay(cells, scene, [_verdict(scene, width), lanes(scene, width), recent(scene, width), _memory(scene, width)])
+    lay(cells, scene, [lanes(scene, width), recent(scene, width), _memory(scene, width)])
     return cells
 
 
@@ -72,22 +72,6 @@ def cost(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     heading(cells, scene, "", "", "Clock", Ink.TEXT, "", watching(scene), "what it costs to watch")
     lay(cells, scene, [probes(scene, width), _telemetry(scene, width), _errors(scene, width)])
-    return cells
-
-
-def _verdict(scene: Scene, width: int) -> Cells:
-    pace = scene.snapshot.pace
-    if not pace.ranks:
-        return Cells(width, 0)
-    lines = wrap(f"stuck: {pace.evidence}", width, 3)
-    cells = Cells(width, len(lines) + 1)
-    for y, line in enumerate(lines):
-        cells.put(y, 0, line, Ink.BAD | BOLD)
-    if scene.readonly:
-        cells.put(len(lines), 0, fit("its stack: rlpeaks ctl RUN stack", width), Ink.DIM)
-    else:
-        x = cells.put(len(lines), 0, "T", Ink.KEY | BOLD)
-        cells.put(len(lines), x, fit(" shows where it stands: its Python stack", width - x), Ink.DIM)
     return cells
 
 

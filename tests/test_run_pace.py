@@ -192,6 +192,8 @@ def test_the_clock_adds_up_each_activity_and_keeps_waits_and_pauses_apart() -> N
         clock.doing(activity)
         hand.t += seconds
 
+    spend("loading a model", 600.0)
+    clock.begin()
     for generating in (2.0, 4.0, 100.0):
         spend("generating", generating)
         spend("scoring", 1.0)

@@ -45,15 +45,21 @@ class Clock:
         self.since = self._counted
         self.waiting = ""
 
-    def doing(self, activity: str) -> bool:
-        """From now on this rank does something else; False where it does the same as before."""
+    def begin(self) -> None:
+        """The first step begins here; what was done before it, such as loading a model, belongs to no step."""
+        with self._lock:
+            self._spans, self._counted = [], self._now()
+
+    def doing(self, activity: str) -> float:
+        """From now on this rank does that; gives the seconds that it did something else before, 0 if it is the same."""
         with self._lock:
             if activity == self.activity:
-                return False
+                return 0.0
             now = self._now()
+            lasted = now - self.since
             self._count(now)
             self.activity, self.since, self.waiting = activity, now, ""
-            return True
+            return lasted
 
     def waits_in(self, collective: str) -> None:
         """The training thread was seen in a collective, or at work where that is empty."""

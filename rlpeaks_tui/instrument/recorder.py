@@ -32,8 +32,9 @@ from .clock import PAUSED, Clock
 from .life import Life
 
 BEAT_SECONDS = 0.5
-LEAST_SECONDS = 0.2
-"""Between two signs of life: a rank that does something else every few milliseconds does not write as often."""
+LONG_SECONDS = 1.0
+"""The end of an activity that took as long is told at once; a rank that does something else every few milliseconds tells
+of it twice a second like any other."""
 WAITING_FILES = 16
 
 
@@ -64,6 +65,7 @@ class Recorder:
     def gives_sign(self, life: Life) -> None:
         """From now on this rank says what it does, whether or not it writes anything else."""
         self._life = life
+        self.clock.begin()
         if not self._thread.is_alive() and not self._stop.is_set():
             self._thread.start()
 
@@ -78,7 +80,7 @@ class Recorder:
 
     def doing(self, activity: str) -> None:
         """What the process does from now on; reaches viewers with the next sign of life."""
-        if self.clock.doing(activity):
+        if self.clock.doing(activity) >= LONG_SECONDS:
             self._changed.set()
 
     def state(self, state: RunState, activity: str = "", why: str = "", refused: bool = False) -> None:
@@ -179,9 +181,9 @@ class Recorder:
                     write_heartbeat(self._layout, here)
             if self._life is not None:
                 self._life.sign(self.step)
-            if self._stop.wait(LEAST_SECONDS):
+            self._changed.wait(BEAT_SECONDS)
+            if self._stop.is_set():
                 return
-            self._changed.wait(BEAT_SECONDS - LEAST_SECONDS)
             self._changed.clear()
 
 

@@ -137,6 +137,17 @@ def test_the_rank_that_takes_longest_is_named_where_ranks_differ(stuck: Scene) -
     assert 97 <= sum(shares) <= 103
 
 
+def test_a_thousand_ranks_are_drawn_in_a_moment_with_the_stuck_one_first(stuck: Scene) -> None:
+    waits, hangs = stuck.snapshot.ranks[0], stuck.snapshot.ranks[3]
+    ranks = (*(replace(waits, rank=i) for i in range(1000)), replace(hangs, rank=1000))
+    scene = replace(stuck, snapshot=replace(stuck.snapshot, ranks=ranks))
+    rows = words(cost.clock(scene, 118, 30)).split("\n")
+    assert "1,000  stuck generating" in rows[3] and "0  waits" in rows[5]
+    assert "ranks 0 to 999 wait for it" in scene.snapshot.pace.evidence
+    end = words(cost.clock(replace(scene, view=View(scroll=1000)), 118, 30))
+    assert "and 873 more ranks" in end and "generate" in end
+
+
 def test_at_an_older_step_the_clock_tells_of_that_step_and_not_of_now(stuck: Scene) -> None:
     said = words(cost.clock(replace(stuck, view=View(cursor=100)), 118, 30))
     assert "at step 100" in said and "for the present only" in said and "sampler.py" not in said

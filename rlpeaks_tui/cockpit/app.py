@@ -19,9 +19,8 @@ from textual.message import Message
 
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
-from rlpeaks_tui.run.stacks import NoStack, Stack
 
-from . import acts, commands, verdict, walk
+from . import acts, commands, verdict, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
@@ -38,7 +37,6 @@ from .screens.stage import Show, Stage
 from .steering import Steering, doubted, said
 from .surface import Surface
 from .theme import PALETTES, Palette, choose, textual_theme
-from .whereabouts import Whereabouts
 
 RATE = 4.0
 
@@ -63,13 +61,6 @@ class Cockpit(App[int]):
         def __init__(self, reading: Reading | Exception) -> None:
             super().__init__()
             self.reading = reading
-
-    class Answered(Message):
-        """A rank has said where it stands, or could not be asked."""
-
-        def __init__(self, answer: Stack | NoStack) -> None:
-            super().__init__()
-            self.answer = answer
 
     TITLE = "rlpeaks"
     COMMANDS: ClassVar = {commands.Palette}
@@ -116,7 +107,7 @@ class Cockpit(App[int]):
         self.chosen = False
         self._doubts: list[CommandMark] = []
         self.aftermath = Aftermath()
-        self.whereabouts = Whereabouts(lambda answer: self.post_message(self.Answered(answer)))
+        self.whereabouts = whereabouts.Whereabouts(lambda answer: self.post_message(whereabouts.Answered(answer)))
 
     @property
     def reading(self) -> Reading | None:
@@ -179,12 +170,8 @@ class Cockpit(App[int]):
         self.repaint()
         self._quiet.close()
 
-    def on_cockpit_answered(self, message: Cockpit.Answered) -> None:
-        if isinstance(message.answer, NoStack):
-            self.say(str(message.answer))
-            return
-        self.whereabouts.stack = message.answer
-        self.look_at(scroll=0)
+    def on_answered(self, message: whereabouts.Answered) -> None:
+        whereabouts.take(self, message.answer)
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.repaint)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from textual.message import Message
+
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.stacks import NoStack, Stack, ask
 
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
     from .app import Cockpit
 
 Asker = Callable[..., Stack]
+
+
+class Answered(Message):
+    """A rank has said where it stands, or could not be asked."""
+
+    def __init__(self, answer: Stack | NoStack) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Whereabouts:
@@ -71,6 +81,15 @@ def show(app: Cockpit) -> None:
             walk.open_panel(app, "cost")
         app.look_at(story=STACK, scroll=0)
     app.say(f"asking rank {rank} where it stands")
+
+
+def take(app: Cockpit, answer: Stack | NoStack) -> None:
+    """Show what came of asking."""
+    if isinstance(answer, NoStack):
+        app.say(str(answer))
+        return
+    app.whereabouts.stack = answer
+    app.look_at(scroll=0)
 
 
 def refusal(app: Cockpit) -> str:

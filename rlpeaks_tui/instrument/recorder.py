@@ -33,8 +33,8 @@ from .life import Life
 
 BEAT_SECONDS = 0.5
 LONG_SECONDS = 1.0
-"""The end of an activity that took as long is told at once; a rank that does something else every few milliseconds tells
-of it twice a second like any other."""
+"""The end of an activity that took as long is told at once. A rank that does something else every few milliseconds
+tells twice a second what it does, like any other."""
 WAITING_FILES = 16
 
 

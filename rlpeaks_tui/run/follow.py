@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,7 @@ class Snapshot:
     def live(self) -> bool:
         return self.state in ("starting", "running", "paused")
 
-    @property
+    @cached_property
     def pace(self) -> Pace:
         """Whether the run moves, and which rank holds it up."""
         return judge_pace(self.ranks, self.state, self.info.world_size)

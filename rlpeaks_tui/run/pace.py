@@ -63,14 +63,14 @@ def judge_pace(ranks: Sequence[RankClock], state: str, world: int | None) -> Pac
     """Whether a run in `state` of `world` ranks, of which `ranks` have given signs of life, moves."""
     if state != "running" or not ranks:
         return UNKNOWN
-    ended = [rank for rank in ranks if rank.activity == ENDED]
-    gone = [rank for rank in ranks if rank.alive is False and rank not in ended]
-    silent = [rank for rank in ranks if rank.quiet > SILENT and rank not in gone and rank not in ended]
-    slow = [rank for rank in ranks if _slow(rank) and rank not in gone and rank not in silent]
+    at_work = [rank for rank in ranks if rank.activity != ENDED]
+    gone = [rank for rank in at_work if rank.alive is False]
     if gone:
         return _stuck(gone, ranks, "is gone: its process ended and left no word")
+    silent = [rank for rank in at_work if rank.quiet > SILENT]
     if silent:
         return _stuck(silent, ranks, "")
+    slow = [rank for rank in at_work if _slow(rank)]
     if slow:
         return _of_slow(slow, ranks)
     if all(_waits_long(rank) for rank in ranks):
@@ -108,12 +108,14 @@ def _order(rank: RankClock) -> tuple[int, int]:
 
 
 def _of_slow(slow: list[RankClock], ranks: Sequence[RankClock]) -> Pace:
-    others = [rank for rank in ranks if rank not in slow]
+    named = {rank.rank for rank in slow}
+    others = [rank for rank in ranks if rank.rank not in named]
     furthest = max(_order(rank) for rank in slow)
     if any(not rank.waiting and _order(rank) <= furthest for rank in others):
         # Somebody else is still at work on the same thing: slow, but not yet stuck.
         return Pace("moving")
-    behind = [rank for rank in slow if _order(rank) == min(map(_order, slow))]
+    least = min(map(_order, slow))
+    behind = [rank for rank in slow if _order(rank) == least]
     if others or len(behind) < len(slow) or len(slow) == 1:
         return _stuck(behind, ranks, "")
     places: dict[str, list[RankClock]] = defaultdict(list)
@@ -136,7 +138,8 @@ def _all_wait(ranks: Sequence[RankClock], world: int | None) -> Pace:
 
 
 def _stuck(stuck: Sequence[RankClock], ranks: Sequence[RankClock], evidence: str) -> Pace:
-    waiting = [rank.rank for rank in ranks if rank not in stuck and rank.activity != ENDED]
+    named = {rank.rank for rank in stuck}
+    waiting = [rank.rank for rank in ranks if rank.rank not in named and rank.activity != ENDED]
     whom = "it" if len(stuck) == 1 else "them"
     around = f"{named_ranks(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for {whom}" if waiting else ""
     return Pace("stuck", tuple(_named(rank, evidence) for rank in stuck), around)

@@ -16,6 +16,7 @@ import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -211,7 +212,7 @@ class SignReader:
     def _files(self) -> list[tuple[int, str]]:
         try:
             with os.scandir(self._layout.ranks) as entries:
-                names = [entry.name for entry in entries if entry.name.endswith(".json")]
+                names = [entry.name for entry in islice(entries, 4 * MOST_RANKS) if entry.name.endswith(".json")]
         except OSError:
             return []
         # Plain digits as the writer writes them: no sign, no leading zero, no other script's numerals.

@@ -13,6 +13,9 @@ from .page import lay
 from .parts import Row, heading, metric_table, nothing
 from .probes import probes, watching
 
+HELD = "held"
+"""Paused by a command, or applying one."""
+
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
@@ -62,6 +65,7 @@ def over_time(scene: Scene, width: int, height: int) -> Cells:
     heading(cells, scene, "", "", "Clock", Ink.TEXT, "", "", "seconds a step, on the first rank")
     rows: list[Row] = [("step", "time/step", Ink.TEXT)]
     rows += [(part.label, part.metric, part.ink) for part in PARTS if part.metric]
+    rows.append((HELD, "time/wait", Ink.SERIES_3))
     rows.append(("measuring, share of time", "probes/share", Ink.TEXT))
     cells.blit(2, 0, metric_table(scene, rows, width, min(len(rows) + 1, max(0, height - 2))))
     return cells
@@ -150,7 +154,8 @@ def _errors(scene: Scene, width: int) -> Cells:
 
 
 def _shares(scene: Scene, step: float) -> list[tuple[str, float | None, int]]:
+    """Parts of the step shown, on the first rank. Time in which the run was held is beside the step, not in it."""
     parts = [(part.label, scene.value(part.metric), int(part.ink)) for part in PARTS if part.metric]
-    shares = [(label, None if value is None else min(1.0, value / step), ink) for label, value, ink in parts]
-    rest = 1.0 - sum(share for _, share, _ in shares if share is not None)
-    return [*shares, ("other", max(0.0, rest), int(Ink.FAINT))]
+    rest = step - sum(value for _, value, _ in parts if value is not None)
+    parts += [(HELD, scene.value("time/wait"), int(Ink.SERIES_3)), ("other", max(0.0, rest), int(Ink.FAINT))]
+    return [(label, None if value is None else min(1.0, value / step), ink) for label, value, ink in parts]

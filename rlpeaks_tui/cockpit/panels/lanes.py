@@ -32,13 +32,14 @@ PARTS = (
     Part("scoring", "score", "time/score", Ink.SERIES_2, "▓", "s"),
     Part("updating", "update", "time/update", Ink.SERIES_1, "▒", "u"),
     Part("probing", "probe", "time/probe", Ink.SERIES_4, "░", "p"),
-    Part("waiting", "wait", "time/wait", Ink.SERIES_3, "╌", "w"),
+    Part("waiting", "wait", "", Ink.SERIES_3, "╌", "w"),
     Part("other", "other", "", Ink.DIM, "·", "o"),
 )
 UNEVEN = 1.1
 """Times the middle rank's median from which on the rank that takes longest is named."""
 BY_ACTIVITY = {part.activity: part for part in PARTS}
 
+MOST_ROWS = 128
 USUAL = "┆"
 """Where a typical step would end."""
 
@@ -53,10 +54,12 @@ def lanes(scene: Scene, width: int) -> Cells:
     pace, ranks = scene.snapshot.pace, scene.snapshot.ranks
     stuck = {found.rank for found in pace.ranks}
     order = sorted(ranks, key=lambda rank: (rank.rank not in stuck, rank.rank))
+    order, left = order[:MOST_ROWS], len(order) - MOST_ROWS
     typical = max((sum(seconds for name, seconds in _typical(rank)) for rank in ranks), default=0.0)
     fast = typical < FAST and not stuck
     scale = _scale(typical, 0.0 if fast else max(_so_far(rank) for rank in ranks))
-    cells = Cells(width, 1 + len(order) + sum(bool(rank.rank in stuck and rank.place) for rank in order))
+    places = sum(bool(rank.rank in stuck and rank.place) for rank in order)
+    cells = Cells(width, 1 + len(order) + places + (left > 0))
     _head(cells, fast, typical, scale)
     y = 1
     for rank in order:
@@ -70,6 +73,8 @@ def lanes(scene: Scene, width: int) -> Cells:
         if rank.rank in stuck and rank.place:
             cells.put(y, 8, fit(f"at {rank.place}", width - 8), Ink.DIM)
             y += 1
+    if left > 0:
+        cells.put(y, 8, fit(f"and {left:,} more ranks", width - 8), Ink.FAINT)
     return cells
 
 

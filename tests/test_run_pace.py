@@ -101,6 +101,12 @@ CASES: list[tuple[str, list[RankClock], str, str]] = [
     ("two steps are no past", [rank(0, "generating", 900, steps=2)], "unknown", ""),
     ("a long evaluation", [rank(0, "probing", 900), waits(1)], "unknown", ""),
     ("a checkpoint is written", [rank(0, "between steps", 900), waits(1)], "unknown", ""),
+    (
+        "one has ended too early",
+        [waits(0), waits(1), rank(2, "ended", 80, alive=False)],
+        "stuck",
+        "rank 2 has ended; all others wait",
+    ),
     ("one is done", [rank(0, "ended", 900, alive=False, quiet=900.0), rank(1, "updating", 1)], "moving", ""),
 ]  # fmt: skip
 
@@ -150,7 +156,8 @@ def test_who_is_named_has_given_reason(ranks: list[RankClock]) -> None:
             continue
         median = one.typical.get(one.activity)
         late = median is not None and one.age > FLOOR and one.age > FACTOR * median and one.steps >= 3
-        assert one.activity != "ended" and (late or one.quiet > 30 or one.alive is False)
+        left = one.activity == "ended" and all(other.waiting for other in ranks if other.activity != "ended")
+        assert left or (one.activity != "ended" and (late or one.quiet > 30 or one.alive is False))
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def judge_pace(ranks: Sequence[RankClock], state: str, world: int | None) -> Pac
     slow = [rank for rank in at_work if _slow(rank)]
     if slow:
         return _of_slow(slow, ranks)
-    if all(_waits_long(rank) for rank in ranks):
-        return _all_wait(ranks, world)
+    if at_work and all(_waits_long(rank) for rank in at_work):
+        return _all_wait(at_work, ranks, world)
     return Pace("moving") if all(_known(rank) for rank in ranks) else UNKNOWN
 
 
@@ -127,14 +127,18 @@ def _of_slow(slow: list[RankClock], ranks: Sequence[RankClock]) -> Pace:
     return Pace("stuck", tuple(_named(rank, "") for rank in slow), "which one holds up the others cannot be seen")
 
 
-def _all_wait(ranks: Sequence[RankClock], world: int | None) -> Pace:
+def _all_wait(at_work: Sequence[RankClock], ranks: Sequence[RankClock], world: int | None) -> Pace:
     missing = sorted(set(range(world or 0)) - {rank.rank for rank in ranks})
+    ended = [rank.rank for rank in ranks if rank.activity == ENDED]
+    if ended:
+        evidence = "has ended" if len(ended) < 2 else "have ended"
+        return Pace("stuck", tuple(StuckRank(rank, evidence) for rank in ended), "all others wait")
     if missing:
         evidence = "gave no sign of life here" if len(missing) < 2 else "give no sign of life here"
         return Pace("stuck", tuple(StuckRank(rank, evidence) for rank in missing), "all others wait")
-    calls = ", ".join(f"{rank.rank} in {rank.waiting}" for rank in ranks[:8])
-    evidence = f"wait for each other for {spell(min(rank.age for rank in ranks))}"
-    return Pace("stuck", tuple(StuckRank(rank.rank, evidence) for rank in ranks), f"rank {calls}")
+    calls = ", ".join(f"{rank.rank} in {rank.waiting}" for rank in at_work[:8])
+    evidence = f"wait for each other for {spell(float(int(min(rank.age for rank in at_work))))}"
+    return Pace("stuck", tuple(StuckRank(rank.rank, evidence) for rank in at_work), f"rank {calls}")
 
 
 def _stuck(stuck: Sequence[RankClock], ranks: Sequence[RankClock], evidence: str) -> Pace:

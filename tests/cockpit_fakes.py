@@ -33,6 +33,7 @@ from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layers import Layers, write_layers
 from rlpeaks_tui.run.layout import SCHEMA, Layout
 from rlpeaks_tui.run.rollouts import Block, RolloutWriter
+from rlpeaks_tui.run.signs import RankSign, write_sign
 
 KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -63,7 +64,14 @@ class FakeRun:
     """A run directory at `root`, one second a step. Its processes are this one, so it counts as alive."""
 
     def __init__(
-        self, root: Path, *, max_steps: int = 1000, seed: int = 0, layers: int = 8, probes: bool = True
+        self,
+        root: Path,
+        *,
+        max_steps: int = 1000,
+        seed: int = 0,
+        layers: int = 8,
+        probes: bool = True,
+        world: int = 1,
     ) -> None:
         # Its clock runs ahead of the real one, so that nothing it says ever looks old.
         self.began = time.time()
@@ -95,7 +103,7 @@ class FakeRun:
             parameters=643_456,
             dtype="float32",
             device="cpu",
-            world_size=1,
+            world_size=world,
             seed=seed,
             max_steps=max_steps,
             pid=os.getpid(),
@@ -125,6 +133,25 @@ class FakeRun:
             since=self.t,
         )
         write_heartbeat(self.layout, beat)
+
+    def sign(self, rank: int, activity: str, age: float = 0.2, typical: float = 1.0, **known: object) -> None:
+        """A rank's sign of life: it does that for `age` seconds, and a step takes `typical` seconds as a rule."""
+        parts = {"generating": 0.61, "scoring": 0.02, "updating": 0.34, "probing": 0.01, "waiting": 0.02 * rank}
+        medians = {name: typical * share for name, share in parts.items() if share}
+        done = list(medians)[: list(parts).index(activity)] if activity in parts else []
+        plain = {
+            "t": self.t, "rank": rank, "world": self.info.world_size, "pid": os.getpid(), "host": socket.gethostname(),
+            "step": self.step, "activity": activity, "since": self.t - age, "stacks": True, "steps": 50,
+            "spans": [(name, medians[name]) for name in done], "typical": medians,
+            "total": {name: 50 * seconds for name, seconds in medians.items()},
+            "memory": {"rss": 587_000_000 + rank, "peak": 611_000_000 + rank},
+        }  # fmt: skip
+        self.layout.ranks.mkdir(exist_ok=True)
+        write_sign(self.layout, RankSign(**{**plain, **known}))  # type: ignore[arg-type]
+
+    def probe(self, name: str, seconds: float) -> None:
+        """A probe that took that long and found nothing."""
+        self.journal.write(Probe(t=self.t, name=name, step=self.step, v={f"probes/{name}": seconds}, seconds=seconds))
 
     def advance(self, steps: int) -> None:
         """Train for `steps` more steps, in one write."""
@@ -358,9 +385,9 @@ class FakeRun:
         )
 
 
-def steered_run(root: Path, *, steps: int = 412, max_steps: int = 1000) -> FakeRun:
+def steered_run(root: Path, *, steps: int = 412, max_steps: int = 1000, world: int = 1) -> FakeRun:
     """A live run with phases, commands that changed something, and a console."""
-    run = FakeRun(root, max_steps=max_steps)
+    run = FakeRun(root, max_steps=max_steps, world=world)
     run.state("running")
     run.phase("two operands", 0)
     run.console("accelerate launch: 1 process on cpu", "model tiny-arith loaded, 643,456 parameters")

@@ -1,7 +1,8 @@
 """Run by two processes: a steered training, with a part that fails on one rank where it is asked to.
 
 `torchrun --nproc_per_node 2 tests/steered.py FOLDER PLAN`: PLAN is JSON, steps to lists of commands. Each rank writes
-its weights at the end of every step.
+its weights at the end of every step. While FOLDER has a file `hold`, the second rank hangs in its rewards in the
+sixth step.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import datetime
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from rlpeaks_tui.instrument.watcher import Watcher
 from rlpeaks_tui.run.facts import RunInfo, write_facts
 from rlpeaks_tui.run.layout import SCHEMA, Layout
 from rlpeaks_tui.run.mailbox import send
-from tests.small_trainings import trainer
+from tests.small_trainings import exact, short, trainer
 from tests.test_steering import QUIET
 
 
@@ -48,9 +50,16 @@ class Notes(TrainerCallback):  # type: ignore[misc]
             send(self._run, verb, *rest, who="tester")
 
 
+def hangs_in_here(hold: Path) -> None:
+    while hold.exists():
+        time.sleep(0.02)
+
+
 def main(folder: Path, plan: dict[int, list[str]], broken_rank: int) -> None:
+    hold = folder / "hold"
     # Shorter than the pause: a rank that waited in a collective would be given up.
-    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=8))
+    seconds = 120 if hold.exists() else 8
+    dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=seconds))
     rank = dist.get_rank()
     layout = Layout(folder / "run")
     if rank == 0:
@@ -65,7 +74,14 @@ def main(folder: Path, plan: dict[int, list[str]], broken_rank: int) -> None:
             raise MemoryError("half way on purpose")
 
         steering.put_weights = broken
-    made = trainer(folder, max_steps=8, per_device_train_batch_size=8, beta=0.02)
+
+    def short_or_none(completions: list[str], **kwargs: Any) -> list[float]:
+        if rank == 1 and made.state.global_step == 5:
+            hangs_in_here(hold)
+        return short(completions, **kwargs)
+
+    rewards = [exact, short_or_none]
+    made = trainer(folder, max_steps=8, per_device_train_batch_size=8, beta=0.02, rewards=rewards)
     notes = Notes(layout.root, plan, rank)
     made.add_callback(notes)
     recorder = Recorder(layout.root if rank == 0 else None)

@@ -150,7 +150,7 @@ def test_ls_of_nothing_says_how_to_begin(call: Call) -> None:
 
 STATUS = {
     *("run", "directory", "state", "activity", "why", "step", "max_steps", "speed", "eta_s", "phase"),
-    *("metrics", "missing", "alerts", "commands", "effects", "exit", "telemetry_lost"),
+    *("metrics", "missing", "alerts", "commands", "effects", "exit", "telemetry_lost", "pace", "stuck"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from rlpeaks_tui.run import pace
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.mailbox import send
+from rlpeaks_tui.run.stacks import ask
 from tests.small_trainings import read
 from tests.training_runs import wait
 from tests.two_ranks import finish, start
@@ -58,8 +61,23 @@ def test_weights_go_back_on_both_ranks_at_the_same_step_and_repeat_what_followed
 
 
 @pytest.mark.parametrize("broken", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_a_command_that_fails_on_one_rank_is_put_back_on_all_and_answered_failed(tmp_path: Path, broken: int) -> None:
-    snapshot, (first, second) = told(steered(tmp_path, {3: ["reset --to base"]}, broken), tmp_path)
+def test_a_command_that_fails_on_one_rank_is_put_back_on_all_and_a_rank_that_hangs_is_named(
+    tmp_path: Path, broken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "FLOOR", 1.0)
+    hold = tmp_path / "hold"
+    hold.touch()
+    process = steered(tmp_path, {3: ["reset --to base"]}, broken)
+    stuck = wait(tmp_path / "run", lambda s: s.pace.state == "stuck")
+    found = [frame.function for frame in ask(tmp_path / "run", 1).threads[0].frames]
+    hold.unlink()
+    assert [rank.rank for rank in stuck.pace.ranks] == [1] and stuck.step == 5, stuck.ranks
+    assert re.match(r"rank 1 scoring for \S+ s, \S+ x its median of \d+ ms; rank 0 waits for it$", stuck.pace.evidence)
+    assert stuck.ranks[0].waiting and "hangs_in_here (steered.py:" in stuck.ranks[1].place
+    assert "hangs_in_here" in found and found.index("hangs_in_here") < found.index("short_or_none")
+
+    snapshot, (first, second) = told(process, tmp_path)
+    assert [rank.activity for rank in snapshot.ranks] == ["ended", "ended"] and snapshot.pace.state == "unknown"
     (mark,) = snapshot.commands
     assert mark.status == "failed" and "everything was put back" in mark.why
     assert first == second

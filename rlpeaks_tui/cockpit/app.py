@@ -20,7 +20,7 @@ from textual.message import Message
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 
-from . import acts, commands, walk
+from . import acts, commands, verdict, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
@@ -107,6 +107,7 @@ class Cockpit(App[int]):
         self.chosen = False
         self._doubts: list[CommandMark] = []
         self.aftermath = Aftermath()
+        self.whereabouts = whereabouts.Whereabouts(lambda answer: self.post_message(whereabouts.Answered(answer)))
 
     @property
     def reading(self) -> Reading | None:
@@ -169,6 +170,9 @@ class Cockpit(App[int]):
         self.repaint()
         self._quiet.close()
 
+    def on_answered(self, message: whereabouts.Answered) -> None:
+        whereabouts.take(self, message.answer)
+
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.repaint)
 
@@ -218,6 +222,7 @@ class Cockpit(App[int]):
             study=reading.study if reading.wanted.panel == self.enlarged else None,
             health=reading.health,
             readonly=self.steering.readonly,
+            stack=self.whereabouts.stack,
         )
 
     def look_at(self, **changes: object) -> None:
@@ -231,8 +236,7 @@ class Cockpit(App[int]):
         """On a small screen, draw the panel that the verdict speaks of until the person chooses another."""
         if self.chosen or self._newest is None or walk.roomy(self):
             return
-        findings = self._newest.health.findings
-        panel = findings[0].panel if findings else ""
+        panel = verdict.speaks_of(self._newest.snapshot, self._newest.health)
         if panel in BY_ID and panel != self.view.panel:
             self.view = replace(self.view, panel=panel)
             self.overview.feature(panel)
@@ -301,8 +305,10 @@ class Cockpit(App[int]):
 
     @property
     def advice(self) -> str:
-        """The command that the verdict advises; empty when it advises none."""
-        return advised(self._newest.snapshot, self._newest.health.findings) if self._newest else ""
+        """The command that the verdict advises; empty when it advises none, as where a rank is stuck."""
+        if self._newest is None or self._newest.snapshot.pace.ranks:
+            return ""
+        return advised(self._newest.snapshot, self._newest.health.findings)
 
     def look_again(self) -> None:
         """Ask the reader for what the screen needs now."""
@@ -375,9 +381,9 @@ class Cockpit(App[int]):
     def on_surface_pressed(self, message: Surface.Pressed) -> None:
         name = message.surface.id or ""
         if name == "verdict":
-            findings = self._newest.health.findings if self._newest else ()
-            if findings:
-                walk.select(self, findings[0].panel)
+            panel = verdict.speaks_of(self._newest.snapshot, self._newest.health) if self._newest else ""
+            if panel:
+                walk.select(self, panel)
         elif name in BY_ID:
             walk.select(self, name)
 

@@ -13,7 +13,7 @@ from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from . import acts, travel, walk
+from . import acts, travel, walk, whereabouts
 from .panels import PANELS
 from .strips import Hint
 
@@ -194,6 +194,15 @@ COMMANDS: tuple[Command, ...] = (
         acts.follow_advice,
         "act",
         acts.no_advice,
+    ),
+    Command(
+        "stack",
+        ("T",),
+        "T",
+        "Show where a rank is: its Python stack",
+        STEER,
+        whereabouts.show,
+        refuse=whereabouts.refusal,
     ),
     Command("effect", ("d",), "d", "Did it help: before and after a command", STEER, lambda app: app.show_effect()),
     _asking("step", "", "Train for some steps and hold again"),

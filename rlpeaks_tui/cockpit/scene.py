@@ -14,6 +14,7 @@ from rlpeaks_tui.run.entries import Phase
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.rollouts import Rollouts
+from rlpeaks_tui.run.stacks import Stack
 from rlpeaks_tui.stats.summaries import smooth
 
 from .axes import Floats, extent
@@ -85,7 +86,7 @@ class Health:
 class Scene:
     """A snapshot seen from `view`; `layers` and `rollouts` are those at the step shown.
 
-    `study` is what the enlarged panel asked for, None until it is there.
+    `study` is what the enlarged panel asked for, None until it is there; `stack` is that of the rank asked last.
     """
 
     snapshot: Snapshot
@@ -96,13 +97,14 @@ class Scene:
     study: object = None
     health: Health = Health()
     readonly: bool = False
+    stack: Stack | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal keys: every panel draws the same."""
         probed = None if self.layers is None else self.layers.step
         written = None if self.rollouts is None else self.rollouts.step
-        return self.snapshot.version, self.view, self.look, probed, written, id(self.study)
+        return self.snapshot.version, self.view, self.look, probed, written, id(self.study), id(self.stack)
 
     @property
     def step(self) -> int:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.pace import named_ranks
+
 from .advice import advised
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
-from .scene import Scene
+from .scene import Health, Scene
 from .steering import LONGEST, WAITING
 from .words import asked, duration, plural
 
@@ -46,19 +49,22 @@ def strip(scene: Scene, width: int, height: int) -> Cells:
         x = cells.put(0, x, fit(text, width - x), ink) + 2
     if state == "starting" or x >= width:
         return cells
+    pace = snapshot.pace
+    if pace.ranks:
+        _stuck(cells, x, scene)
+        return cells
     when = f"at step {scene.step:,}" if scene.view.cursor is not None else ""
     _health(cells, x, scene, when)
     return cells
 
 
 def _state(scene: Scene) -> list[tuple[str, int]]:
-    snapshot = scene.snapshot
+    snapshot, doing = scene.snapshot, scene.snapshot.activity
     waiting = [command for command in snapshot.commands if command.status == "sent"]
     parts: list[tuple[str, int]] = []
     match snapshot.state:
         case "starting":
-            doing = snapshot.activity or "waiting for the first sign of life"
-            parts = [("STARTING", Ink.ACCENT | BOLD), (doing, Ink.TEXT)]
+            parts = [("STARTING", Ink.ACCENT | BOLD), (doing or "waiting for the first sign of life", Ink.TEXT)]
             parts.append((f"for {duration(snapshot.activity_age)}", Ink.DIM))
         case "paused":
             since = time.strftime("%H:%M:%S", time.localtime(_since(scene)))
@@ -68,9 +74,33 @@ def _state(scene: Scene) -> list[tuple[str, int]]:
             parts = [(snapshot.state.upper(), STATE[snapshot.state] | BOLD), (done, Ink.TEXT)]
     if waiting:
         parts.append((f"{fit(asked(waiting[-1]), LONGEST)} sent, {WAITING}", Ink.ACCENT | BOLD))
-    if snapshot.state == "running" and snapshot.activity_age > 20 and snapshot.activity:
-        parts.append((f"{snapshot.activity} for {duration(snapshot.activity_age)}", Ink.WARN))
+    # What is known to be as usual needs no warning, and what is known to be stuck gets a stronger one.
+    if snapshot.pace.state == "unknown" and snapshot.state == "running" and snapshot.activity_age > 20 and doing:
+        parts.append((f"{doing} for {duration(snapshot.activity_age)}", Ink.WARN))
     return parts
+
+
+def _stuck(cells: Cells, x: int, scene: Scene) -> None:
+    """Who holds up the run, on what evidence, and the key that shows where it stands; advice can wait."""
+    pace = scene.snapshot.pace
+    who = named_ranks([rank.rank for rank in pace.ranks])
+    evidence = pace.evidence.removeprefix(f"{who} ")
+    x = cells.put(0, x, fit(f"{who} stuck".upper(), cells.width - x), Ink.BAD | BOLD) + 2
+    key = "" if scene.readonly else "[T] its stack"
+    room = cells.width - x - (width_of(key) + 2 if key else 0)
+    if width_of(evidence) > room and cells.height > 1:
+        cells.put(0, x, fit(key, cells.width - x), Ink.ACCENT)
+        cells.put(1, 0, fit(evidence, cells.width), Ink.TEXT)
+        return
+    x = cells.put(0, x, fit(evidence, room), Ink.TEXT) + 2
+    cells.put(0, x, fit(key, cells.width - x), Ink.ACCENT)
+
+
+def speaks_of(snapshot: Snapshot, health: Health) -> str:
+    """The panel that shows what the verdict is about; empty where it finds nothing."""
+    if snapshot.pace.ranks:
+        return "cost"
+    return health.findings[0].panel if health.findings else ""
 
 
 STATE = {"finished": Ink.GOOD, "stopped": Ink.DIM}

@@ -41,6 +41,14 @@ def toggle(app: Cockpit) -> None:
         enlarge(app, app.view.panel)
 
 
+def open_panel(app: Cockpit, panel: str) -> None:
+    """A panel on a screen of its own, whatever is there now."""
+    if isinstance(app.stage, Enlarged):
+        _replace(app, app.stage, panel)
+    else:
+        enlarge(app, panel)
+
+
 def enlarge(app: Cockpit, panel: str) -> None:
     app.overview.feature(panel)
     app.push_screen(Enlarged(app.palette, panel))

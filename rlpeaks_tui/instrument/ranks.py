@@ -30,6 +30,11 @@ class Ranks:
         self.mine = mine
         self._device = device
 
+    @property
+    def gpu(self) -> int | None:
+        """The number of this rank's CUDA device; None where it trains on something else."""
+        return (self._device.index or 0) if self._device.type == "cuda" else None
+
     def exchange(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         """[ranks, ...] what `compute` gives on each rank, which must have the same shape and type everywhere.
 

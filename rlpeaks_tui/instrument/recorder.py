@@ -1,7 +1,7 @@
 """The training process's side of the run directory. Nothing here ever raises into training.
 
-On every rank but the first a recorder has no directory and does nothing, so that callers need not ask which
-rank they are. A failed write is counted, told in the journal, and tried again.
+On every rank but the first a recorder has no directory and writes nothing but the rank's sign of life, so that callers
+need not ask which rank they are. A failed write is counted, told in the journal, and tried again.
 """
 
 from __future__ import annotations
@@ -27,8 +27,14 @@ from ..run.layers import Layers, write_layers
 from ..run.layout import Layout
 from ..run.masks import Masks, write_masks
 from ..run.rollouts import Block, RolloutWriter
+from ..run.signs import ENDED
+from .clock import PAUSED, Clock
+from .life import Life
 
 BEAT_SECONDS = 0.5
+LONG_SECONDS = 1.0
+"""The end of an activity that took as long is told at once. A rank that does something else every few milliseconds
+tells twice a second what it does, like any other."""
 WAITING_FILES = 16
 
 
@@ -42,7 +48,10 @@ class Recorder:
     def __init__(self, directory: Path | None) -> None:
         self.directory = directory
         self.step = 0
-        self._activity, self._since = "", time.time()
+        self.clock = Clock()
+        self._life: Life | None = None
+        self._thread = threading.Thread(target=self._beat, name="rlpeaks-heartbeat", daemon=True)
+        self._changed = threading.Event()
         self._lost_files = 0
         self._waiting: deque[Callable[[], object]] = deque()
         self._stop = threading.Event()
@@ -51,8 +60,14 @@ class Recorder:
         self._layout = Layout(directory)
         self._journal = JournalWriter(self._layout.journal, "trainer")
         self._rollouts = RolloutWriter(self._layout.rollouts, _rollout_bytes(self._layout))
-        self._thread = threading.Thread(target=self._beat, name="rlpeaks-heartbeat", daemon=True)
         self._thread.start()
+
+    def gives_sign(self, life: Life) -> None:
+        """From now on this rank says what it does, whether or not it writes anything else."""
+        self._life = life
+        self.clock.begin()
+        if not self._thread.is_alive() and not self._stop.is_set():
+            self._thread.start()
 
     @property
     def lost(self) -> int:
@@ -61,15 +76,16 @@ class Recorder:
 
     @property
     def activity(self) -> str:
-        return self._activity
+        return self.clock.activity
 
     def doing(self, activity: str) -> None:
         """What the process does from now on; reaches viewers with the next sign of life."""
-        self._activity, self._since = activity, time.time()
+        if self.clock.doing(activity) >= LONG_SECONDS:
+            self._changed.set()
 
     def state(self, state: RunState, activity: str = "", why: str = "", refused: bool = False) -> None:
         """The run as a whole enters a state; `refused` when its settings could not be used."""
-        self.doing(activity)
+        self.doing(activity or (PAUSED if state == "paused" else ""))
         if self.directory is not None:
             here = State(
                 t=time.time(),
@@ -118,10 +134,15 @@ class Recorder:
 
     def close(self) -> None:
         """Write what waits and end the sign of life."""
+        self._stop.set()
+        self._changed.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
+        if self._life is not None:
+            self.doing(ENDED)
+            self._life.end(self.step)
         if self.directory is None:
             return
-        self._stop.set()
-        self._thread.join(timeout=2)
         self._try_files()
         self._journal.close()
 
@@ -145,20 +166,25 @@ class Recorder:
         beat = 0
         while True:
             beat += 1
-            life = Heartbeat(
-                t=time.time(),
-                beat=beat,
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                step=self.step,
-                activity=self._activity,
-                since=self._since,
-            )
-            # A failed beat needs no other notice: viewers see the age of the last one.
-            with contextlib.suppress(OSError):
-                write_heartbeat(self._layout, life)
-            if self._stop.wait(BEAT_SECONDS):
+            if self.directory is not None:
+                here = Heartbeat(
+                    t=time.time(),
+                    beat=beat,
+                    pid=os.getpid(),
+                    host=socket.gethostname(),
+                    step=self.step,
+                    activity=self.clock.activity,
+                    since=self.clock.since,
+                )
+                # A failed beat needs no other notice: viewers see the age of the last one.
+                with contextlib.suppress(OSError):
+                    write_heartbeat(self._layout, here)
+            if self._life is not None:
+                self._life.sign(self.step)
+            self._changed.wait(BEAT_SECONDS)
+            if self._stop.is_set():
                 return
+            self._changed.clear()
 
 
 def _rollout_bytes(layout: Layout) -> int | None:

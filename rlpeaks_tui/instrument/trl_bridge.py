@@ -318,6 +318,8 @@ class TrlBridge:
 
     def _on_loss(self, original: Callable[..., Any], model: Any, inputs: dict[str, Any]) -> Any:
         self._rows = inputs.get(ROW)
+        # Of a generation that serves several steps, the later ones begin here.
+        self._listener.doing("updating")
         try:
             return original(model, inputs)
         finally:

@@ -23,6 +23,7 @@ from .controls import Controls
 from .curriculum import Curriculum, PhaseChange
 from .generation import Generation
 from .history import History
+from .life import Life
 from .measurements import Measurements
 from .ranks import Ranks
 from .recorder import Recorder
@@ -147,6 +148,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             self._bridge.current = None
         self._measuring.after_update(step, done)
         self._advance(step, done)
+        self._recorder.doing("between steps")
         self._close_step(step)
         self._armed = self._controls.poll() or self._history.due(step)
         if self._armed:
@@ -201,6 +203,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         waited, self._waited = self._waited, 0.0
         seconds = now - self._began - waited
         self._began = now
+        self._recorder.clock.step_done()
         budget = self._measuring.budget
         spent = budget.step_done(seconds)
         generate, score = self._durations["generate"], self._durations["score"]
@@ -288,6 +291,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         directory = self._recorder.directory
         told = self._ranks.share(str(Layout(directory).checkpoints.resolve()).encode() if directory else b"")
         settings = Settings(trainer, self._bridge, base, self._measuring.budget)
+        if told:
+            self._recorder.gives_sign(Life(Path(told.decode()).parent, self._ranks, self._recorder.clock))
         self._history = History(
             trainer,
             self._bridge,

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,9 @@ from .layout import Layout, open_regular
 from .liveness import Condition, judge
 from .mailbox import Order, waiting
 from .outcomes import Outcomes, recent_outcomes
+from .pace import Pace, judge_pace
 from .rollouts import RolloutReader, Rollouts
+from .signs import RankClock, SignReader
 from .text import console_lines
 
 CONSOLE_BYTES = 64 << 10
@@ -119,10 +122,17 @@ class Snapshot:
     lost: int
     skipped: int
     console: tuple[str, ...]
+    ranks: tuple[RankClock, ...] = ()
+    """Each rank's own sign of life; none in runs from before there were any."""
 
     @property
     def live(self) -> bool:
         return self.state in ("starting", "running", "paused")
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Whether the run moves, and which rank holds it up."""
+        return judge_pace(self.ranks, self.state, self.info.world_size)
 
     def reliability(self, step: int | None = None) -> Reliability | None:
         """Calibration bins at or before `step` (the newest when None)."""
@@ -172,6 +182,7 @@ class Follower:
         self._exit: Exit | None = None
         self._beat: Heartbeat | None = None
         self._orders: list[Order] = []
+        self._signs = SignReader(self._layout)
         self._version = 0
         self._columns = self._store.columns()
         self._seen: tuple[object, ...] = ()
@@ -211,8 +222,12 @@ class Follower:
             changed = True
         self._beat = read_heartbeat(self._layout)
         self._orders = waiting(self._layout.root)
-        condition = self._judge(self._clock())
-        now = (condition.state, condition.activity, condition.why, [order.id for order in self._orders])
+        at = self._clock()
+        changed |= self._signs.refresh(at)
+        condition = self._judge(at)
+        # What a viewer shows of time moves once a second, and only where something takes longer than that.
+        tick = int(at) if condition.state == "running" and self._signs.longest(at) >= 1 else 0
+        now = (condition.state, condition.activity, condition.why, [order.id for order in self._orders], tick)
         if now != self._seen:
             self._seen = now
             changed = True
@@ -260,6 +275,7 @@ class Follower:
             lost=self._lost,
             skipped=self._journal.skipped,
             console=self._console,
+            ranks=self._signs.clocks(now, self._info.world_size),
         )
 
     def layers(self, step: int) -> Layers | None:

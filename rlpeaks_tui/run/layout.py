@@ -63,6 +63,14 @@ class Layout:
         return self.root / "heartbeat.json"
 
     @property
+    def ranks(self) -> Path:
+        return self.root / "ranks"
+
+    def stack(self, rank: int) -> Path:
+        """Where a rank writes the stacks of its threads when it is asked to."""
+        return self.root / "stacks" / f"rank-{rank}.txt"
+
+    @property
     def exit(self) -> Path:
         return self.root / "exit.json"
 

@@ -27,6 +27,10 @@ def examine(runs: Path) -> int:
     print(f"smollm2: {smollm2.cached() or 'not prepared (make smollm2)'}")
     nvidia = shutil.which("nvidia-smi")
     print(f"machine       {os.cpu_count()} processors; {'NVIDIA driver found' if nvidia else 'no NVIDIA driver found'}")
+    spy = shutil.which("py-spy")
+    print(
+        f"stacks        {'py-spy found' if spy else 'written by the run itself on a signal; py-spy is not installed'}"
+    )
     term = os.environ.get("TERM", "unknown")
     colours = (
         "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else os.environ.get("COLORTERM") or "256 or fewer colours"

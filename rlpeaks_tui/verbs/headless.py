@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def status(options: argparse.Namespace) -> int:
         print(f"  {snapshot.why}")
     elif snapshot.live and snapshot.activity:
         print(f"  {snapshot.activity} for {snapshot.activity_age:.0f} s")
+    if snapshot.pace.ranks:
+        print(f"  STUCK {snapshot.pace.evidence}")
     for line in (snapshot.exit.tail if snapshot.exit else [])[-12:]:
         print(f"  | {line}")
     names = snapshot.columns.names()
@@ -76,6 +79,8 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "effects": effects_told(snapshot),
         "exit": msgspec.to_builtins(snapshot.exit) if snapshot.exit else None,
         "telemetry_lost": snapshot.lost,
+        "pace": snapshot.pace.state,
+        "stuck": [asdict(rank) for rank in snapshot.pace.ranks],
     }
 
 

@@ -15,12 +15,14 @@ from ..run.registry import resolve, runs_folder
 from ..run.requests import VERBS, BadCommand, request
 from .effects import effect_lines, effects_told
 from .headless import mark_told, print_json, read_all
+from .stack import stack
 
 CONFIRM = "--yes"
 """Says that a value far from the present one is meant; a refusal that asks for it names it."""
 
 SPECIAL = (
     ("phase NAME --preview", "what switching to a phase would do; sends nothing"),
+    ("stack [RANK]", "where a rank is now: its Python stack; without RANK of the one that is stuck, else of the first"),
     ("effects [ID]", "what became of reward, entropy, KL, length and calibration with each command so far"),
 )
 
@@ -32,6 +34,8 @@ def ctl(options: argparse.Namespace) -> int:
         return _listed(read_all(directory), options.json)
     if options.command == "effects":
         return _effects(read_all(directory), options)
+    if options.command == "stack":
+        return stack(directory, options)
     if options.command == "phase" and "--preview" in options.args:
         return _preview(directory, options)
     request(options.command, options.args)

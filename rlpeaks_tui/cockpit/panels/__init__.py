@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from ..cells import Cells
 from ..scene import Scene, View
 from ..study import MakeStudy
-from . import calibration, completion, console, cost, entropy, facts, formats, kl, metrics, reward, sparsity, timeline
+from . import (
+    calibration,
+    completion,
+    console,
+    cost,
+    entropy,
+    facts,
+    formats,
+    kl,
+    metrics,
+    reward,
+    sparsity,
+    stack,
+    timeline,
+)
 
 Draw = Callable[[Scene, int, int], Cells]
 
@@ -90,9 +104,24 @@ PANELS: tuple[Panel, ...] = (
     Panel(
         "metrics", "0", "Metrics", "everything that is recorded", metrics.enlarged, _one(metrics.enlarged), listing=True
     ),
-    Panel("cost", "t", "Time", "where the time of a step goes", cost.overview, _one(cost.enlarged)),
-    Panel("facts", "i", "Run", "what run this is", facts.overview, _one(facts.enlarged)),
+    Panel(
+        "cost",
+        "t",
+        "Clock",
+        "what each rank does, and where the time of a step goes",
+        cost.overview,
+        (
+            Story("Now", cost.clock),
+            Story("Over time", cost.over_time),
+            Story("Cost of watching", cost.cost),
+            Story("Stack", stack.stack),
+        ),
+    ),
+    Panel("facts", "i", "Run", "what run this is", facts.overview, _one(facts.enlarged), listing=True),
 )
+
+STACK = 3
+"""The story of the clock that shows a stack."""
 
 BY_ID = {panel.id: panel for panel in PANELS}
 MISSION = ("reward", "entropy", "kl", "calibration", "sparsity")

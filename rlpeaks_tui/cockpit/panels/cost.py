@@ -1,29 +1,29 @@
-"""Where the time of a step goes, and what it costs to watch."""
+"""The phase clock: what each rank does now, where the time of a step goes, and what it costs to watch."""
 
 from __future__ import annotations
 
-from ..bars import lying
-from ..cells import Cells, Ink, fit
-from ..scene import Scene
-from ..words import duration, number, percent, plural
-from .parts import Row, heading, metric_table, nothing
+from rlpeaks_tui.run.pace import spell
 
-PARTS = (
-    ("generate", "time/generate", Ink.SERIES_0),
-    ("score", "time/score", Ink.SERIES_2),
-    ("update", "time/update", Ink.SERIES_1),
-    ("probe", "time/probe", Ink.SERIES_4),
-    ("wait", "time/wait", Ink.SERIES_3),
-)
+from ..bars import lying
+from ..cells import BOLD, Cells, Ink, fit
+from ..scene import Scene
+from ..words import percent, plural, size
+from .lanes import PARTS, lanes, recent
+from .page import lay
+from .parts import Row, heading, metric_table, nothing
+from .probes import probes, watching
+
+HELD = "held"
+"""Paused by a command, or applying one."""
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     step = scene.value("time/step")
     if step is None or step <= 0:
-        heading(cells, scene, "cost", "", "Time", Ink.UNKNOWN)
+        heading(cells, scene, "cost", "t", "Clock", Ink.UNKNOWN)
         return nothing(cells, scene.why("time/step"))
-    heading(cells, scene, "cost", "", "Time", Ink.TEXT, seconds(step), "a step")
+    heading(cells, scene, "cost", "t", "Clock", Ink.TEXT, spell(step), "a step")
     shares = _shares(scene, step)
     bar = width - 16
     room = height - 1 - (1 if height > 3 else 0)
@@ -36,55 +36,126 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
             cells.put(y, 9, lying(share, bar, scene.ascii_only), ink)
         cells.put_right(y, width, percent(share), Ink.TEXT)
     if height > 3:
-        cells.put(height - 1, 0, fit(watching(scene), width), Ink.WARN if scene.snapshot.lost else Ink.DIM)
+        stuck = scene.snapshot.pace.evidence
+        ink = Ink.BAD | BOLD if stuck else Ink.WARN if scene.snapshot.lost else Ink.DIM
+        cells.put(height - 1, 0, fit(stuck or watching(scene), width), ink)
     return cells
 
 
-def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds each part over time, memory, and what telemetry lost or could not write."""
+def clock(scene: Scene, width: int, height: int) -> Cells:
+    """What each rank does now, and what the recent steps were made of."""
     cells = Cells(width, height)
     step = scene.value("time/step")
-    if step is None or step <= 0:
-        heading(cells, scene, "", "", "Time", Ink.UNKNOWN)
+    live = bool(scene.snapshot.ranks) and scene.view.cursor is None
+    if not live and (step is None or step <= 0):
+        heading(cells, scene, "", "", "Clock", Ink.UNKNOWN)
         return nothing(cells, scene.why("time/step"))
-    heading(cells, scene, "", "", "Time", Ink.TEXT, seconds(step), "a step", "seconds")
+    said = spell(step) if step else "-"
+    heading(cells, scene, "", "", "Clock", Ink.TEXT, said, "a step", "" if live else f"at step {scene.step:,}")
+    if not live:
+        lay(cells, scene, [_bars(scene, step or 0.0, width), _why_no_ranks(scene, width)])
+        return cells
+    lay(cells, scene, [lanes(scene, width), recent(scene, width), _memory(scene, width)])
+    return cells
+
+
+def over_time(scene: Scene, width: int, height: int) -> Cells:
+    """Each part of a step as a curve over the run."""
+    cells = Cells(width, height)
+    heading(cells, scene, "", "", "Clock", Ink.TEXT, "", "", "seconds a step, on the first rank")
+    rows: list[Row] = [("step", "time/step", Ink.TEXT)]
+    rows += [(part.label, part.metric, part.ink) for part in PARTS if part.metric]
+    rows.append((HELD, "time/wait", Ink.SERIES_3))
+    rows.append(("measuring, share of time", "probes/share", Ink.TEXT))
+    cells.blit(2, 0, metric_table(scene, rows, width, min(len(rows) + 1, max(0, height - 2))))
+    return cells
+
+
+def cost(scene: Scene, width: int, height: int) -> Cells:
+    """What the instruments may take and took, probe by probe, what they lost, and what went wrong in them."""
+    cells = Cells(width, height)
+    heading(cells, scene, "", "", "Clock", Ink.TEXT, "", watching(scene), "what it costs to watch")
+    lay(cells, scene, [probes(scene, width), _telemetry(scene, width), _errors(scene, width)])
+    return cells
+
+
+def _bars(scene: Scene, step: float, width: int) -> Cells:
+    shares = _shares(scene, step)
+    cells = Cells(width, len(shares))
     bar = max(0, min(80, width - 24))
-    for y, (label, share, ink) in enumerate(_shares(scene, step), 2):
+    for y, (label, share, ink) in enumerate(shares):
         cells.put(y, 0, label, Ink.DIM)
         cells.put(y, 12, lying(share or 0.0, bar, scene.ascii_only), ink)
         cells.put_right(y, 12 + bar + 8, percent(share), Ink.TEXT)
-    rows: list[Row] = [(f"{label}, s", name, ink) for label, name, ink in PARTS]
-    rows = [("step, s", "time/step", Ink.TEXT), *rows, ("measuring, share of the step", "probes/share", Ink.TEXT)]
-    rows.append(("memory, bytes", "memory/rss", Ink.TEXT))
-    cells.blit(9, 0, metric_table(scene, rows, width, min(len(rows) + 1, height - 9)))
-    y = 11 + len(rows)
-    cells.put(y, 0, watching(scene), Ink.WARN if scene.snapshot.lost else Ink.DIM)
-    for i, error in enumerate(reversed(scene.snapshot.errors), y + 2):
-        at = f"step {error.step:,}  " if error.step is not None else ""
-        cells.put(i, 0, fit(f"{at}{error.where}: {error.text}", width), Ink.WARN)
     return cells
 
 
-def watching(scene: Scene) -> str:
-    """What the instruments cost and lost."""
-    share = scene.value("probes/share")
-    lost, errors = scene.snapshot.lost, len(scene.snapshot.errors)
-    parts = [f"measuring {share * 100:.1f} %" if share is not None else "cost of measuring unknown"]
-    parts.append(f"{plural(lost, 'entry').replace('entrys', 'entries')} lost" if lost else "nothing lost")
-    if errors:
-        parts.append(plural(errors, "error"))
-    return ", ".join(parts)
+def _why_no_ranks(scene: Scene, width: int) -> Cells:
+    cells = Cells(width, 1)
+    why = "what each rank does is known for the present only; g goes there"
+    if not scene.snapshot.ranks:
+        why = "its ranks have given no signs of life, so what each one does is not known"
+    cells.put(0, 0, fit(why, width), Ink.UNKNOWN)
+    return cells
 
 
-def seconds(value: float) -> str:
-    """A time with its unit: 128 ms, 2.4 s, 3m 20s."""
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    return f"{number(value)} s" if value < 100 else duration(value)
+def _memory(scene: Scene, width: int) -> Cells:
+    """The rank that has taken most memory, of the machine and of its GPU."""
+    ranks = [rank for rank in scene.snapshot.ranks if "peak" in rank.memory]
+    if not ranks:
+        return Cells(width, 0)
+    gpus = [rank for rank in ranks if rank.memory.get("gpu total")]
+    cells = Cells(width, 1 + bool(gpus))
+    most = max(ranks, key=lambda rank: rank.memory["peak"])
+    said = f"{size(most.memory.get('rss', 0))}, at most {size(most.memory['peak'])}"
+    _labelled(cells, 0, "memory", said, most.rank, len(ranks))
+    if gpus:
+        most = max(gpus, key=lambda rank: rank.memory.get("gpu peak", 0) / rank.memory["gpu total"])
+        used, peak, total = (most.memory.get(name, 0) for name in ("gpu", "gpu peak", "gpu total"))
+        _labelled(cells, 1, "GPU", f"{size(used)}, at most {size(peak)} of {size(total)}", most.rank, len(ranks))
+    return cells
+
+
+def _labelled(cells: Cells, y: int, label: str, said: str, rank: int, ranks: int) -> None:
+    cells.put(y, 0, label, Ink.DIM)
+    which = f", rank {rank}, which has most" if ranks > 1 else ""
+    cells.put(y, 12, fit(f"{said}{which}", cells.width - 12), Ink.TEXT)
+
+
+def _telemetry(scene: Scene, width: int) -> Cells:
+    """What was not recorded, and what cannot be read."""
+    snapshot = scene.snapshot
+    missed = sum(rank.missed for rank in snapshot.ranks)
+    rows = (
+        ("entries given up", snapshot.lost, "could not be written for too long: steps or probes are missing"),
+        ("lines passed over", snapshot.skipped, "of the journal were no valid entry"),
+        ("signs missed", missed, "of life of a rank could not be written; the next one says the same"),
+    )
+    cells = Cells(width, 1 + len(rows))
+    cells.put(0, 0, "telemetry", Ink.FAINT)
+    cells.put_right(0, 30, "lost", Ink.FAINT)
+    for y, (label, count, means) in enumerate(rows, 1):
+        cells.put(y, 0, label, Ink.DIM)
+        cells.put_right(y, 30, f"{count:,}", Ink.WARN | BOLD if count else Ink.TEXT)
+        cells.put(y, 34, fit(means, width - 34), Ink.FAINT)
+    return cells
+
+
+def _errors(scene: Scene, width: int) -> Cells:
+    """What failed in the instruments, the newest first; training went on."""
+    errors = scene.snapshot.errors
+    cells = Cells(width, 1 + len(errors))
+    cells.put(0, 0, plural(len(errors), "error") if errors else "no errors", Ink.FAINT)
+    for y, error in enumerate(reversed(errors), 1):
+        at = f"step {error.step:,}  " if error.step is not None else ""
+        last = error.text.strip().rpartition("\n")[2]
+        cells.put(y, 0, fit(f"{at}{error.where}: {last}", width), Ink.WARN)
+    return cells
 
 
 def _shares(scene: Scene, step: float) -> list[tuple[str, float | None, int]]:
-    parts = [(label, scene.value(name), ink) for label, name, ink in PARTS]
-    shares = [(label, None if value is None else min(1.0, value / step), ink) for label, value, ink in parts]
-    rest = 1.0 - sum(share for _, share, _ in shares if share is not None)
-    return [*shares, ("other", max(0.0, rest), int(Ink.FAINT))]
+    """Parts of the step shown, on the first rank. Time in which the run was held is beside the step, not in it."""
+    parts = [(part.label, scene.value(part.metric), int(part.ink)) for part in PARTS if part.metric]
+    rest = step - sum(value for _, value, _ in parts if value is not None)
+    parts += [(HELD, scene.value("time/wait"), int(Ink.SERIES_3)), ("other", max(0.0, rest), int(Ink.FAINT))]
+    return [(label, None if value is None else min(1.0, value / step), ink) for label, value, ink in parts]

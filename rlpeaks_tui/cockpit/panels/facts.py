@@ -1,18 +1,39 @@
-"""What run this is: model, settings, versions, where it runs."""
+"""What run this is: model, settings in force, versions, where it runs, what it may take and has lost."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from ..axes import compact
 from ..cells import BOLD, Cells, Ink, fit, width_of
+from ..inforce import Change, in_force
 from ..scene import Scene
-from .parts import heading, scrolled
+from ..words import plural, setting, size
+from .console import matches
+from .parts import heading, nothing, scrolled
+from .probes import allowed
+
+LABEL = 34
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row: what it is about, its value, and what else is to be said; `sign` marks one that changed."""
+
+    label: str
+    value: str
+    note: str = ""
+    ink: int = Ink.TEXT
+    sign: str = ""
+
+
+Section = tuple[str, list[Line]]
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
-    heading(cells, scene, "facts", "", "Run", Ink.TEXT)
+    heading(cells, scene, "facts", "i", "Run", Ink.TEXT)
     for y, (label, value) in enumerate(_facts(scene)[: height - 1], 1):
         cells.put(y, 0, label, Ink.DIM)
         cells.put(y, 12, fit(value, width - 12), Ink.TEXT)
@@ -20,41 +41,117 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds the whole configuration in force and the versions of what runs."""
+    """Adds the settings in force at the step shown and what changed them, the whole configuration, and versions."""
     cells = Cells(width, height)
-    info = scene.snapshot.info
-    heading(cells, scene, "", "", "Run", Ink.TEXT, info.name, "", str(scene.snapshot.directory))
-    left = min(width, max(50, width // 2 - 2))
-    y = 2
-    for label, value in _facts(scene):
-        cells.put(y, 0, label, Ink.DIM)
-        cells.put(y, 14, fit(value, left - 14), Ink.TEXT)
-        y += 1
-    y += 1
-    for name, version in sorted(info.versions.items()):
-        cells.put(y, 0, fit(name, 13), Ink.DIM)
-        cells.put(y, 14, fit(version, left - 14), Ink.TEXT)
-        y += 1
-    lines = flatten(info.config)
-    x = left + 3
-    if width - x < 24:
-        return cells
-    cells.put(2, x, f"configuration  {info.config_source}".rstrip(), Ink.TEXT | BOLD)
-    label_width = min(40, max([width_of(name) for name, _ in lines], default=0) + 2)
-    room = height - 5
-    top = scrolled(cells, len(lines), room, scene.view.scroll)
-    for row, (name, value) in enumerate(lines[top : top + room], 4):
-        cells.put(row, x, fit(name, label_width - 1), Ink.DIM)
-        cells.put(row, x + label_width, fit(value, width - x - label_width), Ink.TEXT)
-    if not lines:
-        cells.put(4, x, "none recorded", Ink.UNKNOWN)
+    wanted = scene.view.filter
+    note = f"filter {wanted}" if wanted else ""
+    heading(cells, scene, "", "", "Run", Ink.TEXT, scene.snapshot.info.name, note, f"at step {scene.step:,}")
+    first, second = [_now(scene), _identity(scene)], [_configured(scene)]
+    columns = [first, second] if width >= 116 else [first + second]
+    each = (width - 3 * (len(columns) - 1)) // len(columns)
+    drawn = [_column(sections, wanted, each, scene.ascii_only) for sections in columns]
+    total = max(column.height for column in drawn)
+    if not total:
+        return nothing(cells, "nothing matches")
+    room = height - 2 - (total > height - 2)
+    top = scrolled(cells, total, room, scene.view.scroll)
+    for i, column in enumerate(drawn):
+        for y in range(max(0, min(room, column.height - top))):
+            row = Cells(each, 1)
+            row.chars[0], row.inks[0] = column.chars[top + y], column.inks[top + y]
+            cells.blit(2 + y, i * (each + 3), row)
     return cells
 
 
+def _column(sections: list[Section], wanted: str, width: int, plain: bool) -> Cells:
+    """Sections under each other with what of them the filter keeps; a section of which nothing is left is left out."""
+    rows: list[Line | str] = []
+    for title, lines in sections:
+        kept = [line for line in lines if matches(f"{line.label} {line.value} {line.note}", wanted)]
+        if kept:
+            rows += [*([""] if rows else []), title, *kept]
+    cells = Cells(width, len(rows))
+    longest = max((width_of(row.label) for row in rows if not isinstance(row, str)), default=0)
+    label = min(LABEL, longest + 1, width // 2)
+    for y, row in enumerate(rows):
+        if isinstance(row, str):
+            cells.put(y, 0, fit(row, width), Ink.TEXT | BOLD)
+            continue
+        sign = {"•": "*"}.get(row.sign, row.sign) if plain else row.sign
+        cells.put(y, 0, sign, Ink.ACCENT | BOLD)
+        cells.put(y, 2, fit(row.label, label - 1), Ink.DIM)
+        x = cells.put(y, 2 + label, fit(row.value, width - label - 2), row.ink) + 2 if row.label else 4
+        if row.note and x < width:
+            cells.put(y, x, fit(row.note, width - x), Ink.ACCENT if row.sign else Ink.DIM)
+    return cells
+
+
+def _now(scene: Scene) -> Section:
+    """Settings in force, each with what it was before, newest change first."""
+    found = in_force(scene)
+    lines: list[Line] = []
+    for one in found:
+        change = one.changes[0] if one.changes else None
+        note = f"was {_was(change)}" if change else ""
+        lines.append(Line(one.name, setting(one.value), note, Ink.TEXT, "•" if change else ""))
+        lines += [Line("", "", f"before that {_was(older)}") for older in one.changes[1:]]
+    if not found:
+        lines.append(Line("not told", "the run has not said which settings are in force", ink=Ink.UNKNOWN))
+    return f"in force at step {scene.step:,}", lines
+
+
+def _was(change: Change) -> str:
+    by = f", {change.by}" if change.by else ""
+    return f"{setting(change.before)} until step {change.step:,}{by}"
+
+
+def _configured(scene: Scene) -> Section:
+    """The configuration as the run was started, with what is otherwise now."""
+    now = {one.name: one for one in in_force(scene)}
+    lines = []
+    for name, value in flatten(scene.snapshot.info.config):
+        one = now.get(name.removeprefix("grpo.")) or now.get(name.replace("rewards.", "reward_weights.", 1))
+        if one is not None and one.changes:
+            lines.append(Line(name, value, f"{setting(one.value)} now", Ink.TEXT, "•"))
+        else:
+            lines.append(Line(name, value))
+    source = scene.snapshot.info.config_source
+    return f"as started  {source}".rstrip(), lines or [Line("none recorded", "", ink=Ink.UNKNOWN)]
+
+
+def _identity(scene: Scene) -> Section:
+    info, snapshot = scene.snapshot.info, scene.snapshot
+    told = {one.name for one in in_force(scene)}
+    lines = [Line(label, value) for label, value in _facts(scene) if label not in told]
+    launcher = f", launcher {info.launcher_pid}" if info.launcher_pid else ""
+    pids = [f"{rank.pid}" for rank in snapshot.ranks] or ([str(info.pid)] if info.pid else [])
+    shown = ", ".join(pids[:8]) + (f" and {len(pids) - 8} more" if len(pids) > 8 else "")
+    lines.append(Line("processes", f"{shown}{launcher}" if shown else "not known yet"))
+    for rank in snapshot.ranks[:8]:
+        if "peak" in rank.memory:
+            now = size(rank.memory.get("rss", 0))
+            lines.append(Line(f"memory, rank {rank.rank}", f"{now}, at most {size(rank.memory['peak'])}"))
+    share, budget = scene.value("probes/share"), allowed(scene)
+    took = "not known yet" if share is None else f"{share * 100:.2f} %"
+    of = f" of {budget * 100:.3g} % allowed" if budget is not None else ""
+    lines.append(Line("measuring", f"{took}{of}"))
+    lost = snapshot.lost + snapshot.skipped
+    said = f"{snapshot.lost:,} given up, {snapshot.skipped:,} unreadable" if lost else "nothing"
+    lines.append(Line("telemetry lost", said, ink=Ink.WARN if lost else Ink.TEXT))
+    if snapshot.errors:
+        lines.append(
+            Line("errors", plural(len(snapshot.errors), "error"), "in the instruments; t shows them", Ink.WARN)
+        )
+    lines += [Line(name, version) for name, version in sorted(info.versions.items())]
+    return "this run", lines
+
+
 def flatten(config: object, prefix: str = "") -> list[tuple[str, str]]:
-    """A nested configuration as dotted names and values."""
+    """A nested configuration as dotted names and values; what a list holds is numbered from 1."""
     if isinstance(config, dict):
         return [row for key, value in config.items() for row in flatten(value, f"{prefix}{key}.")]
+    if isinstance(config, list) and any(isinstance(item, dict) for item in config):
+        return [row for i, item in enumerate(config, 1) for row in flatten(item, f"{prefix}{i}.")]
     return [(prefix.removesuffix("."), "none" if config is None else str(config))]
 
 

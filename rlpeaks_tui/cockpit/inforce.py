@@ -1,0 +1,79 @@
+"""The settings in force at a step: what each is, what it was before, since when, and what changed it.
+
+The training process journals all settings when it starts and after whatever changed any. A learning rate that only
+follows its schedule was changed by nobody, so its present value is taken from the step's own line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rlpeaks_tui.run.entries import Settings, Value
+
+from .branches import on_the_way
+from .scene import Scene
+
+SCHEDULED = "learning_rate"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting was `before` until the end of `step`; `by` names a command or a phase, and is empty where unknown."""
+
+    step: int
+    before: Value
+    by: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting at the step shown; `changes` newest first."""
+
+    name: str
+    value: Value
+    changes: tuple[Change, ...]
+
+
+def in_force(scene: Scene) -> list[Setting]:
+    """The settings at the step shown, in the run's own order; none where the run does not tell them."""
+    told = [
+        entry
+        for entry in scene.snapshot.settings
+        if entry.step <= scene.step and on_the_way(scene.nodes, entry.t, entry.step)
+    ]
+    if not told:
+        return []
+    changes: dict[str, list[Change]] = {name: [] for name in told[-1].v}
+    for before, after in pairwise(told):
+        for name in changes:
+            if name in before.v and name in after.v and before.v[name] != after.v[name]:
+                by = _by(scene, name, before, after)
+                if name != SCHEDULED or by:
+                    changes[name].append(Change(after.step, before.v[name], by))
+    rate = scene.value(SCHEDULED)
+    values = {**told[-1].v, **({SCHEDULED: rate} if rate is not None and SCHEDULED in told[-1].v else {})}
+    return [Setting(name, value, tuple(reversed(changes[name]))) for name, value in values.items()]
+
+
+def _by(scene: Scene, name: str, before: Settings, after: Settings) -> str:
+    """What came between two tellings and changes settings: the command, or the phase that began."""
+    for mark in reversed(scene.snapshot.commands):
+        # An answer and the settings that follow from it have the same time.
+        if mark.status == "applied" and before.t < mark.t <= after.t and (name in mark.after or name != SCHEDULED):
+            return f"command {mark.number}"
+    if name != SCHEDULED or _phase_sets_it(scene, after):
+        for phase in scene.phases:
+            if phase.step in (after.step, after.step + 1) and phase.index:
+                return f"phase {phase.name}"
+    return ""
+
+
+def _phase_sets_it(scene: Scene, after: Settings) -> bool:
+    phases = scene.snapshot.info.config.get("phases")
+    begun = {phase.name for phase in scene.phases if phase.step in (after.step, after.step + 1)}
+    found = [phase for phase in phases if isinstance(phase, dict)] if isinstance(phases, list) else []
+    return any(
+        phase.get("name") in begun and isinstance(phase.get("settings"), dict) and SCHEDULED in phase["settings"]
+        for phase in found
+    )

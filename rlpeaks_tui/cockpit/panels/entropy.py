@@ -9,6 +9,7 @@ from ..cells import SERIES, Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent
+from .choice import FORKS, OVERLAP
 from .parts import Row, chart, chart_over_table, heading, nothing, raw_and_smooth, ticks_for, typical_span
 
 NAME = "entropy"
@@ -27,7 +28,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds the entropy of each task and of the tokens where the policy really chooses, and what ran along with it."""
+    """Adds the entropy of each task, and what ran along with it."""
     cells = Cells(width, height)
     value = scene.value(NAME)
     if value is None:
@@ -35,7 +36,8 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         return nothing(cells, scene.why(NAME))
     unit = "nats/token, exact, mean over the tokens of a step's completions"
     heading(cells, scene, "", "", "Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit)
-    names = [name for name in scene.snapshot.columns.names() if name.startswith("entropy/")]
+    found = scene.snapshot.columns.names()
+    names = [name for name in found if name.startswith("entropy/") and name not in (FORKS, OVERLAP)]
     parts: list[Row] = [
         (name.removeprefix("entropy/"), name, SERIES[(i + 2) % len(SERIES)]) for i, name in enumerate(names)
     ]

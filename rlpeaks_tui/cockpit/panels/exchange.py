@@ -1,0 +1,186 @@
+"""Reward for drift: what each nat a token has bought, and whether the next one buys as much.
+
+The way of the run in the plane of drift and reward: where it bends over, drift goes on and reward does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rlpeaks_tui.stats.exchange import Price, Stretch, price, stretches
+from rlpeaks_tui.stats.summaries import Z95, smooth
+
+from ..axes import Axis, Floats, linear, span_of
+from ..cells import BOLD, SOFT, Cells, Ink
+from ..chart import Dots, Points, Tag, draw
+from ..raster import Ints
+from ..scene import Scene
+from ..words import number, signed
+from .heldout import BASE, ERROR, ONCE
+from .kl import EXACT, K3, gain
+from .parts import axis_over, chart, nothing, raw_and_smooth, ticks_for
+from .story import Part, Told, across, plus_minus, tell, until, untold
+
+REWARD = "reward"
+PARTS = 4
+"""Stretches of equal drift."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Steps up to the one shown at which both were recorded, with drift and reward, raw and smoothed."""
+
+    steps: Ints
+    drift: Floats
+    reward: Floats
+    smooth_drift: Floats
+    smooth_reward: Floats
+
+
+def way(scene: Scene) -> Way:
+    """By the estimate k3, which exists at most steps, or by the exact value where only that does."""
+    steps, drift = until(scene, K3)
+    if not len(steps):
+        steps, drift = until(scene, EXACT)
+    at, reward = until(scene, REWARD)
+    both, of_drift, of_reward = np.intersect1d(steps, at, return_indices=True)
+    smooth_drift, smooth_reward = smooth(drift, scene.half_life), smooth(reward, scene.half_life)
+    return Way(both, drift[of_drift], reward[of_reward], smooth_drift[of_drift], smooth_reward[of_reward])
+
+
+def story(scene: Scene, width: int, height: int) -> Cells:
+    """Reward over drift as a path in time, held-out accuracy over drift, and the price by stretch of drift."""
+    path = way(scene)
+    if len(path.steps) < 2:
+        return untold("Reward for drift", scene.why(K3), scene, width, height)
+    cut = stretches(path.steps, path.smooth_drift, path.reward, PARTS)
+    parts = [
+        Part("training reward over drift: a dot a step, and the way smoothed", lambda w, h: _path(scene, path, w, h))
+    ]
+    parts.append(Part("what each stretch of equal drift bought", lambda w, h: _prices(cut, w, h), PARTS + 3))
+    if len(until(scene, ONCE)[0]):
+        parts.insert(1, Part("held-out accuracy over drift", lambda w, h: _held_out(scene, path, w, h)))
+    parts.append(Part("drift over steps", lambda w, h: _drift(scene, w, h)))
+    bought = gain(scene)
+    caption = [
+        "numbers on the way: steps",
+        "price: from one mean to the next, 95 % interval",
+        "a way that bends over pays more for less",
+    ]
+    unit = "reward gained for each nat/token since the start"
+    told = Told("Reward for drift", Ink.KL, bought or "-", verdict(cut), unit, _said(scene, cut), caption, parts)
+    return tell(told, scene, width, height)
+
+
+def early_and_late(cut: tuple[Stretch, ...]) -> tuple[Price | None, Price | None]:
+    """The prices of the first and of the last stretch; None where there are fewer than three to compare."""
+    if len(cut) < 3:
+        return None, None
+    return price(cut[0], cut[1]), price(cut[-2], cut[-1])
+
+
+def verdict(cut: tuple[Stretch, ...]) -> str:
+    """Whether drift buys as much as it did, in words."""
+    early, late = early_and_late(cut)
+    if early is None or late is None:
+        return "not enough drift yet"
+    if late.high < early.low:
+        return "returns diminish" if late.low > 0 else "returns diminish, nothing is bought lately"
+    if late.low > early.high:
+        return "returns grow"
+    return "no clear change in price" if late.told else "nothing beyond chance is bought lately"
+
+
+def _said(scene: Scene, cut: tuple[Stretch, ...]) -> list[str]:
+    early, late = early_and_late(cut)
+    said = []
+    if early is not None and late is not None:
+        said.append(f"at first {_written(early)} a nat, lately {_written(late)}")
+    if len(scene.phases) > 1:
+        said.append("phases change the mix of tasks: held-out accuracy is the fair measure")
+    steps, once = until(scene, ONCE)
+    base, drift = scene.value(BASE), scene.value(EXACT) or scene.value(K3)
+    if len(steps) and base is not None and drift is not None and drift > 1e-4:
+        said.append(f"held out {signed(float(once[-1]) - base)} for {number(drift)} nats")
+    return said
+
+
+def _written(found: Price) -> str:
+    return f"{signed(found.value)} ({signed(found.low)} to {signed(found.high)})"
+
+
+def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
+    top = max(float(path.smooth_drift.max()), 1e-6)
+    x = _across(top, width)
+    # Dense enough that no gap between two dots is seen.
+    fine = np.linspace(0, len(path.steps) - 1, max(len(path.steps), 12 * max(1, width)))
+    index = np.arange(len(path.steps))
+    way_x, way_y = (np.interp(fine, index, values) for values in (path.smooth_drift, path.smooth_reward))
+    dots = [Dots(path.drift, path.reward, Ink.REWARD | SOFT), Dots(way_x, way_y, Ink.KL)]
+    y = linear(*(span_of(path.reward) or (0.0, 1.0)), ticks_for(height - 1))
+    last = len(path.steps) - 1
+    tags, points = [], []
+    for i in np.unique(np.linspace(0, last, max(2, min(6, width // 14))).round().astype(np.int64)).tolist():
+        at = float(path.smooth_drift[i]), float(path.smooth_reward[i])
+        ink = Ink.KL | BOLD if i == last else Ink.KL
+        points.append(Points(np.array([at[0]]), np.array([at[1]]), ink, "●" if i == last else "○"))
+        tags.append(Tag(*at, f"{int(path.steps[i]):,}", ink))
+    return draw(replace(across(scene, x, y), dots=dots, points=points, tags=tags), width, height)
+
+
+def _across(top: float, width: int) -> Axis:
+    axis = linear(0.0, top, max(3, width // 14), floor=0.0)
+    return replace(axis, labels=tuple(label.strip() for label in axis.labels))
+
+
+def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
+    """Evaluations over the smoothed drift at their steps; the base stands at 0."""
+    steps, once = until(scene, ONCE)
+    error = scene.series(ERROR)
+    drift = np.interp(steps, path.steps, path.smooth_drift)
+    half = np.array([Z95 * (found if (found := error.at(step)) is not None else np.nan) for step in steps.tolist()])
+    order = np.argsort(drift, kind="stable")
+    points = [Points(drift[order], once[order], Ink.REWARD, "◆", (once - half)[order], (once + half)[order])]
+    tags = [Tag(float(drift[-1]), float(once[-1]), f"{int(steps[-1]):,}", Ink.REWARD)]
+    values = [once - np.nan_to_num(half), once + np.nan_to_num(half)]
+    base = scene.value(BASE)
+    if base is not None:
+        points.append(Points(np.zeros(1), np.array([base]), Ink.DIM, "○"))
+        tags.append(Tag(0.0, base, f"base {base:.2f}", Ink.DIM))
+        values.append(np.array([base]))
+    x = _across(max(float(drift.max()), 1e-6), width)
+    y = linear(*(span_of(*values) or (0.0, 1.0)), ticks_for(height - 1), 0.0, 1.0)
+    return draw(replace(across(scene, x, y), points=points, tags=tags), width, height)
+
+
+def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
+    """A row a stretch: its drift, its steps, the mean reward, and what was paid to come from the one before."""
+    cells = Cells(width, height)
+    if not cut:
+        return nothing(cells, "fewer than five steps in each stretch so far")
+    stops = [15, 29, 44, 72]
+    for stop, title in zip(stops, ("nats/token", "steps", "reward", "reward a nat from the last"), strict=True):
+        if stop <= width:
+            cells.put_right(0, stop, title, Ink.FAINT)
+    before: Stretch | None = None
+    for y, part in enumerate(cut[: height - 1], 1):
+        paid = None if before is None else price(before, part)
+        figures = (
+            f"{number(part.low)} to {number(part.high)}",
+            f"{part.first:,} to {part.last:,}",
+            f"{number(part.reward)} {plus_minus(Z95 * part.error)}",
+            _written(paid) if paid else "-",
+        )
+        for stop, figure in zip(stops, figures, strict=True):
+            if stop <= width:
+                told = stop == stops[-1] and paid is not None and paid.told
+                cells.put_right(y, stop, figure, Ink.TEXT if told else Ink.DIM)
+        before = part
+    return cells
+
+
+def _drift(scene: Scene, width: int, height: int) -> Cells:
+    lines = raw_and_smooth(scene, K3 if len(scene.series(K3)) else EXACT, Ink.KL)
+    return draw(chart(scene, lines, axis_over(lines, ticks_for(height - 1), floor=0.0)), width, height)

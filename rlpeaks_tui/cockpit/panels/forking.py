@@ -1,0 +1,139 @@
+"""Forking tokens: the pieces that were written where the policy really had a choice, and whether its base has one too.
+
+Most of a completion follows from what stands before it; the few tokens that do not decide where it goes (2506.01939).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.stats.pieces import Fork, Forks, forks
+from rlpeaks_tui.stats.summaries import Z95
+
+from ..bars import lying
+from ..cells import BOLD, Cells, Ink, fit, width_of
+from ..scene import Scene
+from ..words import number, percent, plural, signed
+from .parts import scrolled
+from .story import Part, Told, plus_minus, tell, untold
+from .traces import Recent, Sample
+
+OVERLAP = "entropy/forking_overlap"
+
+
+@dataclass(frozen=True, eq=False)
+class Forking:
+    """The forks of a sample of tokens."""
+
+    sample: Sample
+    found: Forks
+
+
+class Forkings:
+    """The study of the entropy panel."""
+
+    def __init__(self) -> None:
+        self._recent = Recent()
+
+    def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Forking | str:
+        """The forks up to `step`, or why there are none."""
+        sample = self._recent(follower, snapshot, step)
+        if sample is None:
+            return "no completion is kept token by token up to this step (probes.token_rollouts)"
+        if not np.isfinite(sample.entropy).any():
+            return "the entropy of the kept tokens was not recorded"
+        return Forking(
+            sample,
+            forks(sample.pieces, sample.entropy, sample.base_logp, sample.js, sample.advantage, sample.completion),
+        )
+
+
+def story(scene: Scene, width: int, height: int) -> Cells:
+    """The forks by piece: how often, how open, what they earned, and whether the base forks there."""
+    if not isinstance(scene.study, Forking):
+        why = scene.study if isinstance(scene.study, str) else "the tokens are being read"
+        return untold("Forking tokens", why, scene, width, height)
+    sample, found = scene.study.sample, scene.study.found
+    note = f"of all entropy in a fifth of the tokens, from {number(found.threshold)} nats up"
+    caption = [
+        sample.says,
+        "same choice: JS to the base at most 0.1 nats, else it has moved",
+        "base nats: how unlikely it finds the piece",
+        "± 95 % between completions",
+    ]
+    parts = [Part("by piece that was written at a fork", partial(table, scene, found))]
+    unit = "where the policy has a choice"
+    told = Told("Forking tokens", Ink.ENTROPY, percent(found.held), note, unit, _said(scene, found), caption, parts)
+    return _carried(told, parts[0], scene, width, height)
+
+
+def _carried(told: Told, part: Part, scene: Scene, width: int, height: int) -> Cells:
+    """The story; its list tells how many lines are below."""
+    cells = tell(told, scene, width, height)
+    used = height - 1 - 2 - min(3, len(told.said)) if height >= 8 else height - 2
+    cells.below = part.draw(width, max(0, used)).below
+    return cells
+
+
+def _said(scene: Scene, found: Forks) -> list[str]:
+    said = []
+    first, last = found.pieces[:3], found.forks
+    if last:
+        share = sum(fork.forks for fork in first) / last
+        names = ", ".join(shown(fork.piece) for fork in first)
+        said.append(f"{plural(len(first), 'piece')} ({names}) make up {percent(share)} of {last:,} forks")
+    if found.compared:
+        said.append(f"at {percent(found.alike)} of {found.compared:,} forks the base has nearly the same choice")
+    overlap = scene.value(OVERLAP)
+    if overlap is not None:
+        said.append(f"over all tokens of a step the forks of both overlap by {overlap:.2f} (chance 0.11)")
+    return said
+
+
+def shown(piece: str) -> str:
+    """A piece as it can be read: blanks and line ends would not be seen."""
+    return "'" + piece.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r") + "'"
+
+
+def table(scene: Scene, found: Forks, width: int, height: int) -> Cells:
+    """One row a piece, the most frequent first."""
+    cells = Cells(width, height)
+    label = max(6, min(16, max((width_of(shown(fork.piece)) for fork in found.pieces), default=6) + 1, width // 4))
+    titles = [("forks", 7), ("of its uses", 12), ("nats", 7), ("advantage", 17), ("same choice", 13), ("base nats", 11)]
+    room = width - label - sum(size for _, size in titles)
+    while room < 0 and len(titles) > 2:
+        room += titles.pop()[1]
+    x = label
+    for title, size in titles:
+        x += size
+        cells.put_right(0, x, title, Ink.FAINT)
+    rows = height - 1
+    top = scrolled(cells, len(found.pieces), max(1, rows), scene.view.scroll)
+    most = max((fork.forks for fork in found.pieces), default=1)
+    for y, fork in enumerate(found.pieces[top : top + max(0, rows)], 1):
+        cells.put(y, 0, fit(shown(fork.piece), label - 1), Ink.TEXT | BOLD)
+        x = label
+        for (_, size), text in zip(titles, _figures(fork), strict=False):
+            x += size
+            cells.put_right(y, x, text, Ink.TEXT if size == 7 else Ink.DIM)
+        bar = min(room - 12, 40)
+        if bar >= 8:
+            cells.put(y, x + 3, lying(fork.forks / most, bar, scene.ascii_only), Ink.ENTROPY)
+            cells.put_right(y, x + 3 + bar + 6, percent(fork.forks / found.forks), Ink.DIM)
+    return cells
+
+
+def _figures(fork: Fork) -> tuple[str, ...]:
+    advantage = f"{signed(fork.advantage.mean)} {plus_minus(Z95 * fork.advantage.se)}".strip()
+    return (
+        f"{fork.forks:,}",
+        percent(fork.forks / fork.uses),
+        number(fork.entropy),
+        advantage,
+        percent(fork.alike) if fork.compared else "-",
+        number(fork.surprise),
+    )

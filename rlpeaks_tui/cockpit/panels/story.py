@@ -1,0 +1,148 @@
+"""What the stories of the enlarged panels share: a heading, parts side by side, what is to be said, how to read it.
+
+A story names its parts with the most important first. As many are shown as have room to be read, in a grid; the rest
+are left out rather than squeezed. Sentences are there whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..axes import Axis, Floats
+from ..cells import Cells, Ink, fit
+from ..chart import Chart, Line
+from ..raster import Ints
+from ..scene import Scene
+from .parts import clauses, heading, nothing
+
+Draw = Callable[[int, int], Cells]
+
+WIDE, TALL = 46, 8
+"""Cells that a part takes at least to stand beside another, or over one."""
+AIR = 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """One drawing with a title of its own.
+
+    Attributes:
+        most: rows that are of use to it, with its title, where it is a table.
+        least: columns that it takes to stand beside another.
+    """
+
+    title: str
+    draw: Draw
+    most: int = 1000
+    least: int = WIDE
+
+
+@dataclass(frozen=True)
+class Told:
+    """A story in words and parts.
+
+    Attributes:
+        title, ink: of the heading.
+        value, note, unit: the main point, what it means, and what it is measured in.
+        said: clauses, the most needed first.
+        caption: clauses on how to read it, in one line.
+        parts: the most important first.
+    """
+
+    title: str
+    ink: int
+    value: str
+    note: str
+    unit: str
+    said: Sequence[str]
+    caption: Sequence[str]
+    parts: Sequence[Part]
+
+
+def tell(told: Told, scene: Scene, width: int, height: int) -> Cells:
+    """The heading, the parts, up to three lines of what is said, and a line on how to read it."""
+    cells = Cells(width, height)
+    heading(cells, scene, "", "", told.title, told.ink, told.value, told.note, told.unit)
+    lines = clauses([said for said in told.said if said], width, 1 if height < 14 else 2 if height < 26 else 3)
+    lines = [line for line in lines if line]
+    caption = clauses(told.caption, width, 1)[0] if height >= 8 else ""
+    bottom = height - len(lines) - bool(caption)
+    _lay(cells, 1, bottom, told.parts)
+    for y, line in enumerate(lines, bottom):
+        cells.put(y, 0, line, Ink.DIM)
+    if caption:
+        cells.put(height - 1, 0, caption, Ink.FAINT)
+    return cells
+
+
+def untold(title: str, reason: str, scene: Scene, width: int, height: int) -> Cells:
+    """A story that has nothing to tell yet, and why."""
+    cells = Cells(width, height)
+    heading(cells, scene, "", "", title, Ink.UNKNOWN)
+    return nothing(cells, reason)
+
+
+def _lay(cells: Cells, top: int, bottom: int, parts: Sequence[Part]) -> None:
+    """As many parts as can be read, row by row; a last row that is short has wider ones."""
+    rows_there = bottom - top
+    if rows_there < 2 or not parts:
+        return
+    across = 1
+    while across < len(parts) and (cells.width + AIR) // (across + 1) - AIR >= max(
+        p.least for p in parts[: across + 1]
+    ):
+        across += 1
+    down = max(1, min(-(-len(parts) // across), rows_there // TALL))
+    shown = parts[: across * down]
+    across = -(-len(shown) // down)
+    rows = [shown[i * across : (i + 1) * across] for i in range(down)]
+    y = top
+    for i, (row, tall) in enumerate(zip(rows, _heights(rows, rows_there), strict=True)):
+        titled = len(shown) > 1 or rows_there >= TALL
+        for j, part in enumerate(row):
+            x = j * (cells.width + AIR) // len(row)
+            width = (j + 1) * (cells.width + AIR) // len(row) - AIR - x
+            if titled:
+                cells.put(y, x, fit(part.title, width), Ink.FAINT)
+            cells.blit(y + titled, x, part.draw(width, tall - titled - (i + 1 < down)))
+        y += tall
+
+
+def _heights(rows: Sequence[Sequence[Part]], there: int) -> list[int]:
+    """Rows of cells for each row of parts: even, but what tables do not need goes to the others."""
+    most = [max(part.most for part in row) + (i + 1 < len(rows)) for i, row in enumerate(rows)]
+    heights = [0] * len(rows)
+    for i in sorted(range(len(rows)), key=most.__getitem__):
+        left = len(rows) - sum(1 for height in heights if height)
+        heights[i] = min(most[i], (there - sum(heights)) // left)
+    # Rounding, and what tables alone leave, is the last row's.
+    if max(most) >= there:
+        heights[most.index(max(most))] += there - sum(heights)
+    return heights
+
+
+def until(scene: Scene, name: str) -> tuple[Ints, Floats]:
+    """Steps and finite values of a metric up to the step shown."""
+    series = scene.series(name)
+    use = (series.steps <= scene.step) & np.isfinite(series.values)
+    return series.steps[use], series.values[use]
+
+
+def level(scene: Scene, value: float, ink: int, label: str = "") -> Line:
+    """A horizontal line over all steps."""
+    return Line(np.array(scene.x, np.int64), np.full(2, value), ink, label)
+
+
+def across(scene: Scene, x: Axis, y: Axis) -> Chart:
+    """A chart over another quantity than steps, to be filled with `dataclasses.replace`."""
+    return Chart(x=scene.x, y=y, across=x, ascii_only=scene.ascii_only)
+
+
+def plus_minus(value: float) -> str:
+    """A half-width of an interval, for after a number: ±0.03; empty where it is not known."""
+    if not np.isfinite(value):
+        return ""
+    return f"±{value:.2f}" if value >= 0.0095 else f"±{value:.1g}"

@@ -1,8 +1,9 @@
 """What reward costs in drift: how much is bought for each nat, and whether the price rises.
 
 Early drift buys reward cheaply and late drift dearly, in nearly every run; a single quotient since the start hides
-that. So the way is cut into stretches of equal drift, and each is paid from one mean to the next. Rows of a run are
-autocorrelated, so a mean of many of them is worth fewer (see summaries.effective_size).
+that. So the way is cut into stretches of equal drift, and each has a price of its own: the slope of a least-squares
+line of reward on drift. Rows of a run are autocorrelated, which widens its interval (see longrun). Drift that is not
+smoothed flattens the slope, as any noise in what a line is laid over does.
 """
 
 from __future__ import annotations
@@ -13,37 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.summaries import Z95, effective_size
+from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence, student95
+from rlpeaks_tui.stats.summaries import Floats
 
-LEAST = 5
-"""Rows that a stretch takes on each of its sides."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A part of the way, in which the drift grew by as much as in the others.
-
-    Attributes:
-        low, high: drift at its ends, nats a token.
-        first, last: steps of its rows.
-        rows: how many.
-        drift, reward: means over the rows.
-        error: standard error of the mean reward.
-    """
-
-    low: float
-    high: float
-    first: int
-    last: int
-    rows: int
-    drift: float
-    reward: float
-    error: float
+LEAST = 8
+"""Rows that a line takes."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """Reward bought for each nat a token between two means, with its 95 % interval."""
+    """Reward bought for each nat a token, with its 95 % interval."""
 
     value: float
     low: float
@@ -55,8 +35,29 @@ class Price:
         return self.low > 0 or self.high < 0
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A part of the way, in which the drift grew by as much as in the others.
+
+    Attributes:
+        low, high: drift at its ends, nats a token.
+        first, last: steps of its rows.
+        rows: how many.
+        reward: mean over the rows.
+        price: None where there are too few rows, or the drift did not change.
+    """
+
+    low: float
+    high: float
+    first: int
+    last: int
+    rows: int
+    reward: float
+    price: Price | None
+
+
 def stretches(steps: ArrayLike, drift: ArrayLike, reward: ArrayLike, parts: int) -> tuple[Stretch, ...]:
-    """The way cut into `parts` stretches of equal drift, those left out that have fewer than LEAST rows.
+    """The way cut into `parts` stretches of equal drift; those without any row are left out.
 
     Args:
         steps: shape [n], rising.
@@ -85,8 +86,7 @@ def stretches(steps: ArrayLike, drift: ArrayLike, reward: ArrayLike, parts: int)
     found = []
     for part in range(parts):
         rows = np.flatnonzero(index == part)
-        if rows.size >= LEAST:
-            mine = r[rows]
+        if rows.size:
             found.append(
                 Stretch(
                     low=top * part / parts,
@@ -94,19 +94,22 @@ def stretches(steps: ArrayLike, drift: ArrayLike, reward: ArrayLike, parts: int)
                     first=int(x[rows[0]]),
                     last=int(x[rows[-1]]),
                     rows=rows.size,
-                    drift=float(k[rows].mean()),
-                    reward=float(mine.mean()),
-                    error=float(mine.std(ddof=1)) / math.sqrt(effective_size(mine)),
+                    reward=float(r[rows].mean()),
+                    price=price(k[rows], r[rows]),
                 )
             )
     return tuple(found)
 
 
-def price(before: Stretch, after: Stretch) -> Price | None:
-    """What was paid on the way from one stretch to another; None where the drift did not grow."""
-    apart = after.drift - before.drift
-    if not apart > 0:
+def price(drift: Floats, reward: Floats) -> Price | None:
+    """The slope of reward on drift over rows in the order of training, shape [n] each; None where there is none."""
+    n = drift.size
+    apart = drift - drift.mean()
+    spread = float(apart @ apart)
+    if n < LEAST or not spread > 0:
         return None
-    value = (after.reward - before.reward) / apart
-    half = Z95 * math.hypot(before.error, after.error) / apart
-    return Price(value, value - half, value + half)
+    slope = float(apart @ (reward - reward.mean())) / spread
+    residuals = reward - reward.mean() - slope * apart
+    rho = persistence(residuals)
+    half = student95(freedom(n, 2, rho)) * math.sqrt(long_run_variance(residuals, rho) / spread)
+    return Price(slope, slope - half, slope + half)

@@ -7,13 +7,16 @@ training, with an interval, or it is not made.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from rlpeaks_tui.stats.forecast import LEAST, Forecast, foresee
 from rlpeaks_tui.stats.rules_training import FAR, SPENT
 from rlpeaks_tui.stats.steered import CHANGING
+from rlpeaks_tui.stats.summaries import smooth
 
 from ..axes import linear
 from ..bars import lying
@@ -21,9 +24,9 @@ from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import Band, Line, draw
 from ..scene import Scene
 from ..words import number, percent, plural, signed
-from .kl import EXACT, K3
+from .kl import EXACT, drift_metric
 from .parts import chart, nothing, raw_and_smooth, ticks_for, typical_span
-from .story import Part, Told, level, tell, until, untold
+from .story import Part, Told, tell, until, untold
 
 ENTROPY = "entropy"
 SHARE = 3
@@ -39,7 +42,8 @@ class Budget:
         bound: where the budget ends.
         floor: the quantity falls towards its bound.
         began: where the quantity began, at which nothing is spent.
-        since: the first step that the line may rest on, and whether a change of the training set it.
+        since: the first step that the line may rest on; `changed` tells whether a change of the training set it.
+        spent: since which step the smoothed quantity has been beyond the bound; None where it is not.
         forecast: the line.
     """
 
@@ -51,6 +55,7 @@ class Budget:
     began: float
     since: int
     changed: bool
+    spent: int | None
     forecast: Forecast
 
     @property
@@ -61,8 +66,7 @@ class Budget:
 
 def of_drift(scene: Scene) -> Budget | None:
     """Nats a token from the base; None where no drift was recorded."""
-    metric = K3 if len(until(scene, K3)[0]) else EXACT
-    return _budget(scene, "KL to base", metric, Ink.KL, FAR, False, 0.0)
+    return _budget(scene, "KL to base", drift_metric(scene), Ink.KL, FAR, False, 0.0)
 
 
 def of_entropy(scene: Scene) -> Budget | None:
@@ -82,7 +86,11 @@ def _budget(scene: Scene, name: str, metric: str, ink: int, bound: float, floor:
     since = max(change, scene.step - scene.step // SHARE)
     recent = steps > since
     forecast = foresee(steps[recent], values[recent], bound, floor=floor)
-    return Budget(name, metric, ink, bound, floor, began, since, since == change > 0, forecast)
+    smoothed = smooth(values, scene.half_life)
+    within = np.flatnonzero(smoothed > bound if floor else smoothed < bound)
+    first = int(within[-1]) + 1 if len(within) else 0
+    spent = int(steps[first]) if first < len(steps) else None
+    return Budget(name, metric, ink, bound, floor, began, since, since == change > 0, spent, forecast)
 
 
 def last_change(scene: Scene) -> int:
@@ -105,7 +113,7 @@ def outlook(budget: Budget, now: int, end: int) -> str:
         case "away":
             return f"not foreseeable: it leads away from the bound ({signed(found.slope)} a step)"
         case "beyond":
-            return "spent"
+            return "spent" if budget.spent is None else f"spent since step {budget.spent:,}"
     when = f"spent by step {found.at:,.0f} (95 % {found.low:,.0f} to {found.high:,.0f})"
     if not end or end <= now:
         return when
@@ -115,19 +123,26 @@ def outlook(budget: Budget, now: int, end: int) -> str:
     return f"{when}, after the {left}" if found.low > end else f"{when}, perhaps within the {left}"
 
 
+def in_short(budget: Budget) -> str:
+    """The same in a few words."""
+    if budget.forecast.state == "ahead":
+        return f"spent by step {budget.forecast.at:,.0f}, if it goes on"
+    return outlook(budget, 0, 0) if budget.forecast.state == "beyond" else "end not foreseeable"
+
+
 def story(scene: Scene, width: int, height: int) -> Cells:
     """The gauge, and both quantities with their bounds and where they lead."""
     drift, entropy = of_drift(scene), of_entropy(scene)
     if drift is None:
-        return untold("KL budget", scene.why(K3), scene, width, height)
+        return untold("KL budget", scene.why(EXACT), scene, width, height)
     end = scene.snapshot.max_steps
     used = drift.used
     value = f"{percent(used)} of {FAR:g} nats" if np.isfinite(used) else "-"
-    note = outlook(drift, scene.step, end)
+    note = in_short(drift)
     budgets = [budget for budget in (drift, entropy) if budget is not None]
     parts = [Part("share of the budgets that is spent", lambda w, h: _gauges(scene, budgets, w, h), len(budgets) + 2)]
     parts += [
-        Part(f"{budget.name}, nats/token, with its bound", lambda w, h, b=budget: _chart(scene, b, w, h))  # type: ignore[misc]
+        Part(f"{budget.name}, nats/token, with its bound", partial(_chart, scene, budget, _reach(scene, budgets)))
         for budget in budgets
     ]
     if len(budgets) > 1:
@@ -145,7 +160,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     return tell(told, scene, width, height)
 
 
-def _gauges(scene: Scene, budgets: list[Budget], width: int, height: int) -> Cells:
+def _gauges(scene: Scene, budgets: Sequence[Budget], width: int, height: int) -> Cells:
     cells = Cells(width, height)
     bar = min(60, width - 44)
     for y, budget in enumerate(budgets[:height]):
@@ -165,18 +180,27 @@ def _gauges(scene: Scene, budgets: list[Budget], width: int, height: int) -> Cel
     return cells
 
 
-def _chart(scene: Scene, budget: Budget, width: int, height: int) -> Cells:
+def _reach(scene: Scene, budgets: Sequence[Budget]) -> tuple[int, int]:
+    """The steps of both charts: on to the end of the run where some budget is foreseen to be spent before it."""
+    end = scene.snapshot.max_steps
+    ahead = any(budget.forecast.state == "ahead" and budget.forecast.at <= end for budget in budgets)
+    return (scene.x[0], max(scene.x[1], end)) if ahead else scene.x
+
+
+def _chart(scene: Scene, budget: Budget, x: tuple[int, int], width: int, height: int) -> Cells:
     lines = raw_and_smooth(scene, budget.metric, budget.ink)
     if not lines:
         return nothing(Cells(width, height), scene.why(budget.metric))
     low, high = typical_span(lines) or (0.0, 1.0)
-    lines.insert(0, level(scene, budget.bound, Ink.WARN, f"bound {number(budget.bound)}"))
+    bound = np.full(2, budget.bound)
+    lines.insert(0, Line(np.array(x, np.int64), bound, Ink.WARN, f"bound {number(budget.bound)}"))
     bands = []
     found = budget.forecast
     if found.state != "too few":
-        steps = np.unique(np.linspace(max(1, found.first), scene.x[1], 2 * max(2, width)).astype(np.int64))
+        steps = np.unique(np.linspace(max(1, found.first), x[1], 2 * max(2, width)).astype(np.int64))
         line, below, above = found.over(steps)
         bands.append(Band(steps, below, above, budget.ink | SOFT))
         lines.append(Line(steps, line, Ink.ACCENT, "trend"))
     axis = linear(min(0.0, low), max(high, budget.bound), ticks_for(height - 1), floor=0.0)
-    return draw(replace(chart(scene, lines, axis, labels=14 if width >= 40 else 0), bands=bands), width, height)
+    plan = replace(chart(scene, lines, axis, labels=14 if width >= 40 else 0), bands=bands, x=x)
+    return draw(plan, width, height)

@@ -51,7 +51,8 @@ class Earned:
         tasks: of the held-out prompts, empty where they are not told apart.
         passes: of the newest evaluation, where that is not later than the step shown.
         ceiling: the fit to the evaluations up to the step shown; None without any.
-        generated: steps of the generations that are on record, rising, and how many completions each had.
+        generated: steps of the generations that are on record, rising, and how many completions each had; of a step
+            that was trained again, the last one.
         group_size: completions of one prompt; 0 where not known.
     """
 
@@ -84,7 +85,7 @@ class Earnings:
             tasks,
             passes if passes is not None and passes.step <= step else None,
             self._ceiling(snapshot, step),
-            (self._reader.index["step"].astype(np.int64), self._reader.index["completions"].astype(np.int64)),
+            sizes_of(self._reader.index["step"], self._reader.index["completions"]),
             0 if found is None or not len(found.group) else int(np.bincount(found.group).max()),
         )
 
@@ -109,6 +110,12 @@ class Earnings:
             start = np.nan if first is None else first
             self._fitted = (key, fit_sigmoid(steps, np.clip(accuracy, 0, 1), error, start, rng, RESAMPLES))
         return self._fitted[1]
+
+
+def sizes_of(steps: Ints, completions: Ints) -> tuple[Ints, Ints]:
+    """Steps that have a generation, each once and rising, and the completions of its last one."""
+    at, last = np.unique(steps[::-1], return_index=True)
+    return at.astype(np.int64), completions[::-1][last].astype(np.int64)
 
 
 def _at(steps: Ints, values: Floats, step: int) -> float:

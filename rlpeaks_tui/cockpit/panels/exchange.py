@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rlpeaks_tui.stats.exchange import Price, Stretch, price, stretches
+from rlpeaks_tui.stats.exchange import Price, Stretch, stretches
 from rlpeaks_tui.stats.summaries import Z95, smooth
 
 from ..axes import Axis, Floats, linear, span_of
@@ -17,11 +17,11 @@ from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import Dots, Points, Tag, draw
 from ..raster import Ints
 from ..scene import Scene
-from ..words import number, signed
+from ..words import number, plural, signed
 from .heldout import BASE, ERROR, ONCE
-from .kl import EXACT, K3, gain
+from .kl import EXACT, K3, drift_metric, gain
 from .parts import axis_over, chart, nothing, raw_and_smooth, ticks_for
-from .story import Part, Told, across, plus_minus, tell, until, untold
+from .story import Part, Told, across, tell, until, untold
 
 REWARD = "reward"
 PARTS = 4
@@ -40,10 +40,7 @@ class Way:
 
 
 def way(scene: Scene) -> Way:
-    """By the estimate k3, which exists at most steps, or by the exact value where only that does."""
-    steps, drift = until(scene, K3)
-    if not len(steps):
-        steps, drift = until(scene, EXACT)
+    steps, drift = until(scene, drift_metric(scene))
     at, reward = until(scene, REWARD)
     both, of_drift, of_reward = np.intersect1d(steps, at, return_indices=True)
     smooth_drift, smooth_reward = smooth(drift, scene.half_life), smooth(reward, scene.half_life)
@@ -56,9 +53,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     if len(path.steps) < 2:
         return untold("Reward for drift", scene.why(K3), scene, width, height)
     cut = stretches(path.steps, path.smooth_drift, path.reward, PARTS)
-    parts = [
-        Part("training reward over drift: a dot a step, and the way smoothed", lambda w, h: _path(scene, path, w, h))
-    ]
+    parts = [Part("training reward over drift, a dot a step", lambda w, h: _path(scene, path, w, h))]
     parts.append(Part("what each stretch of equal drift bought", lambda w, h: _prices(cut, w, h), PARTS + 3))
     if len(until(scene, ONCE)[0]):
         parts.insert(1, Part("held-out accuracy over drift", lambda w, h: _held_out(scene, path, w, h)))
@@ -66,7 +61,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     bought = gain(scene)
     caption = [
         "numbers on the way: steps",
-        "price: from one mean to the next, 95 % interval",
+        "price: slope within a stretch, 95 % interval",
         "a way that bends over pays more for less",
     ]
     unit = "reward gained for each nat/token since the start"
@@ -75,10 +70,9 @@ def story(scene: Scene, width: int, height: int) -> Cells:
 
 
 def early_and_late(cut: tuple[Stretch, ...]) -> tuple[Price | None, Price | None]:
-    """The prices of the first and of the last stretch; None where there are fewer than three to compare."""
-    if len(cut) < 3:
-        return None, None
-    return price(cut[0], cut[1]), price(cut[-2], cut[-1])
+    """The prices of the first and of the last stretch that have one; None where there are not two."""
+    known = [part.price for part in cut if part.price is not None]
+    return (known[0], known[-1]) if len(known) > 1 else (None, None)
 
 
 def verdict(cut: tuple[Stretch, ...]) -> str:
@@ -108,7 +102,7 @@ def _said(scene: Scene, cut: tuple[Stretch, ...]) -> list[str]:
 
 
 def _written(found: Price) -> str:
-    return f"{signed(found.value)} ({signed(found.low)} to {signed(found.high)})"
+    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})".replace("-", "−")
 
 
 def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
@@ -156,31 +150,28 @@ def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
 
 
 def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
-    """A row a stretch: its drift, its steps, the mean reward, and what was paid to come from the one before."""
+    """A row a stretch: its drift, its steps, the mean reward, and what a nat bought within it."""
     cells = Cells(width, height)
     if not cut:
-        return nothing(cells, "fewer than five steps in each stretch so far")
-    stops = [15, 29, 44, 72]
-    for stop, title in zip(stops, ("nats/token", "steps", "reward", "reward a nat from the last"), strict=True):
+        return nothing(cells, "no drift so far")
+    stops = [15, 41, 50, 64]
+    for stop, title in zip(stops, ("nats/token", "reward a nat within", "reward", "steps"), strict=True):
         if stop <= width:
             cells.put_right(0, stop, title, Ink.FAINT)
-    before: Stretch | None = None
     for y, part in enumerate(cut[: height - 1], 1):
-        paid = None if before is None else price(before, part)
         figures = (
             f"{number(part.low)} to {number(part.high)}",
+            _written(part.price) if part.price else f"{plural(part.rows, 'row')}, too few",
+            number(part.reward),
             f"{part.first:,} to {part.last:,}",
-            f"{number(part.reward)} {plus_minus(Z95 * part.error)}",
-            _written(paid) if paid else "-",
         )
         for stop, figure in zip(stops, figures, strict=True):
             if stop <= width:
-                told = stop == stops[-1] and paid is not None and paid.told
+                told = stop == stops[1] and part.price is not None and part.price.told
                 cells.put_right(y, stop, figure, Ink.TEXT if told else Ink.DIM)
-        before = part
     return cells
 
 
 def _drift(scene: Scene, width: int, height: int) -> Cells:
-    lines = raw_and_smooth(scene, K3 if len(scene.series(K3)) else EXACT, Ink.KL)
+    lines = raw_and_smooth(scene, drift_metric(scene), Ink.KL)
     return draw(chart(scene, lines, axis_over(lines, ticks_for(height - 1), floor=0.0)), width, height)

@@ -17,9 +17,9 @@ from rlpeaks_tui.stats.summaries import Z95
 from ..bars import lying
 from ..cells import BOLD, Cells, Ink, fit, width_of
 from ..scene import Scene
-from ..words import number, percent, plural, signed
+from ..words import number, percent
 from .parts import scrolled
-from .story import Part, Told, plus_minus, tell, untold
+from .story import Part, Told, fixed, tell, untold
 from .traces import Recent, Sample
 
 OVERLAP = "entropy/forking_overlap"
@@ -58,7 +58,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         why = scene.study if isinstance(scene.study, str) else "the tokens are being read"
         return untold("Forking tokens", why, scene, width, height)
     sample, found = scene.study.sample, scene.study.found
-    note = f"of all entropy in a fifth of the tokens, from {number(found.threshold)} nats up"
+    note = "of entropy in a fifth of the tokens"
     caption = [
         sample.says,
         "same choice: JS to the base at most 0.1 nats, else it has moved",
@@ -68,15 +68,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     parts = [Part("by piece that was written at a fork", partial(table, scene, found))]
     unit = "where the policy has a choice"
     told = Told("Forking tokens", Ink.ENTROPY, percent(found.held), note, unit, _said(scene, found), caption, parts)
-    return _carried(told, parts[0], scene, width, height)
-
-
-def _carried(told: Told, part: Part, scene: Scene, width: int, height: int) -> Cells:
-    """The story; its list tells how many lines are below."""
-    cells = tell(told, scene, width, height)
-    used = height - 1 - 2 - min(3, len(told.said)) if height >= 8 else height - 2
-    cells.below = part.draw(width, max(0, used)).below
-    return cells
+    return tell(told, scene, width, height)
 
 
 def _said(scene: Scene, found: Forks) -> list[str]:
@@ -85,7 +77,8 @@ def _said(scene: Scene, found: Forks) -> list[str]:
     if last:
         share = sum(fork.forks for fork in first) / last
         names = ", ".join(shown(fork.piece) for fork in first)
-        said.append(f"{plural(len(first), 'piece')} ({names}) make up {percent(share)} of {last:,} forks")
+        said.append(f"{names} are written at {percent(share)} of {last:,} forks")
+        said.append(f"a fork has {number(found.threshold)} nats or more")
     if found.compared:
         said.append(f"at {percent(found.alike)} of {found.compared:,} forks the base has nearly the same choice")
     overlap = scene.value(OVERLAP)
@@ -111,10 +104,10 @@ def table(scene: Scene, found: Forks, width: int, height: int) -> Cells:
     for title, size in titles:
         x += size
         cells.put_right(0, x, title, Ink.FAINT)
-    rows = height - 1
-    top = scrolled(cells, len(found.pieces), max(1, rows), scene.view.scroll)
+    rows = max(1, height - 1 - (len(found.pieces) > height - 1))
+    top = scrolled(cells, len(found.pieces), rows, scene.view.scroll)
     most = max((fork.forks for fork in found.pieces), default=1)
-    for y, fork in enumerate(found.pieces[top : top + max(0, rows)], 1):
+    for y, fork in enumerate(found.pieces[top : top + rows], 1):
         cells.put(y, 0, fit(shown(fork.piece), label - 1), Ink.TEXT | BOLD)
         x = label
         for (_, size), text in zip(titles, _figures(fork), strict=False):
@@ -128,12 +121,11 @@ def table(scene: Scene, found: Forks, width: int, height: int) -> Cells:
 
 
 def _figures(fork: Fork) -> tuple[str, ...]:
-    advantage = f"{signed(fork.advantage.mean)} {plus_minus(Z95 * fork.advantage.se)}".strip()
     return (
         f"{fork.forks:,}",
         percent(fork.forks / fork.uses),
-        number(fork.entropy),
-        advantage,
+        f"{fork.entropy:.3f}",
+        fixed(fork.advantage.mean, Z95 * fork.advantage.se),
         percent(fork.alike) if fork.compared else "-",
-        number(fork.surprise),
+        f"{fork.surprise:.2f}" if np.isfinite(fork.surprise) else "-",
     )

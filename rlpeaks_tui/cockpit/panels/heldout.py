@@ -166,8 +166,8 @@ def _solved(scene: Scene, study: Earned) -> str:
     prompts = study.passes.policy.problems if study.passes else 0
     only, other = (f"{round(share * prompts)}" if prompts else percent(share) for share in (mine, its))
     of = f" of {prompts} prompts" if prompts else " of the prompts"
-    told = "the sets differ" if p < 0.05 else "the sets do not differ by more than chance"
-    return f"solved at least once by the policy only {only}, by the base only {other}{of}: {told} (McNemar p {p:.2f})"
+    told = "they differ" if p < 0.05 else "no difference beyond chance"
+    return f"only the policy solves {only}, only the base {other}{of}: {told} (McNemar p {p:.2f})"
 
 
 def _unit(scene: Scene, study: Earned) -> str:

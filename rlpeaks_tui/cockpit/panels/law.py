@@ -19,7 +19,7 @@ from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import Dots, Line, Points, Tag, draw
 from ..raster import Ints
 from ..scene import Scene
-from ..words import number, plural, signed
+from ..words import number, percent, plural, signed
 from .heldout import BASE, ERROR, ONCE
 from .parts import chart, nothing, raw_and_smooth, ticks_for, typical_span
 from .story import Part, Told, across, plus_minus, tell, until, untold
@@ -89,7 +89,7 @@ def _main(found: Bought) -> tuple[str, str]:
         return "not enough yet", f"{law.points} of the {LEAST} evaluations that a line takes"
     if law.why:
         return "law does not apply", ""
-    return "poor fit", f"r² {law.r2:.2f}: accuracy does not follow entropy here"
+    return "poor fit", f"{percent(law.r2)} of the variance: accuracy does not follow entropy"
 
 
 def _said(scene: Scene, found: Bought) -> list[str]:
@@ -99,17 +99,16 @@ def _said(scene: Scene, found: Bought) -> list[str]:
     said = []
     if found.holds:
         error = found.error[-1]
-        said.append(
-            f"the law ends at {number(law.b - law.a)} (r² {law.r2:.2f} over {plural(law.points, 'evaluation')})"
-        )
+        of = f"explains {percent(law.r2)} of the variance of {plural(law.points, 'evaluation')}"
+        said.append(f"the law ends at {number(law.b - law.a)} and {of}")
         if np.isfinite(error) and law.left < error:
             said.append(f"what is left is below the error of one evaluation ({number(float(error))}): entropy is spent")
     elif law.why:
         said.append(law.why)
     else:
         said.append(
-            f"over {plural(law.points, 'evaluation')} the line explains {law.r2:.2f} of the variance: no forecast "
-            f"below {HOLDS:g}"
+            f"over {plural(law.points, 'evaluation')} the line explains {percent(law.r2)} of the variance; below "
+            f"{percent(HOLDS)} nothing is forecast"
         )
         if span := span_of(found.entropy):
             said.append(f"the evaluations lie between {number(span[0])} and {number(span[1])} nats")
@@ -171,7 +170,7 @@ def _training(scene: Scene, width: int, height: int) -> Cells:
     if not law.why:
         grid = np.linspace(0.0, top, 2 * max(2, width))
         lines.append(Line(grid, -law.a * np.exp(grid) + law.b, Ink.ACCENT, heavy=law.r2 >= HOLDS))
-        tags.append(Tag(top * 0.6, float(r.max()), f"r² {law.r2:.2f} over {len(h):,} steps", Ink.ACCENT))
+        tags.append(Tag(top * 0.6, float(r.max()), f"explains {percent(law.r2)} of {len(h):,} steps", Ink.ACCENT))
     y = linear(float(r.min()), float(r.max()), ticks_for(height - 1))
     dots = [Dots(h, r, Ink.REWARD | SOFT)]
     return draw(replace(across(scene, _across(top, width), y), dots=dots, lines=lines, tags=tags), width, height)

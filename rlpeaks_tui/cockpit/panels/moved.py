@@ -23,7 +23,7 @@ from ..scene import Scene
 from ..words import number, percent, plural, signed
 from .forking import shown
 from .parts import nothing, scrolled
-from .story import Part, Told, plus_minus, tell, untold
+from .story import Part, Told, fixed, plus_minus, tell, untold
 from .traces import Recent, Sample
 
 LEAST = 5
@@ -120,9 +120,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     ]
     unit = "where policy and base differ"
     told = Told("Moved tokens", Ink.KL, value, note, unit, _said(scene, found), caption, parts)
-    cells = tell(told, scene, width, height)
-    cells.below = max(0, len(found.pieces) - scene.view.scroll - max(1, height - 5)) if height >= 8 else 0
-    return cells
+    return tell(told, scene, width, height)
 
 
 def _said(scene: Scene, found: Shifted) -> list[str]:
@@ -158,7 +156,7 @@ def _places(scene: Scene, found: Shifted, width: int, height: int) -> Cells:
     for y, (i, place) in enumerate(enumerate(found.places[: max(0, height - 1)]), 1):
         cells.put_right(y, 6, f"{i + 1}", Ink.DIM)
         cells.put_right(y, 13, f"{place.shift.n:,}", Ink.DIM)
-        cells.put_right(y, 28, f"{signed(place.shift.mean)} {plus_minus(Z95 * place.shift.se)}".rstrip(), Ink.TEXT)
+        cells.put_right(y, 28, fixed(place.shift.mean, Z95 * place.shift.se, 3), Ink.TEXT)
         if place.measured:
             cells.put_right(y, 34, percent(place.far), Ink.KL)
             if bar >= 4:
@@ -176,14 +174,14 @@ def _pieces(scene: Scene, found: Shifted, width: int, height: int) -> Cells:
     stops = [(title, stop) for title, stop in stops if stop <= width]
     for title, stop in stops:
         cells.put_right(0, stop, title, Ink.FAINT)
-    rows = max(1, height - 1)
+    rows = max(1, height - 1 - (len(found.pieces) > height - 1))
     top = scrolled(cells, len(found.pieces), rows, scene.view.scroll)
     for y, piece in enumerate(found.pieces[top : top + rows], 1):
         figures = (
             f"{piece.n:,}",
-            f"{signed(piece.shift.mean)} {plus_minus(Z95 * piece.shift.se)}".rstrip(),
+            fixed(piece.shift.mean, Z95 * piece.shift.se, 3),
             percent(piece.far) if np.isfinite(piece.far) else "-",
-            number(piece.js),
+            f"{piece.js:.3f}" if np.isfinite(piece.js) else "-",
         )
         clear = abs(piece.shift.mean) > Z95 * piece.shift.se
         cells.put(y, 0, fit(shown(piece.piece), label - 1), Ink.TEXT | BOLD)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..axes import Axis, Floats
-from ..cells import Cells, Ink, fit
+from ..cells import Cells, Ink, fit, width_of, wrap
 from ..chart import Chart, Line
 from ..raster import Ints
 from ..scene import Scene
@@ -20,8 +20,8 @@ from .parts import clauses, heading, nothing
 
 Draw = Callable[[int, int], Cells]
 
-WIDE, TALL = 46, 8
-"""Cells that a part takes at least to stand beside another, or over one."""
+WIDE, TALL, COMFORT = 46, 8, 14
+"""Columns that a part takes to stand beside another, rows to stand over one, and rows that are as many as it likes."""
 AIR = 3
 
 
@@ -66,8 +66,7 @@ def tell(told: Told, scene: Scene, width: int, height: int) -> Cells:
     """The heading, the parts, up to three lines of what is said, and a line on how to read it."""
     cells = Cells(width, height)
     heading(cells, scene, "", "", told.title, told.ink, told.value, told.note, told.unit)
-    lines = clauses([said for said in told.said if said], width, 1 if height < 14 else 2 if height < 26 else 3)
-    lines = [line for line in lines if line]
+    lines = sentences([said for said in told.said if said], width, 1 if height < 14 else 2 if height < 26 else 3)
     caption = clauses(told.caption, width, 1)[0] if height >= 8 else ""
     bottom = height - len(lines) - bool(caption)
     _lay(cells, 1, bottom, told.parts)
@@ -76,6 +75,17 @@ def tell(told: Told, scene: Scene, width: int, height: int) -> Cells:
     if caption:
         cells.put(height - 1, 0, caption, Ink.FAINT)
     return cells
+
+
+def sentences(parts: Sequence[str], width: int, rows: int) -> list[str]:
+    """As many `parts`, in order, as fit into `rows` rows, each whole; one that is longer than a row goes on."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and width_of(lines[-1]) + 2 + width_of(part) <= width:
+            lines[-1] = f"{lines[-1]}; {part}"
+        elif len(broken := wrap(part, width, rows + 1)) <= rows - len(lines):
+            lines += broken
+    return lines
 
 
 def untold(title: str, reason: str, scene: Scene, width: int, height: int) -> Cells:
@@ -90,11 +100,7 @@ def _lay(cells: Cells, top: int, bottom: int, parts: Sequence[Part]) -> None:
     rows_there = bottom - top
     if rows_there < 2 or not parts:
         return
-    across = 1
-    while across < len(parts) and (cells.width + AIR) // (across + 1) - AIR >= max(
-        p.least for p in parts[: across + 1]
-    ):
-        across += 1
+    across = _columns(parts, cells.width, rows_there)
     down = max(1, min(-(-len(parts) // across), rows_there // TALL))
     shown = parts[: across * down]
     across = -(-len(shown) // down)
@@ -107,8 +113,18 @@ def _lay(cells: Cells, top: int, bottom: int, parts: Sequence[Part]) -> None:
             width = (j + 1) * (cells.width + AIR) // len(row) - AIR - x
             if titled:
                 cells.put(y, x, fit(part.title, width), Ink.FAINT)
-            cells.blit(y + titled, x, part.draw(width, tall - titled - (i + 1 < down)))
+            drawn = part.draw(width, tall - titled - (i + 1 < down))
+            cells.blit(y + titled, x, drawn)
+            cells.below = max(cells.below, drawn.below)
         y += tall
+
+
+def _columns(parts: Sequence[Part], width: int, height: int) -> int:
+    """Two where there is room beside each other, and more only where the parts would not be high enough."""
+    most = 1
+    while most < len(parts) and (width + AIR) // (most + 1) - AIR >= max(part.least for part in parts[: most + 1]):
+        most += 1
+    return next((n for n in range(2, most) if height // -(-len(parts) // n) >= COMFORT), most)
 
 
 def _heights(rows: Sequence[Sequence[Part]], there: int) -> list[int]:
@@ -139,6 +155,14 @@ def level(scene: Scene, value: float, ink: int, label: str = "") -> Line:
 def across(scene: Scene, x: Axis, y: Axis) -> Chart:
     """A chart over another quantity than steps, to be filled with `dataclasses.replace`."""
     return Chart(x=scene.x, y=y, across=x, ascii_only=scene.ascii_only)
+
+
+def fixed(value: float, half: float, decimals: int = 2) -> str:
+    """A signed number with the half-width of its interval, all with as many decimals, for a column of a table."""
+    if not np.isfinite(value):
+        return "-"
+    text = f"{value:+.{decimals}f}".replace("-", "−")
+    return f"{text} ±{half:.{decimals}f}" if np.isfinite(half) else text
 
 
 def plus_minus(value: float) -> str:

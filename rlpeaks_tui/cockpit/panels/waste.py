@@ -54,9 +54,9 @@ def wasted(scene: Scene, study: Earned) -> Waste | None:
     if not len(steps):
         return None
     at, sizes = study.generated
-    # The last record of a step is that of the present branch.
-    size = dict(zip(at.tolist(), sizes.tolist(), strict=True))
-    count = np.array([size.get(step, 0) for step in steps.tolist()], np.float64)
+    at, sizes = study.generated
+    of_step = np.minimum(np.searchsorted(at, steps), max(0, len(at) - 1))
+    count = np.where(at[of_step] == steps, sizes[of_step], 0) if len(at) else np.zeros(len(steps))
     idle, completions = float(share @ count), int(count.sum())
     took_at, seconds = until(scene, GENERATE)
     of = np.minimum(np.searchsorted(steps, took_at, side="left"), len(steps) - 1)
@@ -64,8 +64,8 @@ def wasted(scene: Scene, study: Earned) -> Waste | None:
         idle=idle,
         completions=completions,
         share=idle / completions if completions else float(share.mean()),
-        seconds=float(seconds @ share[of]) if len(took_at) else np.nan,
-        generating=float(seconds.sum()) if len(took_at) else np.nan,
+        seconds=round(float(seconds @ share[of]), 6) if len(took_at) else np.nan,
+        generating=round(float(seconds.sum()), 6) if len(took_at) else np.nan,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .axes import Axis, Floats, linear
-from .cells import BLANK, BOLD, Cells, Ink, width_of
+from .cells import BLANK, BOLD, SOFT, Cells, Ink, width_of
 from .raster import Across, Frame, Ints, Raster
 
 GUTTER = 6
@@ -78,7 +78,10 @@ class Dots:
 
 @dataclass(frozen=True)
 class Tag:
-    """Words beside a place on the plot: right of it, or left where there is no room; left out where data stand."""
+    """Words beside a place on the plot: right of it, or left where there is no room.
+
+    They may cover what is drawn softly, and are left out rather than cover anything else.
+    """
 
     x: float
     y: float
@@ -208,7 +211,8 @@ def _tag(raster: Raster, tag: Tag) -> None:
     for y in (row, row - 1, row + 1):
         for start in (column + 2, column - 1 - length):
             inside = 0 <= y < raster.cells.height and start >= 0 and start + length <= raster.cells.width
-            if inside and (raster.cells.chars[y, max(0, start - 1) : start + length + 1] == BLANK).all():
+            part = np.s_[y, max(0, start - 1) : start + length + 1]
+            if inside and ((raster.cells.chars[part] == BLANK) | (raster.cells.inks[part] & SOFT > 0)).all():
                 raster.cells.put(y, start, tag.text, tag.ink)
                 return
 

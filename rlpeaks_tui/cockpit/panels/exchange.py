@@ -20,7 +20,7 @@ from ..scene import Scene
 from ..words import number, plural, signed
 from .heldout import BASE, ERROR, ONCE
 from .kl import EXACT, K3, drift_metric, gain
-from .parts import axis_over, chart, nothing, raw_and_smooth, ticks_for
+from .parts import nothing, ticks_for
 from .story import Part, Told, across, tell, until, untold
 
 REWARD = "reward"
@@ -57,7 +57,6 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     parts.append(Part("what each stretch of equal drift bought", lambda w, h: _prices(cut, w, h), PARTS + 3))
     if len(until(scene, ONCE)[0]):
         parts.insert(1, Part("held-out accuracy over drift", lambda w, h: _held_out(scene, path, w, h)))
-    parts.append(Part("drift over steps", lambda w, h: _drift(scene, w, h)))
     bought = gain(scene)
     caption = [
         "numbers on the way: steps",
@@ -170,8 +169,3 @@ def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
                 told = stop == stops[1] and part.price is not None and part.price.told
                 cells.put_right(y, stop, figure, Ink.TEXT if told else Ink.DIM)
     return cells
-
-
-def _drift(scene: Scene, width: int, height: int) -> Cells:
-    lines = raw_and_smooth(scene, drift_metric(scene), Ink.KL)
-    return draw(chart(scene, lines, axis_over(lines, ticks_for(height - 1), floor=0.0)), width, height)

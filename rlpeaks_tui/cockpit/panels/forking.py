@@ -5,7 +5,7 @@ Most of a completion follows from what stands before it; the few tokens that do 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,13 +13,16 @@ import numpy as np
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.stats.pieces import Fork, Forks, forks
 from rlpeaks_tui.stats.summaries import Z95
+from rlpeaks_tui.stats.tokens import FORKING_SHARE
 
+from ..axes import Axis, Floats, linear
 from ..bars import lying
 from ..cells import BOLD, Cells, Ink, fit, width_of
+from ..chart import Line, Points, Tag, draw
 from ..scene import Scene
 from ..words import number, percent
-from .parts import scrolled
-from .story import Part, Told, fixed, tell, untold
+from .parts import nothing, scrolled, ticks_for
+from .story import Part, Told, across, fixed, tell, untold
 from .traces import Recent, Sample
 
 OVERLAP = "entropy/forking_overlap"
@@ -27,10 +30,15 @@ OVERLAP = "entropy/forking_overlap"
 
 @dataclass(frozen=True, eq=False)
 class Forking:
-    """The forks of a sample of tokens."""
+    """The forks of a sample of tokens.
+
+    `held` float64[n] is the share of all entropy that the most open tokens hold, over even shares of the tokens from 0
+    to 1.
+    """
 
     sample: Sample
     found: Forks
+    held: Floats
 
 
 class Forkings:
@@ -46,10 +54,16 @@ class Forkings:
             return "no completion is kept token by token up to this step (probes.token_rollouts)"
         if not np.isfinite(sample.entropy).any():
             return "the entropy of the kept tokens was not recorded"
-        return Forking(
-            sample,
-            forks(sample.pieces, sample.entropy, sample.base_logp, sample.js, sample.advantage, sample.completion),
-        )
+        columns = sample.entropy, sample.base_logp, sample.js, sample.advantage, sample.completion
+        return Forking(sample, forks(sample.pieces, *columns), held_by(sample.entropy))
+
+
+def held_by(entropy: Floats) -> Floats:
+    """The share of all entropy in the first 0, 1, 2 ... 100 hundredths of the tokens, the most open first."""
+    known = np.sort(entropy[np.isfinite(entropy)])[::-1]
+    total = np.append(0.0, np.cumsum(known))
+    shares = np.interp(np.linspace(0, len(known), 101), np.arange(len(total)), total)
+    return shares / total[-1] if total[-1] > 0 else np.full(101, np.nan)
 
 
 def story(scene: Scene, width: int, height: int) -> Cells:
@@ -65,7 +79,10 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         "base nats: how unlikely it finds the piece",
         "± 95 % between completions",
     ]
-    parts = [Part("by piece that was written at a fork", partial(table, scene, found))]
+    parts = [
+        Part("by piece that was written at a fork", partial(table, scene, found), least=72),
+        Part("share of entropy in the most open tokens", partial(_held, scene, scene.study.held)),
+    ]
     unit = "where the policy has a choice"
     told = Told("Forking tokens", Ink.ENTROPY, percent(found.held), note, unit, _said(scene, found), caption, parts)
     return tell(told, scene, width, height)
@@ -85,6 +102,19 @@ def _said(scene: Scene, found: Forks) -> list[str]:
     if overlap is not None:
         said.append(f"over all tokens of a step the forks of both overlap by {overlap:.2f} (chance 0.11)")
     return said
+
+
+def _held(scene: Scene, held: Floats, width: int, height: int) -> Cells:
+    if not np.isfinite(held).all():
+        return nothing(Cells(width, height), "no token has any entropy")
+    tenths = tuple(i / 10 for i in range(0, 11, 2))
+    x = Axis(0.0, 1.0, tenths, tuple(percent(tenth) for tenth in tenths))
+    lines = [Line(np.linspace(0, 1, 101), held, Ink.ENTROPY, heavy=True)]
+    at = float(held[round(100 * FORKING_SHARE)])
+    points = [Points(np.array([FORKING_SHARE]), np.array([at]), Ink.ACCENT | BOLD)]
+    tags = [Tag(FORKING_SHARE, at, f"{percent(at)} in a fifth", Ink.ACCENT)]
+    plan = across(scene, x, linear(0.0, 1.0, ticks_for(height - 1), 0.0, 1.0))
+    return draw(replace(plan, lines=lines, points=points, tags=tags), width, height)
 
 
 def shown(piece: str) -> str:

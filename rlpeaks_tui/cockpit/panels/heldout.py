@@ -184,7 +184,7 @@ def _over_time(scene: Scene, study: Earned, width: int, height: int) -> Cells:
     points = [Points(series.steps, series.values, Ink.REWARD, "◆", series.values - half, series.values + half)]
     steps, values = mixed(scene, study)
     name = "reward" if "reward" in mix(scene, study) else "training"
-    lines = [Line(steps, values, Ink.SERIES_0, name)]
+    lines = [Line(steps, values, Ink.SERIES_2, name)]
     base = scene.value(BASE)
     if base is not None:
         lines.insert(0, level(scene, base, Ink.DIM, f"base {base:.2f}"))

@@ -21,7 +21,7 @@ from ..raster import Ints
 from ..scene import Scene
 from ..words import number, percent, plural, signed
 from .heldout import BASE, ERROR, ONCE
-from .parts import chart, nothing, raw_and_smooth, ticks_for, typical_span
+from .parts import chart, nothing, ticks_for
 from .story import Part, Told, across, plus_minus, tell, until, untold
 
 ENTROPY, REWARD, LEFT = "entropy", "reward", "exhaustion/left"
@@ -63,8 +63,11 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         Part("training reward over entropy, a dot a step", lambda w, h: _training(scene, w, h)),
     ]
     if len(until(scene, LEFT)[0]) > 1:
-        parts.append(Part("what was left to gain, by the law", lambda w, h: _left(scene, w, h)))
-    parts.append(Part("entropy over steps", lambda w, h: _entropy(scene, w, h)))
+        parts.append(
+            Part(
+                "what was left to gain, by the law, beside the error of an evaluation", lambda w, h: _left(scene, w, h)
+            )
+        )
     sign = "*" if scene.ascii_only else "◆"
     caption = [
         f"{sign} held out with 95 % interval",
@@ -168,9 +171,12 @@ def _training(scene: Scene, width: int, height: int) -> Cells:
     top = float(h.max())
     lines, tags = [], []
     if not law.why:
-        grid = np.linspace(0.0, top, 2 * max(2, width))
-        lines.append(Line(grid, -law.a * np.exp(grid) + law.b, Ink.ACCENT, heavy=law.r2 >= HOLDS))
-        tags.append(Tag(top * 0.6, float(r.max()), f"explains {percent(law.r2)} of {len(h):,} steps", Ink.ACCENT))
+        if law.r2 >= HOLDS:
+            grid = np.linspace(0.0, top, 2 * max(2, width))
+            lines.append(Line(grid, -law.a * np.exp(grid) + law.b, Ink.ACCENT, heavy=True))
+        tags.append(
+            Tag(top * 0.6, float(r.max()), f"a line explains {percent(law.r2)} of {len(h):,} steps", Ink.ACCENT)
+        )
     y = linear(float(r.min()), float(r.max()), ticks_for(height - 1))
     dots = [Dots(h, r, Ink.REWARD | SOFT)]
     return draw(replace(across(scene, _across(top, width), y), dots=dots, lines=lines, tags=tags), width, height)
@@ -186,9 +192,3 @@ def _left(scene: Scene, width: int, height: int) -> Cells:
     axis = linear(*(span or (0.0, 0.1)), ticks_for(height - 1), floor=0.0)
     points = [Points(left.steps, left.values, Ink.ACCENT, "◆")]
     return draw(chart(scene, lines, axis, points, labels=11 if width >= 40 else 0), width, height)
-
-
-def _entropy(scene: Scene, width: int, height: int) -> Cells:
-    lines = raw_and_smooth(scene, ENTROPY, Ink.ENTROPY)
-    _, high = typical_span(lines) or (0.0, 1.0)
-    return draw(chart(scene, lines, linear(0.0, high, ticks_for(height - 1), floor=0.0)), width, height)

@@ -16,19 +16,22 @@ from rlpeaks_tui.stats.divergence import JS_THRESHOLD
 from rlpeaks_tui.stats.pieces import Moved, moved
 from rlpeaks_tui.stats.summaries import Z95, Estimate, clustered_mean
 
+from ..axes import linear
 from ..bars import lying
 from ..cells import BOLD, Cells, Ink, fit, width_of
+from ..chart import Line, draw
 from ..raster import Ints
 from ..scene import Scene
 from ..words import number, percent, plural, signed
 from .forking import shown
-from .parts import nothing, scrolled
+from .parts import chart, nothing, scrolled, ticks_for, typical_span
 from .story import Part, Told, fixed, plus_minus, tell, untold
 from .traces import Recent, Sample
 
 LEAST = 5
 """Times that a piece must have been written to be listed."""
 BINS = 10
+FAR, OTHER = "shift/js_share", "shift/argmax"
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         Part("pieces, by mean shift", partial(_pieces, scene, found), least=36),
         Part("by place in the completion", partial(_places, scene, found), BINS + 2, least=36),
     ]
+    if len(scene.series(FAR)):
+        parts.append(Part("share of all tokens, at each probe", partial(_over_time, scene)))
     caption = [
         found.sample.says,
         "shift: log p − log p0, nats",
@@ -141,6 +146,25 @@ def _said(scene: Scene, found: Shifted) -> list[str]:
         said.append(f"likeliest token, base to policy at step {probe.step:,}: {fit(swaps, 90)}")
     said.append("pieces that the policy has given up are not in its text")
     return said
+
+
+def _over_time(scene: Scene, width: int, height: int) -> Cells:
+    """Tokens that are far from the base, and those whose likeliest successor is another."""
+    lines = [
+        Line(
+            (series := scene.series(name)).steps,
+            series.values,
+            ink,
+            label,
+            heavy=name == FAR,
+            behind=scene.behind(name),
+        )
+        for name, ink, label in ((OTHER, Ink.SERIES_1, "other likeliest"), (FAR, Ink.KL, "far"))
+        if len(scene.series(name))
+    ]
+    _, high = typical_span(lines) or (0.0, 0.1)
+    axis = linear(0.0, high, ticks_for(height - 1), 0.0, 1.0)
+    return draw(chart(scene, lines, axis, labels=17 if width >= 50 else 0), width, height)
 
 
 def _ordinal(place: int) -> str:

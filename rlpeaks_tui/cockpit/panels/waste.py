@@ -15,7 +15,7 @@ from rlpeaks_tui.stats.summaries import smooth
 
 from ..axes import Axis, linear
 from ..cells import BOLD, SOFT, Cells, Ink
-from ..chart import Line, Points, Tag, draw
+from ..chart import Dots, Line, Points, Tag, draw
 from ..scene import Scene
 from ..words import duration, number, percent
 from .earned import Earned
@@ -82,7 +82,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         Part("what chance alone gives, by pass rate", lambda w, h: _chance(scene, study, w, h)),
         Part("now and over the run", lambda w, h: metric_table(scene, _ROWS, w, h), len(_ROWS) + 2),
     ]
-    caption = ["thin: as recorded", "heavy: smoothed", "expected: p^G + (1 − p)^G for prompts that are equally hard"]
+    caption = ["dots: as recorded", "lines: smoothed", "expected: p^G + (1 − p)^G for prompts that are equally hard"]
     unit = "completions so far that bought no gradient"
     return tell(Told("Waste", Ink.REWARD, value, note, unit, _said(scene, spent), caption, parts), scene, width, height)
 
@@ -143,9 +143,12 @@ def _recent(scene: Scene, name: str) -> float | None:
 def _shares(scene: Scene, width: int, height: int) -> Cells:
     expected = scene.series(EXPECTED)
     lines = [Line(expected.steps, scene.smoothed(EXPECTED), Ink.SERIES_1, "expected")] if len(expected) else []
-    lines += raw_and_smooth(scene, IDLE, Ink.REWARD, "observed")
+    lines += raw_and_smooth(scene, IDLE, Ink.REWARD, "observed")[1:]
+    # Of a few groups a step: a line through shares of 0, a half and 1 would fill the plot.
+    observed = scene.series(IDLE)
+    dots = [Dots(observed.steps.astype(np.float64), observed.values, Ink.REWARD | SOFT)]
     axis = linear(0.0, 1.0, ticks_for(height - 1), 0.0, 1.0)
-    return draw(chart(scene, lines, axis, labels=10 if width >= 40 else 0), width, height)
+    return draw(replace(chart(scene, lines, axis, labels=10 if width >= 40 else 0), dots=dots), width, height)
 
 
 def _kinds(scene: Scene, width: int, height: int) -> Cells:

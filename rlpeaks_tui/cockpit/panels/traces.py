@@ -14,6 +14,7 @@ from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.rollouts import Rollouts
 
 from ..axes import Floats
+from ..branches import nodes_of, split
 from ..raster import Ints
 
 GENERATIONS = 40
@@ -69,7 +70,9 @@ class Recent:
         if self._branches != len(snapshot.branches):
             # Steps were trained again, and their generations are others now.
             self._branches, self._kept = len(snapshot.branches), {}
-        steps = np.unique(snapshot.rollout_steps[snapshot.rollout_steps <= step])[-GENERATIONS:].tolist()
+        rows, _ = split(snapshot.rollout_steps, nodes_of(snapshot.branches, snapshot.checkpoints))
+        present = snapshot.rollout_steps[rows]
+        steps = np.unique(present[present <= step])[-GENERATIONS:].tolist()
         found: dict[int, Kept] = {}
         # The one that is shown comes last, which the follower then still has at hand.
         for each in steps:

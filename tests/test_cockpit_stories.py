@@ -113,6 +113,15 @@ def test_larger_screens_show_more_parts_and_small_ones_drop_them(scenes: dict[st
     assert titles[0] in side_by_side and titles[1] in side_by_side
 
 
+@pytest.mark.parametrize(("panel", "row"), [("reward", "sums"), ("entropy", "reward")])
+def test_the_first_story_has_its_figures_on_the_smallest_screen_too(
+    panel: str, row: str, scenes: dict[str, Scene]
+) -> None:
+    rows = [line.rstrip() for line in BY_ID[panel].stories[0].draw(scenes[panel], 78, 18).rows()]
+    assert any(re.match(rf" *{row}.* \S*\d\S* +\S*\d", line) for line in rows), rows
+    assert rows.index("now and over the run") - 1 >= story.TALL  # under a chart that is not squeezed for it
+
+
 # Reward: held out.
 
 
@@ -268,6 +277,7 @@ def test_covariance_says_which_way_entropy_goes_and_what_it_did(scenes: dict[str
     assert re.search(rf"\+{mean:.3f} ±0\.\d+  entropy falls on", words)
     assert "entropy over the same steps: −" in words
     assert "(about 1 of 128 tokens) hold 10 %" in words
+    assert "down to 20 % of its start: spent since step" in words_of(scene, "entropy", "covariance", 198, 54)
 
 
 def test_the_law_is_numpys_and_says_what_is_left(scenes: dict[str, Scene]) -> None:

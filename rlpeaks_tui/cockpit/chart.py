@@ -66,6 +66,11 @@ class Points:
     low: Floats | None = None
     high: Floats | None = None
 
+    @property
+    def ends(self) -> tuple[Floats, ...]:
+        """The values and the ends of their intervals."""
+        return tuple(part for part in (self.values, self.low, self.high) if part is not None)
+
 
 @dataclass(frozen=True)
 class Dots:

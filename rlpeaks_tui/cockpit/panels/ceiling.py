@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 
 from rlpeaks_tui.stats.scaling import Sigmoid
-from rlpeaks_tui.stats.summaries import Z95
 
 from ..axes import linear, span_of
 from ..cells import SOFT, Cells, Ink
@@ -19,7 +18,7 @@ from ..chart import Band, Line, Points, draw
 from ..scene import Scene
 from ..words import number, plural, signed
 from .earned import Earned
-from .heldout import BASE, ERROR, ONCE
+from .heldout import BASE, ONCE, evaluations
 from .parts import chart, nothing, ticks_for
 from .story import Part, Told, level, tell, until, untold
 
@@ -72,9 +71,7 @@ def _said(scene: Scene, fit: Sigmoid | None) -> list[str]:
 
 
 def _curve(scene: Scene, fit: Sigmoid | None, width: int, height: int) -> Cells:
-    series, error = scene.series(ONCE), scene.series(ERROR)
-    half = Z95 * error.values if len(error) == len(series) else np.full(len(series), np.nan)
-    points = [Points(series.steps, series.values, Ink.REWARD, "◆", series.values - half, series.values + half)]
+    points = evaluations(scene)
     lines, bands = [], []
     base = scene.value(BASE)
     if base is not None:
@@ -86,10 +83,10 @@ def _curve(scene: Scene, fit: Sigmoid | None, width: int, height: int) -> Cells:
         lines.append(level(scene, fit.asymptote, Ink.ACCENT, f"ceiling {fit.asymptote:.2f}"))
         lines.append(Line(steps, middle, Ink.ACCENT, f"fit {middle[-1]:.2f}", heavy=True))
         bands.append(Band(steps, low, high, Ink.ACCENT | SOFT))
-    span = span_of(*(line.values for line in lines), series.values - half, series.values + half, series.values)
+    span = span_of(*(line.values for line in lines), *points.ends)
     axis = linear(*(span or (0.0, 1.0)), ticks_for(height - 1), 0.0, 1.0)
     labels = 14 if lines and width >= 40 else 0
-    return draw(replace(chart(scene, lines, axis, points, labels), bands=bands), width, height)
+    return draw(replace(chart(scene, lines, axis, [points], labels), bands=bands), width, height)
 
 
 def _history(scene: Scene, width: int, height: int) -> Cells:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from rlpeaks_tui.stats.forecast import Forecast, foresee
+from rlpeaks_tui.stats.rules_training import SPENT
 from rlpeaks_tui.stats.summaries import Z95, effective_size, smooth
 from rlpeaks_tui.stats.tokens import FORKING_SHARE, TOP_SHARE
 
@@ -20,6 +21,7 @@ from ..chart import Line, draw
 from ..raster import Ints
 from ..scene import Scene
 from ..words import number, percent, signed
+from .budget import of_entropy, outlook
 from .parts import Row, axis_over, chart, metric_table, nothing, raw_and_smooth, ticks_for, typical_span
 from .story import Part, Told, level, plus_minus, tell, until, untold
 
@@ -193,6 +195,10 @@ def _moves(scene: Scene, mean: float, half: float) -> list[str]:
         count = max(1, math.ceil(TOP_SHARE * tokens)) if tokens else 0
         few = f" (about {count} of {tokens:,} tokens)" if count else ""
         said.append(f"the largest {100 * TOP_SHARE:.1g} % of terms{few} hold {percent(share)} of all that is positive")
+    floor = of_entropy(scene)
+    if floor is not None:
+        when = outlook(floor, scene.step, scene.snapshot.max_steps)
+        said.append(f"down to {percent(SPENT)} of its start: {when}")
     said.append("first order only: optimizer, clipping and shared weights move entropy as well")
     return said
 

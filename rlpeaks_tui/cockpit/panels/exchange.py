@@ -12,7 +12,7 @@ import numpy as np
 from rlpeaks_tui.stats.exchange import Price, Stretch, stretches
 from rlpeaks_tui.stats.summaries import Z95, smooth
 
-from ..axes import Axis, Floats, linear, span_of
+from ..axes import Floats, linear, span_of
 from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import Dots, Points, Tag, draw
 from ..raster import Ints
@@ -21,7 +21,7 @@ from ..words import number, plural, signed
 from .heldout import BASE, ERROR, ONCE
 from .kl import EXACT, K3, drift_metric, gain
 from .parts import nothing, ticks_for
-from .story import Part, Told, across, tell, until, untold
+from .story import Part, Told, across, from_zero, tell, until, untold
 
 REWARD = "reward"
 PARTS = 4
@@ -105,8 +105,7 @@ def _written(found: Price) -> str:
 
 
 def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
-    top = max(float(path.smooth_drift.max()), 1e-6)
-    x = _across(top, width)
+    x = from_zero(float(path.smooth_drift.max()), width)
     # Dense enough that no gap between two dots is seen.
     fine = np.linspace(0, len(path.steps) - 1, max(len(path.steps), 12 * max(1, width)))
     index = np.arange(len(path.steps))
@@ -121,11 +120,6 @@ def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
         points.append(Points(np.array([at[0]]), np.array([at[1]]), ink, "●" if i == last else "○"))
         tags.append(Tag(*at, f"{int(path.steps[i]):,}", ink))
     return draw(replace(across(scene, x, y), dots=dots, points=points, tags=tags), width, height)
-
-
-def _across(top: float, width: int) -> Axis:
-    axis = linear(0.0, top, max(3, width // 14), floor=0.0)
-    return replace(axis, labels=tuple(label.strip() for label in axis.labels))
 
 
 def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
@@ -143,7 +137,7 @@ def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
         points.append(Points(np.zeros(1), np.array([base]), Ink.DIM, "○"))
         tags.append(Tag(0.0, base, f"base {base:.2f}", Ink.DIM))
         values.append(np.array([base]))
-    x = _across(max(float(drift.max()), 1e-6), width)
+    x = from_zero(float(drift.max()), width)
     y = linear(*(span_of(*values) or (0.0, 1.0)), ticks_for(height - 1), 0.0, 1.0)
     return draw(replace(across(scene, x, y), points=points, tags=tags), width, height)
 

@@ -178,10 +178,15 @@ def _unit(scene: Scene, study: Earned) -> str:
     return f"pass@1 {when}, {plural(study.passes.policy.problems, 'prompt')}, {study.passes.samples} samples each"
 
 
-def _over_time(scene: Scene, study: Earned, width: int, height: int) -> Cells:
+def evaluations(scene: Scene) -> Points:
+    """pass@1 at every evaluation with its 95 % interval, where its error is known."""
     series, error = scene.series(ONCE), scene.series(ERROR)
     half = Z95 * error.values if len(error) == len(series) else np.full(len(series), np.nan)
-    points = [Points(series.steps, series.values, Ink.REWARD, "◆", series.values - half, series.values + half)]
+    return Points(series.steps, series.values, Ink.REWARD, "◆", series.values - half, series.values + half)
+
+
+def _over_time(scene: Scene, study: Earned, width: int, height: int) -> Cells:
+    points = evaluations(scene)
     steps, values = mixed(scene, study)
     name = "reward" if "reward" in mix(scene, study) else "training"
     lines = [Line(steps, values, Ink.SERIES_2, name)]
@@ -189,10 +194,7 @@ def _over_time(scene: Scene, study: Earned, width: int, height: int) -> Cells:
     if base is not None:
         lines.insert(0, level(scene, base, Ink.DIM, f"base {base:.2f}"))
     low, high = typical_span(lines) or (0.0, 1.0)
-    low_point, high_point = span_of(series.values - np.nan_to_num(half), series.values + np.nan_to_num(half)) or (
-        0.0,
-        1.0,
-    )
+    low_point, high_point = span_of(*points.ends) or (0.0, 1.0)
     bounded = not comparable(scene)
     axis = linear(
         min(low, low_point),
@@ -202,7 +204,7 @@ def _over_time(scene: Scene, study: Earned, width: int, height: int) -> Cells:
         1.0 if bounded else None,
     )
     labels = max(width_of(line.label) for line in lines) + 2
-    return draw(chart(scene, lines, axis, points, labels if width >= 40 else 0), width, height)
+    return draw(chart(scene, lines, axis, [points], labels if width >= 40 else 0), width, height)
 
 
 def _ks(scene: Scene, study: Earned) -> list[int]:

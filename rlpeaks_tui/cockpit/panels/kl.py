@@ -20,7 +20,7 @@ from ..raster import Ints
 from ..scene import Scene
 from ..words import number, plural
 from .parts import Row, chart, heading, metric_table, nothing, raw_and_smooth, ticks_for, typical_span
-from .story import Part, Told, tell, until, untold
+from .story import ROOMY, Part, Told, tell, until, untold
 
 RECENT = 50
 """Steps over which the sampled estimates are held against each other."""
@@ -68,7 +68,8 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     ]
     if len(scene.series(FORWARD)):
         parts.append(Part("start to policy, on what the start wrote", lambda w, h: _forward(scene, w, h)))
-    parts.append(Part("now and over the run", lambda w, h: metric_table(scene, rows, w, h), len(rows) + 2))
+    table = Part("now and over the run", lambda w, h: metric_table(scene, rows, w, h), len(rows) + 2)
+    parts.insert(len(parts) if width >= ROOMY else 1, table)
     unit = "nats/token between the policy and its starting weights"
     return tell(
         Told("KL drift", Ink.KL, value, note, unit, why_they_differ(scene), caption, parts), scene, width, height

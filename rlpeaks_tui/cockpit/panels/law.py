@@ -14,7 +14,7 @@ from rlpeaks_tui.stats.exhaustion import HOLDS, LEAST, Exhaustion, exhaustion
 from rlpeaks_tui.stats.longrun import student95
 from rlpeaks_tui.stats.summaries import Z95
 
-from ..axes import Axis, Floats, linear, span_of
+from ..axes import Floats, linear, span_of
 from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import Dots, Line, Points, Tag, draw
 from ..raster import Ints
@@ -22,7 +22,7 @@ from ..scene import Scene
 from ..words import number, percent, plural, signed
 from .heldout import BASE, ERROR, ONCE
 from .parts import chart, nothing, ticks_for
-from .story import Part, Told, across, plus_minus, tell, until, untold
+from .story import Part, Told, across, from_zero, plus_minus, tell, until, untold
 
 ENTROPY, REWARD, LEFT = "entropy", "reward", "exhaustion/left"
 
@@ -119,12 +119,6 @@ def _said(scene: Scene, found: Bought) -> list[str]:
     return said
 
 
-def _across(top: float, width: int) -> Axis:
-    """The horizontal axis of entropy, from 0."""
-    axis = linear(0.0, top, max(3, width // 14), floor=0.0)
-    return replace(axis, labels=tuple(label.strip() for label in axis.labels))
-
-
 def _held_out(scene: Scene, found: Bought, width: int, height: int) -> Cells:
     if not len(found.steps):
         return nothing(Cells(width, height), scene.why(ONCE))
@@ -157,7 +151,7 @@ def _held_out(scene: Scene, found: Bought, width: int, height: int) -> Cells:
     points.append(Points(found.entropy[-1:], found.accuracy[-1:], Ink.ENTROPY | BOLD, "●"))
     tags.append(Tag(float(found.entropy[-1]), float(found.accuracy[-1]), f"step {int(found.steps[-1]):,}", Ink.ENTROPY))
     y = linear(*(span_of(*values) or (0.0, 1.0)), ticks_for(height - 1), 0.0, 1.0)
-    return draw(replace(across(scene, _across(top, width), y), lines=lines, points=points, tags=tags), width, height)
+    return draw(replace(across(scene, from_zero(top, width), y), lines=lines, points=points, tags=tags), width, height)
 
 
 def _training(scene: Scene, width: int, height: int) -> Cells:
@@ -179,7 +173,7 @@ def _training(scene: Scene, width: int, height: int) -> Cells:
         )
     y = linear(float(r.min()), float(r.max()), ticks_for(height - 1))
     dots = [Dots(h, r, Ink.REWARD | SOFT)]
-    return draw(replace(across(scene, _across(top, width), y), dots=dots, lines=lines, tags=tags), width, height)
+    return draw(replace(across(scene, from_zero(top, width), y), dots=dots, lines=lines, tags=tags), width, height)
 
 
 def _left(scene: Scene, width: int, height: int) -> Cells:

@@ -7,22 +7,26 @@ are left out rather than squeezed. Sentences are there whole or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..axes import Axis, Floats
+from ..axes import Axis, Floats, linear
 from ..cells import Cells, Ink, fit, width_of, wrap
-from ..chart import Chart, Line
+from ..chart import Chart, Line, draw
 from ..raster import Ints
 from ..scene import Scene
-from .parts import clauses, heading, nothing
+from .parts import Row, chart, clauses, heading, nothing, ticks_for
 
 Draw = Callable[[int, int], Cells]
 
-WIDE, TALL, COMFORT = 46, 8, 14
+WIDE, TALL, COMFORT = 46, 9, 14
 """Columns that a part takes to stand beside another, rows to stand over one, and rows that are as many as it likes."""
+TABLE = 6
+"""Rows of a table that are worth its title."""
 AIR = 3
+ROOMY = 2 * WIDE + AIR
+"""Columns from which on two parts stand beside each other."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def _lay(cells: Cells, top: int, bottom: int, parts: Sequence[Part]) -> None:
     if rows_there < 2 or not parts:
         return
     across = _columns(parts, cells.width, rows_there)
-    down = max(1, min(-(-len(parts) // across), rows_there // TALL))
+    down = _down(parts, across, rows_there)
     shown = parts[: across * down]
     across = -(-len(shown) // down)
     rows = [shown[i * across : (i + 1) * across] for i in range(down)]
@@ -127,9 +131,21 @@ def _columns(parts: Sequence[Part], width: int, height: int) -> int:
     return next((n for n in range(2, most) if height // -(-len(parts) // n) >= COMFORT), most)
 
 
+def _down(parts: Sequence[Part], across: int, height: int) -> int:
+    """How many rows of parts can be read in `height` rows of cells; a table with fewer lines than it has, as well."""
+    used = TALL
+    for i in range(1, -(-len(parts) // across)):
+        used += max(TALL if part.most > height else TABLE for part in parts[i * across : (i + 1) * across])
+        if used > height:
+            return i
+    return -(-len(parts) // across)
+
+
 def _heights(rows: Sequence[Sequence[Part]], there: int) -> list[int]:
     """Rows of cells for each row of parts: even, but what tables do not need goes to the others."""
     most = [max(part.most for part in row) + (i + 1 < len(rows)) for i, row in enumerate(rows)]
+    if there // len(rows) < TALL:
+        most = [TABLE if tall <= there else tall for tall in most]
     heights = [0] * len(rows)
     for i in sorted(range(len(rows)), key=most.__getitem__):
         left = len(rows) - sum(1 for height in heights if height)
@@ -150,6 +166,28 @@ def until(scene: Scene, name: str) -> tuple[Ints, Floats]:
 def level(scene: Scene, value: float, ink: int, label: str = "") -> Line:
     """A horizontal line over all steps."""
     return Line(np.array(scene.x, np.int64), np.full(2, value), ink, label)
+
+
+def from_zero(top: float, width: int) -> Axis:
+    """A horizontal axis from 0 to about `top`."""
+    axis = linear(0.0, max(top, 1e-6), max(3, width // 14), floor=0.0)
+    return replace(axis, labels=tuple(label.strip() for label in axis.labels))
+
+
+def smoothed(scene: Scene, rows: Sequence[Row]) -> list[Line]:
+    """A labelled line for each of `rows` that is recorded."""
+    return [
+        Line(series.steps, scene.smoothed(name), ink, label, behind=scene.behind(name, smoothed=True))
+        for label, name, ink in rows
+        if len(series := scene.series(name))
+    ]
+
+
+def lines_chart(scene: Scene, lines: Sequence[Line], axis: Callable[[int], Axis], width: int, height: int) -> Cells:
+    """Lines with their names on an axis that is made for a number of ticks."""
+    labels = max((width_of(line.label) for line in lines), default=0)
+    plan = chart(scene, lines, axis(ticks_for(height - 1)), labels=labels + 2 if labels and width >= 40 else 0)
+    return draw(plan, width, height)
 
 
 def across(scene: Scene, x: Axis, y: Axis) -> Chart:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui.cockpit import axes, bars
 from rlpeaks_tui.cockpit.cells import HEAT, TINT, Cells, Ink, width_of
-from rlpeaks_tui.cockpit.chart import Chart, Line, Mark, Points, clusters, draw, spread
+from rlpeaks_tui.cockpit.chart import Chart, Line, Mark, Points, Tag, clusters, draw, spread
 from rlpeaks_tui.cockpit.heatmap import SHADES, half_blocks, levels, shaded
 from rlpeaks_tui.cockpit.spark import spark
 
@@ -183,3 +183,35 @@ def test_half_blocks_hold_two_values_a_cell() -> None:
     assert ink & HEAT and ink & 15 == 0 and ink >> 4 & 15 == 15 and ink & TINT
     flat = half_blocks(values, 0.0, 1.0, flat=True)
     assert flat.rows()[0][1] == SHADES[-1] and not (flat.inks & HEAT).any()
+
+
+def test_a_chart_over_another_quantity_labels_it_at_both_ends() -> None:
+    across = axes.linear(0.0, 0.2, 5, floor=0.0)
+    cells = draw(Chart(x=(0, 9), y=axes.linear(0, 1, 3), across=across), 60, 8)
+    labels = cells.rows()[-1].split()
+    assert labels[0] == "0.00" and labels[-1] == "0.20"
+
+
+@pytest.mark.parametrize(("x", "left"), [(0.2, False), (1.0, True)])
+def test_words_on_a_plot_stand_beside_their_place_and_inside(x: float, left: bool) -> None:
+    place = Points(np.array([x]), np.array([0.5]), Ink.TEXT, "o")
+    chart = Chart(
+        x=(0, 1),
+        y=axes.linear(0, 1, 3),
+        across=axes.linear(0.0, 1.0, 3),
+        points=[place],
+        tags=[Tag(x, 0.5, "here", Ink.MARK)],
+    )
+    row = next(row for row in draw(chart, 50, 9).rows() if "here" in row)
+    assert ("here o" in row) is left and ("o here" in row) is not left
+
+
+def test_words_on_a_plot_never_cover_data() -> None:
+    steps = np.arange(100)
+    full = [Line(steps, np.where(steps % 2, 1.0, 0.0), Ink.REWARD)]
+    chart = Chart(x=(0, 99), y=axes.linear(0, 1, 3), lines=full)
+    with_words = Chart(x=(0, 99), y=axes.linear(0, 1, 3), lines=full, tags=[Tag(50, 0.5, "hidden", Ink.MARK)])
+    assert draw(chart, 50, 9) == draw(with_words, 50, 9)
+    assert draw(Chart(x=(0, 9), y=axes.linear(0, 1, 3), tags=[Tag(5, 7.0, "outside", Ink.MARK)]), 50, 9) == draw(
+        Chart(x=(0, 9), y=axes.linear(0, 1, 3)), 50, 9
+    )

@@ -57,3 +57,12 @@ def test_what_is_missing_is_said(entropy, accuracy, why):
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ValueError, match="do not fit together"):
         exhaustion([0.1], [0.1, 0.2])
+
+
+def test_the_error_of_what_is_left_is_that_of_scipys_slope():
+    rng = np.random.default_rng(0)
+    h = np.linspace(1.0, 0.2, 12)
+    r = 1.2 - 0.4 * np.exp(h) + rng.normal(0, 0.02, 12)
+    found = exhaustion(h, r)
+    assert found.error == pytest.approx(linregress(np.exp(h), r).stderr * np.expm1(h[-1]))
+    assert np.isnan(exhaustion(h[:2], r[:2]).error)

@@ -127,3 +127,31 @@ def test_what_cannot_be_is_refused():
         fit_sigmoid([1, 2], [0.1], [0.1], 0.1, np.random.default_rng(0))
     with pytest.raises(ValueError, match="between 0 and 1"):
         fit_sigmoid([1, 2], [0.1, 1.2], [0.1, 0.1], 0.1, np.random.default_rng(0))
+
+
+def test_the_curve_is_least_squares_and_its_band_holds_it():
+    c = np.linspace(500, 50_000, 60)
+    y = _sigmoid(c, 0.8, 2542.0, 1.9) + 1e-4 * np.sin(np.arange(60))
+    found = fit_sigmoid(c, y, np.full(60, 0.001), 0.2, np.random.default_rng(0))
+    expected, _ = curve_fit(_sigmoid, c, y, p0=[0.7, 3000.0, 1.5])
+    further = np.geomspace(100, 200_000, 30)
+    middle, low, high = found.over(further)
+    assert middle == pytest.approx(_sigmoid(further, *expected), abs=1e-3)
+    assert (low <= middle).all() and (middle <= high).all()
+
+
+def test_most_bands_hold_the_true_curve_and_grow_beyond_the_data():
+    held = []
+    for seed in range(40):
+        found = _fit(5, seed)
+        _, low, high = found.over([1.0, 4.0, 20.0])
+        truth = _sigmoid(np.array([1.0, 4.0, 20.0]), 0.8, 1.0, 1.9)
+        held.append((low <= truth) & (truth <= high))
+        assert high[2] - low[2] > high[1] - low[1]
+    assert (np.mean(held, axis=0) >= 0.5).all()
+
+
+def test_without_a_fit_there_is_no_curve():
+    assert all(
+        np.isnan(part).all() for part in fit_sigmoid([1], [0.5], [0.1], 0.2, np.random.default_rng(0)).over([1, 2])
+    )

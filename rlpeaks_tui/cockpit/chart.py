@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .axes import Axis, Floats, linear
-from .cells import BLANK, BOLD, Cells, Ink, width_of
-from .raster import Frame, Ints, Raster
+from .cells import BLANK, BOLD, SOFT, Cells, Ink, width_of
+from .raster import Across, Frame, Ints, Raster
 
 GUTTER = 6
 """Columns left of the plot: five for a label, one for air. Wider only where labels are."""
@@ -31,13 +31,13 @@ class Behind:
 
 @dataclass(frozen=True)
 class Line:
-    """A series: steps int64[n], which do not decrease, and values float64[n], NaN where there is none.
+    """A series: steps[n], which do not decrease, and values float64[n], NaN where there is none.
 
     `heavy` lines are thicker: what is smoothed, so that weight and not only hue tells it from what was recorded.
     `behind` is what a rollback undid: dashed and quiet, under everything else.
     """
 
-    steps: Ints
+    steps: Across
     values: Floats
     ink: int
     label: str = ""
@@ -49,7 +49,7 @@ class Line:
 class Band:
     """The area between two series over the same steps."""
 
-    steps: Ints
+    steps: Across
     low: Floats
     high: Floats
     ink: int
@@ -59,12 +59,17 @@ class Band:
 class Points:
     """Single measurements, each with its own sign; `low` and `high` give an interval where one is known."""
 
-    steps: Ints
+    steps: Across
     values: Floats
     ink: int
     sign: str = "◆"
     low: Floats | None = None
     high: Floats | None = None
+
+    @property
+    def ends(self) -> tuple[Floats, ...]:
+        """The values and the ends of their intervals."""
+        return tuple(part for part in (self.values, self.low, self.high) if part is not None)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,19 @@ class Dots:
 
     x: Floats
     y: Floats
+    ink: int
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Words beside a place on the plot: right of it, or left where there is no room.
+
+    They may cover what is drawn softly, and are left out rather than cover anything else.
+    """
+
+    x: float
+    y: float
+    text: str
     ink: int
 
 
@@ -98,6 +116,7 @@ class Chart:
     bands: Sequence[Band] = ()
     dots: Sequence[Dots] = ()
     points: Sequence[Points] = ()
+    tags: Sequence[Tag] = ()
     marks: Sequence[Mark] = ()
     cursor: int | None = None
     labels: int = 0
@@ -130,6 +149,8 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
         _points(raster, points)
     if chart.labels:
         _branch_names(raster, chart.lines)
+    for tag in chart.tags:
+        _tag(raster, tag)
     _rules(raster, chart)
     cells.blit(0, gutter, raster.cells)
     _y_labels(cells, raster, chart.y, gutter)
@@ -186,6 +207,19 @@ def _points(raster: Raster, points: Points) -> None:
         row_at = raster.row(value)
         if row_at is not None:
             raster.cells.put(row_at, column, sign, points.ink)
+
+
+def _tag(raster: Raster, tag: Tag) -> None:
+    row, column, length = raster.row(tag.y), raster.cell(tag.x), width_of(tag.text)
+    if row is None:
+        return
+    for y in (row, row - 1, row + 1):
+        for start in (column + 2, column - 1 - length):
+            inside = 0 <= y < raster.cells.height and start >= 0 and start + length <= raster.cells.width
+            part = np.s_[y, max(0, start - 1) : start + length + 1]
+            if inside and ((raster.cells.chars[part] == BLANK) | (raster.cells.inks[part] & SOFT > 0)).all():
+                raster.cells.put(y, start, tag.text, tag.ink)
+                return
 
 
 def _rules(raster: Raster, chart: Chart) -> None:
@@ -268,7 +302,7 @@ def _ticks_below(cells: Cells, raster: Raster, axis: Axis, gutter: int) -> None:
     free, end = gutter, gutter + raster.cells.width
     for value, label in zip(axis.ticks, axis.labels, strict=True):
         text = label.strip()
-        start = min(gutter + raster.cell(value) - len(text) // 2, end - len(text))
+        start = max(gutter, min(gutter + raster.cell(value) - len(text) // 2, end - len(text)))
         if start >= free:
             free = cells.put(cells.height - 1, start, text, Ink.DIM) + 2
 

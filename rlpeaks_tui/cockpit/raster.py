@@ -20,6 +20,8 @@ from .cells import BLANK, Cells
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Across = Ints | Floats
+"""Where values lie on the horizontal axis: steps, or another quantity; never decreasing along a line."""
 Mask = NDArray[np.bool_]
 
 # The bit of each dot in a braille cell, 4 rows of 2.
@@ -65,7 +67,7 @@ class Frame:
         return np.asarray((y1 - y) / span * rows, np.float64)
 
 
-def line_mask(steps: Ints, values: Floats, frame: Frame, columns: int, rows: int) -> Mask:
+def line_mask(steps: Across, values: Floats, frame: Frame, columns: int, rows: int) -> Mask:
     """bool[rows, columns]: the dots of one line. `steps` must not decrease; NaN values are gaps."""
     lowest, highest, touched = _extents(steps, values, frame, columns, rows)
     index = np.arange(rows)[:, None]
@@ -73,7 +75,7 @@ def line_mask(steps: Ints, values: Floats, frame: Frame, columns: int, rows: int
     return mask
 
 
-def _extents(steps: Ints, values: Floats, frame: Frame, columns: int, rows: int) -> tuple[Ints, Ints, Mask]:
+def _extents(steps: Across, values: Floats, frame: Frame, columns: int, rows: int) -> tuple[Ints, Ints, Mask]:
     """First and last lit row of each column, and whether it has any."""
     borders = np.arange(columns + 1) - 0.5 - ON_THE_BORDER
     middles = frame.x0 + (frame.x1 - frame.x0) / max(1, columns - 1) * borders
@@ -133,7 +135,7 @@ def _inside(height: Floats, rows: int) -> Floats:
     return np.where(height == rows, rows - 1.0, np.floor(height))
 
 
-def band_mask(steps: Ints, low: Floats, high: Floats, frame: Frame, columns: int, rows: int) -> Mask:
+def band_mask(steps: Across, low: Floats, high: Floats, frame: Frame, columns: int, rows: int) -> Mask:
     """bool[rows, columns]: all dots between two lines over the same steps, which must not decrease."""
     start_high, end_high, seen_high = _extents(steps, high, frame, columns, rows)
     start_low, end_low, seen_low = _extents(steps, low, frame, columns, rows)
@@ -183,7 +185,7 @@ class Raster:
             return None
         return min(int(height), self.rows - 1) // (3 if self.ascii_only else 4)
 
-    def line(self, steps: Ints, values: Floats, ink: int, heavy: bool = False, dashed: bool = False) -> None:
+    def line(self, steps: Across, values: Floats, ink: int, heavy: bool = False, dashed: bool = False) -> None:
         """One series whose steps do not decrease: two dots thick when `heavy`, every other cell blank when `dashed`."""
         if not self.columns or not self.rows:
             return
@@ -208,7 +210,7 @@ class Raster:
         mask[row, column] = True
         self._stamp(mask, ink)
 
-    def band(self, steps: Ints, low: Floats, high: Floats, ink: int) -> None:
+    def band(self, steps: Across, low: Floats, high: Floats, ink: int) -> None:
         """The area between two series, in every fourth dot, so that a line stays readable on it."""
         if not self.columns or not self.rows:
             return

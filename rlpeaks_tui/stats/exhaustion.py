@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike
 LEAST = 5
 """Evaluations that it takes."""
 
+HOLDS = 0.5
+"""Share of the variance that the line must explain for its forecast to be of use; the threshold is a choice."""
+
 
 @dataclass(frozen=True)
 class Exhaustion:
@@ -25,6 +28,7 @@ class Exhaustion:
         r2: share of the variance of R that the line explains.
         points: evaluations that went in.
         why: what is missing where `left` is nan, else "".
+        error: standard error of `left` for a given entropy, with evaluations as independent; nan with `left`.
     """
 
     a: float
@@ -33,6 +37,7 @@ class Exhaustion:
     r2: float
     points: int
     why: str
+    error: float = np.nan
 
     def metrics(self) -> dict[str, float]:
         """Values under the names they are journaled by."""
@@ -68,4 +73,7 @@ def exhaustion(entropy: ArrayLike, accuracy: ArrayLike) -> Exhaustion:
         return Exhaustion(
             a, b, np.nan, r2, h.size, "accuracy has not risen as entropy fell, so that the law is no help"
         )
-    return Exhaustion(a, b, a * float(np.expm1(h[-1])), r2, h.size, "")
+    # Of a: what is left is (e^H - 1) of them. Rounding may leave a perfect line a hair below 0.
+    error = float(np.sqrt(max(moved - slope * slope * spread, 0.0) / (h.size - 2) / spread))
+    share = float(np.expm1(h[-1]))
+    return Exhaustion(a, b, a * share, r2, h.size, "", error * abs(share))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rlpeaks_tui.stats.causal import ago, concordance, levels, mean, start, total
+from rlpeaks_tui.stats.exhaustion import HOLDS
 from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
 
@@ -81,7 +82,7 @@ def _skill_damage(steps: Steps, kept: Floats, error: Floats) -> tuple[Levels, Sh
 
 def _exhaustion(steps: Steps, left: Floats, error: Floats, fit: Floats) -> tuple[Levels, Shown]:
     result = levels(left < error)
-    result[fit < 0.5] = IDLE
+    result[fit < HOLDS] = IDLE
     return result, {"left": left, "se": error, "fit": fit}
 
 

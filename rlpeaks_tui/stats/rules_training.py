@@ -16,6 +16,12 @@ from rlpeaks_tui.stats.causal import ago, last_reset, levels, mean, median_befor
 from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
 
+FAR = 0.1
+"""Nats a token from the base beyond which KL may not grow without gain: the target of verl's controller, folklore."""
+
+SPENT = 0.2
+"""Share of the starting entropy below which it may not fall without gain; the threshold is ours."""
+
 MUTED = 20
 """Steps after a reset of the reference during which the rules on KL keep silent."""
 
@@ -25,7 +31,7 @@ _RESET = "the reference was reset by step {reset}: not judged until KL has had 2
 def _entropy_collapse(steps: Steps, entropy: Floats, reward: Floats) -> tuple[Levels, Shown]:
     first, now, gains = start(steps, entropy, 5), mean(entropy, 5), rising(reward, 20)
     level = mean(entropy, 10)
-    warn = (now < 0.2 * first) & (level < ago(level, 10)) & ~gains
+    warn = (now < SPENT * first) & (level < ago(level, 10)) & ~gains
     critical = ((now < 0.05 * first) | (now < 0.02)) & ~gains
     return levels(warn, critical), {"now": now, "start": first, "share": now / first, "trend": gains}
 
@@ -39,7 +45,7 @@ def _entropy_explosion(steps: Steps, entropy: Floats) -> tuple[Levels, Shown]:
 def _kl_blow_up(steps: Steps, kl: Floats, reward: Floats, reference: Floats, base: Floats) -> tuple[Levels, Shown]:
     usual, now, gains = median_before(kl, 50), mean(kl, 5), rising(reward, 50)
     jump = (kl > 5 * usual) & (kl > 1e-3)  # below a thousandth of a nat a factor of five is noise
-    grows = (mean(kl, 50) > 0.1) & rising(kl, 50, 2.0) & ~gains
+    grows = (mean(kl, 50) > FAR) & rising(kl, 50, 2.0) & ~gains
     # Of most of the last 50: on a plateau the comparison of two noisy means says yes and no by turns.
     drift = total(grows.astype(np.float64), 50) > 25
     return _unless_reset(steps, levels(jump | drift), reference, base, {"now": now, "usual": usual, "trend": gains})

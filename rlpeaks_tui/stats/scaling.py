@@ -12,7 +12,7 @@ for all resamples at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,6 +52,8 @@ class Sigmoid:
         exponent: B, how sudden the rise is.
         identified: whether the data say where the ceiling is; if not, the numbers are one guess among many.
         why: one line, of what is known or of what is missing.
+        first: R_0, as it was given.
+        resampled: height A - R_0, log C_mid and log B of each curve that was fitted to a resample, shape [3, R].
     """
 
     asymptote: float
@@ -61,6 +63,21 @@ class Sigmoid:
     exponent: float
     identified: bool
     why: str
+    first: float = np.nan
+    resampled: Floats = field(default_factory=lambda: np.empty((3, 0)), compare=False, repr=False)
+
+    def over(self, compute: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """The curve and its 80 % band (by the resamples, each c on its own) at each c > 0, shape [n] each.
+
+        nan where there is no fit.
+        """
+        x = np.log(np.asarray(compute, np.float64).ravel())
+        if not self.resampled.size:
+            return (np.full(x.size, np.nan),) * 3
+        height, middle, steep = self.resampled[:, :, None]
+        low, high = np.quantile(self.first + height * _curve(x, middle, steep), [0.1, 0.9], axis=0)
+        rise = _curve(x, np.log([self.midpoint]), np.log([self.exponent]))
+        return self.first + (self.asymptote - self.first) * rise, low, high
 
 
 def fit_sigmoid(
@@ -165,6 +182,8 @@ def _fit(x: Floats, y: Floats, se: Floats, first: float, lowest: float, rng: np.
         exponent=float(np.exp(best[2, 0])),
         identified=bool(passed and narrow),
         why=why,
+        first=first,
+        resampled=again,
     )
 
 

@@ -9,19 +9,29 @@ from ..cells import Cells
 from ..scene import Scene, View
 from ..study import MakeStudy
 from . import (
+    budget,
     calibration,
+    ceiling,
+    choice,
     completion,
     console,
     cost,
+    earned,
     entropy,
+    exchange,
     facts,
+    forking,
     formats,
+    heldout,
     kl,
+    law,
     metrics,
+    moved,
     reward,
     sparsity,
     stack,
     timeline,
+    waste,
 )
 
 Draw = Callable[[Scene, int, int], Cells]
@@ -68,9 +78,49 @@ def _one(draw: Draw) -> tuple[Story, ...]:
 
 
 PANELS: tuple[Panel, ...] = (
-    Panel("reward", "1", "Reward", "is the policy earning more", reward.overview, _one(reward.enlarged)),
-    Panel("entropy", "2", "Entropy", "how much choice is left", entropy.overview, _one(entropy.enlarged)),
-    Panel("kl", "3", "KL drift", "how far from the start", kl.overview, _one(kl.enlarged)),
+    Panel(
+        "reward",
+        "1",
+        "Reward",
+        "is the policy earning more",
+        reward.overview,
+        (
+            Story("training", reward.enlarged),
+            Story("held out", heldout.story),
+            Story("ceiling", ceiling.story),
+            Story("waste", waste.story),
+        ),
+        earned.Earnings,
+    ),
+    Panel(
+        "entropy",
+        "2",
+        "Entropy",
+        "how much choice is left",
+        entropy.overview,
+        (
+            Story("by task", entropy.enlarged),
+            Story("by token", choice.classes),
+            Story("covariance", choice.covariance),
+            Story("law", law.story),
+            Story("forks", forking.story),
+        ),
+        forking.Forkings,
+    ),
+    Panel(
+        "kl",
+        "3",
+        "KL drift",
+        "how far from the start",
+        kl.overview,
+        (
+            Story("estimates", kl.enlarged),
+            Story("reward bought", exchange.story),
+            Story("budget", budget.story),
+            Story("moved", moved.story),
+        ),
+        moved.Shifts,
+    ),
     Panel(
         "calibration",
         "4",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from ..axes import Axis, linear
 from ..cells import SERIES, Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent
-from .parts import Row, chart, chart_over_table, heading, nothing, raw_and_smooth, ticks_for, typical_span
+from .choice import FORKS, OVERLAP
+from .parts import Row, chart, heading, metric_table, misleading, nothing, raw_and_smooth, ticks_for, typical_span
+from .story import ROOMY, Part, Told, lines_chart, smoothed, tell, untold
 
 NAME = "entropy"
 
@@ -27,32 +30,39 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds the entropy of each task and of the tokens where the policy really chooses, and what ran along with it."""
-    cells = Cells(width, height)
+    """Adds the entropy of each task, and what ran along with it."""
     value = scene.value(NAME)
     if value is None:
-        heading(cells, scene, "", "", "Entropy", Ink.UNKNOWN)
-        return nothing(cells, scene.why(NAME))
-    unit = "nats/token, exact, mean over the tokens of a step's completions"
-    heading(cells, scene, "", "", "Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit)
-    names = [name for name in scene.snapshot.columns.names() if name.startswith("entropy/")]
-    parts: list[Row] = [
+        return untold("Entropy", scene.why(NAME), scene, width, height)
+    found = scene.snapshot.columns.names()
+    names = [name for name in found if name.startswith("entropy/") and name not in (FORKS, OVERLAP)]
+    tasks: list[Row] = [
         (name.removeprefix("entropy/"), name, SERIES[(i + 2) % len(SERIES)]) for i, name in enumerate(names)
     ]
-    rows: list[Row] = [("entropy", NAME, Ink.ENTROPY), *parts]
+    rows: list[Row] = [("entropy", NAME, Ink.ENTROPY), *tasks]
     rows += [
         ("reward", "reward", Ink.REWARD),
         ("format entropy", "format/entropy", Ink.FORMAT),
         ("tokens a completion", "completions/mean_length", Ink.TEXT),
         ("learning rate", "learning_rate", Ink.TEXT),
     ]
-    lines = [
-        Line(s.steps, scene.smoothed(name), ink, label) for label, name, ink in parts if len(s := scene.series(name))
-    ]
-    lines += raw_and_smooth(scene, NAME, Ink.ENTROPY, "entropy")
-    caption = f"thin line: as recorded; the others: smoothed over a half-life of {scene.half_life:.0f} steps"
-    chart_over_table(cells, scene, lines, lambda count: _axis(lines, count), rows, caption)
-    return cells
+    mean = raw_and_smooth(scene, NAME, Ink.ENTROPY, "entropy")
+
+    def part(title: str, lines: Sequence[Line]) -> Part:
+        return Part(title, partial(lines_chart, scene, lines, partial(_axis, lines)))
+
+    if width < ROOMY or not tasks:
+        parts = [part("as recorded and smoothed, and by task", [*smoothed(scene, tasks), *mean])]
+    else:
+        parts = [part("as recorded and smoothed", mean), part("by task", smoothed(scene, tasks))]
+    parts.append(Part("now and over the run", partial(metric_table, scene, rows), len(rows) + 2))
+    caption = ["thin: as recorded", f"the others: smoothed over a half-life of {scene.half_life:.0f} steps"]
+    if any(line.behind for line in mean):
+        caption.insert(0, "dashed: a branch that was left")
+    said = [warning] if (warning := " ".join(misleading(NAME, 1000, 1))) else []
+    unit = "nats/token, exact, mean over the tokens of a step's completions"
+    told = Told("Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit, said, caption, parts)
+    return tell(told, scene, width, height)
 
 
 def spent(scene: Scene, value: float) -> str:

@@ -6,16 +6,24 @@ took it, and is drawn as a point with its interval. Where both are there they sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..axes import Axis, linear, span_of
-from ..cells import SOFT, Cells, Ink
+from rlpeaks_tui.stats.summaries import Z95, effective_size, smooth
+
+from ..axes import Axis, Floats, linear, span_of
+from ..cells import SOFT, Cells, Ink, width_of
 from ..chart import Line, Points, draw
+from ..raster import Ints
 from ..scene import Scene
-from ..words import number
-from .parts import Row, chart, chart_over_table, heading, nothing, raw_and_smooth, ticks_for, typical_span
+from ..words import number, plural
+from .parts import Row, chart, heading, metric_table, nothing, raw_and_smooth, ticks_for, typical_span
+from .story import ROOMY, Part, Told, tell, until, untold
+
+RECENT = 50
+"""Steps over which the sampled estimates are held against each other."""
 
 OLD = 0.25
 """An exact value older than this share of the steps so far is history, and the headline is the estimate of now."""
@@ -37,15 +45,10 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds every estimator, the other direction, the distance to the reference, and reward gained for each nat."""
-    cells = Cells(width, height)
+    """Adds every estimator and why they differ, the other direction, and the distance to the reference."""
     if not _known(scene):
-        heading(cells, scene, "", "", "KL drift", Ink.UNKNOWN)
-        return nothing(cells, scene.why(EXACT))
+        return untold("KL drift", scene.why(EXACT), scene, width, height)
     value, note = headline(scene)
-    heading(
-        cells, scene, "", "", "KL drift", Ink.KL, value, note, "nats/token between the policy and its starting weights"
-    )
     rows: list[Row] = [
         ("exact, full vocabulary", EXACT, Ink.KL),
         ("estimate k3 (never negative)", K3, Ink.KL),
@@ -55,12 +58,61 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         ("as the trainer penalises it", "kl", Ink.TEXT),
     ]
     sign = "*" if scene.ascii_only else "◆"
-    caption = f"{sign} exact, with its 95 % interval; lines: smoothed over a half-life of {scene.half_life:.0f} steps"
-    bought = gain(scene)
-    caption += f"; reward gained for each nat: {bought}" if bought else ""
-    lines, points = _lines(scene, True), _points(scene)
-    chart_over_table(cells, scene, lines, lambda count: _axis(lines, points, count), rows, caption, points)
-    return cells
+    caption = [f"{sign} exact, 95 % interval", f"lines: smoothed over a half-life of {scene.half_life:.0f} steps"]
+    if any(line.behind for line in _lines(scene, True)):
+        caption.insert(0, "dashed: a branch that was left")
+    parts = [
+        Part(
+            "policy to start, by every estimator", lambda w, h: _chart(scene, _lines(scene, True), _points(scene), w, h)
+        ),
+    ]
+    if len(scene.series(FORWARD)):
+        parts.append(Part("start to policy, on what the start wrote", lambda w, h: _forward(scene, w, h)))
+    table = Part("now and over the run", lambda w, h: metric_table(scene, rows, w, h), len(rows) + 2)
+    parts.insert(len(parts) if width >= ROOMY else 1, table)
+    unit = "nats/token between the policy and its starting weights"
+    return tell(
+        Told("KL drift", Ink.KL, value, note, unit, why_they_differ(scene), caption, parts), scene, width, height
+    )
+
+
+def why_they_differ(scene: Scene) -> list[str]:
+    """What each estimator is, the two sampled ones over the same steps first."""
+    said = []
+    _, one, three = _common(scene)
+    if len(one) >= 5:
+        apart = three - one
+        half = Z95 * float(apart.std(ddof=1)) / math.sqrt(effective_size(apart))
+        told = "they agree" if abs(float(apart.mean())) <= half else "they differ by more than chance"
+        said.append(f"last {len(one)} steps: k1 {number(float(one.mean()))}, k3 {number(float(three.mean()))}: {told}")
+    probe = scene.snapshot.probes.get("kl")
+    of = f" of {plural(probe.n, 'completion')}" if probe is not None and probe.n else ""
+    said.append(f"exact: the whole vocabulary at every token{of}, least noise")
+    said.append("k1: log p − log p0 of the tokens written, may be negative")
+    said.append("k3: never negative, but one token that the policy has left can raise a step")
+    if scene.value(FORWARD) is not None:
+        said.append("forward: the base's view on its own text, the better predictor of forgetting")
+    return said
+
+
+def _common(scene: Scene) -> tuple[Ints, Floats, Floats]:
+    """The last RECENT steps up to the one shown with both sampled estimates, k1 and k3."""
+    (at, one), (also, three) = until(scene, K1), until(scene, K3)
+    steps, of_one, of_three = np.intersect1d(at, also, return_indices=True)
+    return steps[-RECENT:], one[of_one][-RECENT:], three[of_three][-RECENT:]
+
+
+def _chart(scene: Scene, lines: Sequence[Line], points: Sequence[Points], width: int, height: int) -> Cells:
+    axis = _axis(lines, points, ticks_for(height - 1))
+    labels = max((width_of(line.label) for line in lines), default=0) + 2
+    return draw(chart(scene, lines, axis, points, labels if width >= 40 else 0), width, height)
+
+
+def _forward(scene: Scene, width: int, height: int) -> Cells:
+    series, error = scene.series(FORWARD), scene.series(f"{FORWARD}_se")
+    half = 1.96 * error.values if len(error) == len(series) else np.full(len(series), np.nan)
+    points = [Points(series.steps, series.values, Ink.SERIES_2, "◆", series.values - half, series.values + half)]
+    return _chart(scene, [Line(series.steps, series.values, Ink.SERIES_2 | SOFT)], points, width, height)
 
 
 def headline(scene: Scene) -> tuple[str, str]:
@@ -93,10 +145,18 @@ def gain(scene: Scene) -> str:
     exact, estimate = scene.value(EXACT), scene.value(K3)
     newer = _taken(scene, K3) > _taken(scene, EXACT) and _old(scene, _taken(scene, EXACT))
     drift = estimate if exact is None or newer else exact
-    reward, start = scene.value("reward"), scene.start("reward")
-    if drift is None or reward is None or start is None or drift < 1e-4:
+    _, reward = until(scene, "reward")
+    if drift is None or len(reward) < 10 or drift < 1e-4:
         return ""
-    return number((reward - start) / drift)
+    # A single step is too noisy at either end.
+    return number(float(smooth(reward, scene.half_life)[-1] - reward[:5].mean()) / drift)
+
+
+def drift_metric(scene: Scene) -> str:
+    """The drift that exists at most steps: k1, which is noisy but light-tailed, so that a trend in it can be trusted;
+    else k3, else the exact value. One k3 of a token that the policy has left would tilt any line.
+    """
+    return next((name for name in (K1, K3) if len(until(scene, name)[0])), EXACT)
 
 
 def _known(scene: Scene) -> bool:

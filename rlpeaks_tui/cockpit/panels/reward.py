@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from ..axes import Axis, span_of
 from ..cells import SERIES, Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent, signed
-from .parts import Row, axis_over, chart, chart_over_table, heading, nothing, raw_and_smooth, ticks_for
+from .parts import Row, axis_over, chart, heading, metric_table, misleading, nothing, raw_and_smooth, ticks_for
+from .story import ROOMY, Part, Told, lines_chart, smoothed, tell, untold
 
 NAME = "reward"
 
@@ -29,39 +31,48 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
     """Adds a line for every reward function and every task, and what share of the groups taught nothing."""
-    cells = Cells(width, height)
     value = scene.value(NAME)
     if value is None:
-        heading(cells, scene, "", "", "Reward", Ink.UNKNOWN)
-        return nothing(cells, scene.why(NAME))
-    heading(
-        cells, scene, "", "", "Reward", Ink.REWARD, number(value), _change(scene, value), "mean of a step's completions"
-    )
-    parts = components(scene)
-    rows: list[Row] = [("reward", NAME, Ink.REWARD), *parts]
+        return untold("Reward", scene.why(NAME), scene, width, height)
+    functions, tasks = components(scene)
+    rows: list[Row] = [("reward", NAME, Ink.REWARD), *functions, *tasks]
     rows += [
         ("spread within groups", "reward_std", Ink.TEXT),
         ("groups without gradient", "frac_reward_zero_std", Ink.TEXT),
         ("tokens a completion", "completions/mean_length", Ink.TEXT),
         ("cut off at the limit", "completions/clipped_ratio", Ink.TEXT),
     ]
-    lines = [
-        Line(s.steps, scene.smoothed(name), ink, label) for label, name, ink in parts if len(s := scene.series(name))
-    ]
-    lines += raw_and_smooth(scene, NAME, Ink.REWARD, "reward")
-    caption = f"thin line: as recorded; the others: smoothed over a half-life of {scene.half_life:.0f} steps"
-    chart_over_table(cells, scene, lines, lambda count: _axis(scene, lines, count), rows, caption)
-    return cells
+    mean = raw_and_smooth(scene, NAME, Ink.REWARD, "reward")
+
+    def part(title: str, lines: Sequence[Line]) -> Part:
+        return Part(title, partial(lines_chart, scene, lines, partial(_axis, scene, lines)))
+
+    if width < ROOMY:
+        parts = [part("as recorded and smoothed, and its parts", [*smoothed(scene, [*functions, *tasks]), *mean])]
+    else:
+        parts = [part("as recorded and smoothed", mean)]
+        parts += [part("by task", smoothed(scene, tasks))] if tasks else []
+        parts += [part("by function", smoothed(scene, functions))] if functions else []
+    parts.append(Part("now and over the run", partial(metric_table, scene, rows), len(rows) + 2))
+    caption = ["thin: as recorded", f"the others: smoothed over a half-life of {scene.half_life:.0f} steps"]
+    if any(line.behind for line in mean):
+        caption.insert(0, "dashed: a branch that was left")
+    said = [warning] if (warning := " ".join(misleading(NAME, 1000, 1))) else []
+    unit = "mean of a step's completions"
+    told = Told("Reward", Ink.REWARD, number(value), _change(scene, value), unit, said, caption, parts)
+    return tell(told, scene, width, height)
 
 
-def components(scene: Scene) -> list[Row]:
-    """The reward's parts that the run records: by function, then by task."""
+def components(scene: Scene) -> tuple[list[Row], list[Row]]:
+    """The reward's parts that the run records: by function, and by task."""
     names = scene.snapshot.columns.names()
     functions = [name for name in names if name.startswith("rewards/") and name.endswith("/mean")]
     tasks = [name for name in names if name.startswith("reward/")]
-    labelled = [(name.removeprefix("rewards/").removesuffix("/mean"), name) for name in functions]
-    labelled += [(name.removeprefix("reward/"), name) for name in tasks]
-    return [(label, name, SERIES[(i + 1) % len(SERIES)]) for i, (label, name) in enumerate(labelled)]
+    inks = [SERIES[(i + 1) % len(SERIES)] for i in range(len(functions) + len(tasks))]
+    return (
+        [(n.removeprefix("rewards/").removesuffix("/mean"), n, ink) for n, ink in zip(functions, inks, strict=False)],
+        [(n.removeprefix("reward/"), n, ink) for n, ink in zip(tasks, inks[len(functions) :], strict=True)],
+    )
 
 
 def _change(scene: Scene, value: float) -> str:

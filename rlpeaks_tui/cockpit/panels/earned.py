@@ -1,0 +1,160 @@
+"""What the stories of reward need besides the metrics: each held-out prompt, a fitted curve, counts of completions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rlpeaks_tui.run.entries import Probe
+from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.heldout import HeldOutPrompts, read_held_out
+from rlpeaks_tui.run.layout import Layout
+from rlpeaks_tui.run.rollouts import RolloutReader
+from rlpeaks_tui.stats.heldout import ks_of
+from rlpeaks_tui.stats.passk import PassCurve, pass_curve
+from rlpeaks_tui.stats.scaling import Sigmoid, fit_sigmoid
+
+from ..axes import Floats
+from ..branches import nodes_of, split
+from ..raster import Ints
+
+MOST_PROMPTS, MOST_SAMPLES = 10_000, 4096
+"""Beyond these the record of an evaluation is not worked through."""
+RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class TaskAtBase:
+    """Held-out prompts of one task, and the base's accuracy on them; nan where it is not known."""
+
+    prompts: int
+    base: float
+
+
+@dataclass(frozen=True)
+class Passes:
+    """pass@k of policy and base, from the evaluation at `step` of `samples` tries a prompt."""
+
+    step: int
+    samples: int
+    policy: PassCurve
+    base: PassCurve | None
+
+
+@dataclass(frozen=True, eq=False)
+class Earned:
+    """What `Earnings` found.
+
+    Attributes:
+        tasks: of the held-out prompts, empty where they are not told apart.
+        passes: of the newest evaluation, where that is not later than the step shown.
+        ceiling: the fit to the evaluations up to the step shown; None without any.
+        generated: steps of the generations that are on record, rising, and how many completions each had; of a step
+            that was trained again, the last one.
+        group_size: completions of one prompt; 0 where not known.
+    """
+
+    tasks: Mapping[str, TaskAtBase] = field(default_factory=dict)
+    passes: Passes | None = None
+    ceiling: Sigmoid | None = None
+    generated: tuple[Ints, Ints] = field(default_factory=lambda: (np.empty(0, np.int64), np.empty(0, np.int64)))
+    group_size: int = 0
+
+
+class Earnings:
+    """The study of the reward panel: works out again only what has new evaluations or another step."""
+
+    def __init__(self) -> None:
+        self._reader: RolloutReader | None = None
+        self._prompts: HeldOutPrompts | None = None
+        self._evaluated: tuple[object, Mapping[str, TaskAtBase], Passes | None] | None = None
+        self._fitted: tuple[bytes, Sigmoid] | None = None
+
+    def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Earned:
+        layout = Layout(snapshot.directory)
+        if self._prompts is None:
+            self._prompts = read_held_out(layout)
+        if self._reader is None:
+            self._reader = RolloutReader(layout.rollouts)
+        self._reader.refresh()
+        tasks, passes = self._of_newest(snapshot.probes.get("eval"))
+        found = follower.rollouts(step)
+        return Earned(
+            tasks,
+            passes if passes is not None and passes.step <= step else None,
+            self._ceiling(snapshot, step),
+            sizes_of(self._reader.index["step"], self._reader.index["completions"]),
+            0 if found is None or not len(found.group) else int(np.bincount(found.group).max()),
+        )
+
+    def _of_newest(self, probe: Probe | None) -> tuple[Mapping[str, TaskAtBase], Passes | None]:
+        if self._evaluated is None or self._evaluated[0] is not probe:
+            self._evaluated = (probe, tasks_of(self._prompts, probe), passes_of(probe))
+        return self._evaluated[1], self._evaluated[2]
+
+    def _ceiling(self, snapshot: Snapshot, step: int) -> Sigmoid | None:
+        series = snapshot.columns.get_series("eval/pass@1")
+        rows, _ = split(series.steps, nodes_of(snapshot.branches, snapshot.checkpoints))
+        rows = rows[(series.steps[rows] <= step) & np.isfinite(series.values[rows])]
+        if not len(rows):
+            return None
+        steps, accuracy = series.steps[rows], series.values[rows]
+        of_error = snapshot.columns.get_series("eval/pass@1_se")
+        error = np.array([_at(of_error.steps, of_error.values, each) for each in steps.tolist()])
+        first = snapshot.columns.at("eval/base_pass@1", step)
+        key = steps.tobytes() + accuracy.tobytes() + np.float64(np.nan if first is None else first).tobytes()
+        if self._fitted is None or self._fitted[0] != key:
+            rng = np.random.default_rng(0)
+            start = np.nan if first is None else first
+            self._fitted = (key, fit_sigmoid(steps, np.clip(accuracy, 0, 1), error, start, rng, RESAMPLES))
+        return self._fitted[1]
+
+
+def sizes_of(steps: Ints, completions: Ints) -> tuple[Ints, Ints]:
+    """Steps that have a generation, each once and rising, and the completions of its last one."""
+    at, last = np.unique(steps[::-1], return_index=True)
+    return at.astype(np.int64), completions[::-1][last].astype(np.int64)
+
+
+def _at(steps: Ints, values: Floats, step: int) -> float:
+    """The value last written for exactly `step`; nan where there is none."""
+    rows = np.flatnonzero(steps == step)
+    return float(values[rows[-1]]) if len(rows) else np.nan
+
+
+def tasks_of(prompts: HeldOutPrompts | None, probe: Probe | None) -> dict[str, TaskAtBase]:
+    """The tasks of the held-out prompts with the base's accuracy, as the evaluation `probe` had it."""
+    if prompts is None:
+        return {}
+    base = _rates(probe, "base_rate")
+    aligned = len(base) == len(prompts.tasks)
+    found = {}
+    for task in sorted({task for task in prompts.tasks if task}):
+        rows = [i for i, name in enumerate(prompts.tasks) if name == task]
+        known = base[rows][np.isfinite(base[rows])] if aligned else np.empty(0)
+        found[task] = TaskAtBase(len(rows), float(known.mean()) if len(known) else np.nan)
+    return found
+
+
+def passes_of(probe: Probe | None) -> Passes | None:
+    """pass@k with intervals from the rates of each prompt; None where the record does not hold them."""
+    samples = None if probe is None else probe.facts.get("samples")
+    if probe is None or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+        return None
+    now, base = _rates(probe, "rate"), _rates(probe, "base_rate")
+    policy = _curve(now, samples)
+    return None if policy is None else Passes(probe.step, samples, policy, _curve(base, samples))
+
+
+def _rates(probe: Probe | None, name: str) -> Floats:
+    return np.array([] if probe is None else probe.arrays.get(name, []), np.float64)
+
+
+def _curve(rates: Floats, samples: int) -> PassCurve | None:
+    rates = rates[np.isfinite(rates)]
+    if not 0 < len(rates) <= MOST_PROMPTS or rates.min() < 0 or rates.max() > 1:
+        return None
+    right = np.rint(rates * samples).astype(np.int64)
+    return pass_curve(np.full(len(right), samples), right, ks_of(samples), np.random.default_rng(0), RESAMPLES)

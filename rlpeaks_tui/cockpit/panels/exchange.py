@@ -1,0 +1,165 @@
+"""Reward for drift: what each nat a token has bought, and whether the next one buys as much.
+
+The way of the run in the plane of drift and reward: where it bends over, drift goes on and reward does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rlpeaks_tui.stats.exchange import Price, Stretch, stretches
+from rlpeaks_tui.stats.summaries import Z95, smooth
+
+from ..axes import Floats, linear, span_of
+from ..cells import BOLD, SOFT, Cells, Ink
+from ..chart import Dots, Points, Tag, draw
+from ..raster import Ints
+from ..scene import Scene
+from ..words import number, plural, signed
+from .heldout import BASE, ERROR, ONCE
+from .kl import EXACT, K3, drift_metric, gain
+from .parts import nothing, ticks_for
+from .story import Part, Told, across, from_zero, tell, until, untold
+
+REWARD = "reward"
+PARTS = 4
+"""Stretches of equal drift."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """Steps up to the one shown at which both were recorded, with drift and reward, raw and smoothed."""
+
+    steps: Ints
+    drift: Floats
+    reward: Floats
+    smooth_drift: Floats
+    smooth_reward: Floats
+
+
+def way(scene: Scene) -> Way:
+    steps, drift = until(scene, drift_metric(scene))
+    at, reward = until(scene, REWARD)
+    both, of_drift, of_reward = np.intersect1d(steps, at, return_indices=True)
+    smooth_drift, smooth_reward = smooth(drift, scene.half_life), smooth(reward, scene.half_life)
+    return Way(both, drift[of_drift], reward[of_reward], smooth_drift[of_drift], smooth_reward[of_reward])
+
+
+def story(scene: Scene, width: int, height: int) -> Cells:
+    """Reward over drift as a path in time, held-out accuracy over drift, and the price by stretch of drift."""
+    path = way(scene)
+    if len(path.steps) < 2:
+        return untold("Reward for drift", scene.why(K3), scene, width, height)
+    cut = stretches(path.steps, path.smooth_drift, path.reward, PARTS)
+    parts = [Part("training reward over drift, a dot a step", lambda w, h: _path(scene, path, w, h))]
+    parts.append(Part("what each stretch of equal drift bought", lambda w, h: _prices(cut, w, h), PARTS + 3))
+    if len(until(scene, ONCE)[0]):
+        parts.insert(1, Part("held-out accuracy over drift", lambda w, h: _held_out(scene, path, w, h)))
+    bought = gain(scene)
+    caption = [
+        "numbers on the way: steps",
+        "price: slope within a stretch, 95 % interval",
+        "a way that bends over pays more for less",
+    ]
+    unit = "reward gained for each nat/token since the start"
+    told = Told("Reward for drift", Ink.KL, bought or "-", verdict(cut), unit, _said(scene, cut), caption, parts)
+    return tell(told, scene, width, height)
+
+
+def early_and_late(cut: tuple[Stretch, ...]) -> tuple[Price | None, Price | None]:
+    """The prices of the first and of the last stretch that have one; None where there are not two."""
+    known = [part.price for part in cut if part.price is not None]
+    return (known[0], known[-1]) if len(known) > 1 else (None, None)
+
+
+def verdict(cut: tuple[Stretch, ...]) -> str:
+    """Whether drift buys as much as it did, in words."""
+    early, late = early_and_late(cut)
+    if early is None or late is None:
+        return "not enough drift yet"
+    if late.high < early.low:
+        return "returns diminish" if late.low > 0 else "returns diminish, nothing is bought lately"
+    if late.low > early.high:
+        return "returns grow"
+    return "no clear change in price" if late.told else "nothing beyond chance is bought lately"
+
+
+def _said(scene: Scene, cut: tuple[Stretch, ...]) -> list[str]:
+    early, late = early_and_late(cut)
+    said = []
+    if early is not None and late is not None:
+        said.append(f"at first {_written(early)} a nat, lately {_written(late)}")
+    if len(scene.phases) > 1:
+        said.append("phases change the mix of tasks: held-out accuracy is the fair measure")
+    steps, once = until(scene, ONCE)
+    base, drift = scene.value(BASE), scene.value(EXACT) or scene.value(K3)
+    if len(steps) and base is not None and drift is not None and drift > 1e-4:
+        said.append(f"held out {signed(float(once[-1]) - base)} for {number(drift)} nats")
+    return said
+
+
+def _written(found: Price) -> str:
+    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})".replace("-", "−")
+
+
+def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
+    x = from_zero(float(path.smooth_drift.max()), width)
+    # Dense enough that no gap between two dots is seen.
+    fine = np.linspace(0, len(path.steps) - 1, max(len(path.steps), 12 * max(1, width)))
+    index = np.arange(len(path.steps))
+    way_x, way_y = (np.interp(fine, index, values) for values in (path.smooth_drift, path.smooth_reward))
+    dots = [Dots(path.drift, path.reward, Ink.REWARD | SOFT), Dots(way_x, way_y, Ink.KL)]
+    y = linear(*(span_of(path.reward) or (0.0, 1.0)), ticks_for(height - 1))
+    last = len(path.steps) - 1
+    tags, points = [], []
+    for i in np.unique(np.linspace(0, last, max(2, min(6, width // 14))).round().astype(np.int64)).tolist():
+        at = float(path.smooth_drift[i]), float(path.smooth_reward[i])
+        ink = Ink.KL | BOLD if i == last else Ink.KL
+        points.append(Points(np.array([at[0]]), np.array([at[1]]), ink, "●" if i == last else "○"))
+        tags.append(Tag(*at, f"{int(path.steps[i]):,}", ink))
+    return draw(replace(across(scene, x, y), dots=dots, points=points, tags=tags), width, height)
+
+
+def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
+    """Evaluations over the smoothed drift at their steps; the base stands at 0."""
+    steps, once = until(scene, ONCE)
+    error = scene.series(ERROR)
+    drift = np.interp(steps, path.steps, path.smooth_drift)
+    half = np.array([Z95 * (found if (found := error.at(step)) is not None else np.nan) for step in steps.tolist()])
+    order = np.argsort(drift, kind="stable")
+    points = [Points(drift[order], once[order], Ink.REWARD, "◆", (once - half)[order], (once + half)[order])]
+    tags = [Tag(float(drift[-1]), float(once[-1]), f"{int(steps[-1]):,}", Ink.REWARD)]
+    values = [once - np.nan_to_num(half), once + np.nan_to_num(half)]
+    base = scene.value(BASE)
+    if base is not None:
+        points.append(Points(np.zeros(1), np.array([base]), Ink.DIM, "○"))
+        tags.append(Tag(0.0, base, f"base {base:.2f}", Ink.DIM))
+        values.append(np.array([base]))
+    x = from_zero(float(drift.max()), width)
+    y = linear(*(span_of(*values) or (0.0, 1.0)), ticks_for(height - 1), 0.0, 1.0)
+    return draw(replace(across(scene, x, y), points=points, tags=tags), width, height)
+
+
+def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
+    """A row a stretch: its drift, its steps, the mean reward, and what a nat bought within it."""
+    cells = Cells(width, height)
+    if not cut:
+        return nothing(cells, "no drift so far")
+    stops = [15, 41, 50, 64]
+    for stop, title in zip(stops, ("nats/token", "reward a nat within", "reward", "steps"), strict=True):
+        if stop <= width:
+            cells.put_right(0, stop, title, Ink.FAINT)
+    for y, part in enumerate(cut[: height - 1], 1):
+        figures = (
+            f"{number(part.low)} to {number(part.high)}",
+            _written(part.price) if part.price else f"{plural(part.rows, 'row')}, too few",
+            number(part.reward),
+            f"{part.first:,} to {part.last:,}",
+        )
+        for stop, figure in zip(stops, figures, strict=True):
+            if stop <= width:
+                told = stop == stops[1] and part.price is not None and part.price.told
+                cells.put_right(y, stop, figure, Ink.TEXT if told else Ink.DIM)
+    return cells

@@ -1,0 +1,439 @@
+"""What the stories of reward, entropy and drift say, held against a run whose laws are known and against loops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import linregress
+
+from rlpeaks_tui.cockpit.cells import in_ascii
+from rlpeaks_tui.cockpit.panels import BY_ID, budget, earned, forking, heldout, law, moved, story, waste
+from rlpeaks_tui.cockpit.scene import Look, Scene, View
+from rlpeaks_tui.run.entries import Probe
+from rlpeaks_tui.stats.passk import pass_at_k
+from tests.cockpit_fakes import FakeRun, scene_of
+from tests.studied_run import (
+    BASE,
+    CEILING,
+    DRIFT,
+    GENERATING,
+    GROUP,
+    GROUPS,
+    IDLE,
+    A,
+    B,
+    StudiedRun,
+    accuracy,
+    entropy,
+    studied_run,
+)
+
+PANELS = ("reward", "entropy", "kl")
+STORIES = [(panel, i) for panel in PANELS for i in range(len(BY_ID[panel].stories))]
+SIZES = [(1, 1), (8, 2), (20, 5), (37, 12), (78, 17), (118, 34), (198, 54)]
+SCREENS = [(78, 17), (118, 34), (198, 54)]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return studied_run(tmp_path_factory.mktemp("runs") / "studied").layout.root
+
+
+@pytest.fixture(scope="module")
+def scenes(root: Path) -> dict[str, Scene]:
+    return {panel: scene_of(root, panel=panel) for panel in PANELS}
+
+
+def rows_of(scene: Scene, panel: str, title: str, width: int = 118, height: int = 34) -> list[str]:
+    draw = next(each.draw for each in BY_ID[panel].stories if each.title == title)
+    return [row.rstrip() for row in draw(scene, width, height).rows()]
+
+
+def words_of(scene: Scene, panel: str, title: str, width: int = 118, height: int = 34) -> str:
+    return "\n".join(rows_of(scene, panel, title, width, height))
+
+
+@pytest.mark.parametrize(("panel", "number"), STORIES)
+def test_every_story_draws_at_every_size_and_cursor_before_and_after_its_study(
+    panel: str, number: int, scenes: dict[str, Scene]
+) -> None:
+    draw = BY_ID[panel].stories[number].draw
+    for width, height in SIZES:
+        for scene in (
+            scenes[panel],
+            replace(scenes[panel], study=None),
+            replace(scenes[panel], view=View(cursor=130, log=True)),
+            replace(scenes[panel], view=View(cursor=0)),
+        ):
+            cells = draw(scene, width, height)
+            assert (cells.width, cells.height) == (width, height)
+
+
+@pytest.mark.parametrize(("panel", "number"), STORIES)
+@pytest.mark.parametrize("size", SCREENS)
+def test_every_story_has_its_point_in_the_heading_and_a_line_on_how_to_read_it(
+    panel: str, number: int, size: tuple[int, int], scenes: dict[str, Scene]
+) -> None:
+    rows = [row.rstrip() for row in BY_ID[panel].stories[number].draw(scenes[panel], *size).rows()]
+    assert re.search(r"\S {2,}\S*\d", rows[0]), rows[0]
+    if number:
+        assert rows[-1] and len(rows[-1]) <= size[0]
+
+
+@pytest.mark.parametrize(("panel", "number"), STORIES)
+def test_ascii_stories_need_no_question_marks(panel: str, number: int, scenes: dict[str, Scene]) -> None:
+    draw = BY_ID[panel].stories[number].draw
+    cells = draw(replace(scenes[panel], look=Look(ascii_only=True, flat=True)), 118, 34)
+    assert all(row.isascii() for row in in_ascii(cells).rows())
+    assert sum(row.count("?") for row in in_ascii(cells).rows()) == sum(row.count("?") for row in cells.rows())
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_run_without_a_step_says_why_in_every_story(panel: str, tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "newborn", max_steps=100)
+    run.state("starting", "importing")
+    scene = scene_of(run.layout.root, panel=panel)
+    for told in BY_ID[panel].stories:
+        words = "\n".join(told.draw(scene, 78, 17).rows())
+        assert re.search("no step has ended yet|token by token", words), words
+
+
+def test_larger_screens_show_more_parts_and_small_ones_drop_them(scenes: dict[str, Scene]) -> None:
+    titles = ("accuracy over steps", "right at least once in k tries", "by task, held out beside training")
+    seen = [
+        sum(title in words_of(scenes["reward"], "reward", "held out", *size) for title in titles) for size in SCREENS
+    ]
+    assert seen == [1, 3, 3]
+    side_by_side = rows_of(scenes["reward"], "reward", "held out", 198, 54)[1]
+    assert titles[0] in side_by_side and titles[1] in side_by_side
+
+
+@pytest.mark.parametrize(("panel", "row"), [("reward", "sums"), ("entropy", "reward")])
+def test_the_first_story_has_its_figures_on_the_smallest_screen_too(
+    panel: str, row: str, scenes: dict[str, Scene]
+) -> None:
+    rows = [line.rstrip() for line in BY_ID[panel].stories[0].draw(scenes[panel], 78, 18).rows()]
+    assert any(re.match(rf" *{row}.* \S*\d\S* +\S*\d", line) for line in rows), rows
+    assert rows.index("now and over the run") - 1 >= story.TALL  # under a chart that is not squeezed for it
+
+
+# Reward: held out.
+
+
+def test_held_out_is_set_against_the_base_and_the_same_tasks_in_training(scenes: dict[str, Scene]) -> None:
+    scene = scenes["reward"]
+    words = words_of(scene, "reward", "held out")
+    assert f"{accuracy(300):.3f} ±0.02" in words and f"held out, +{accuracy(300) - BASE:.3f} on base" in words
+    assert "no gap beyond chance" in words and "pass@4 +0.100 (90 % +0.040 to +0.170): can do more" in words
+    assert (
+        "only the policy solves 4, only the base 1 of 16 prompts: no difference" in words
+        and "(McNemar p 0.38)" in words
+    )
+    assert re.search(r"sums +12 +0\.250 ", words) and re.search(r"products +4 +0\.125 ", words)
+    assert isinstance(scene.study, earned.Earned)
+    assert heldout.mix(scene, scene.study) == {"reward/products": 0.25, "reward/sums": 0.75}
+    found = heldout.training_at(scene, scene.study, 300)
+    expected = 0.0
+    for task, share in (("products", 0.25), ("sums", 0.75)):
+        expected += share * scene.series(f"reward/{task}").values[-heldout.RECENT :].mean()
+    assert found is not None and found.reward == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("reward", "words"),
+    [(0.9, "training is ahead by +0.200"), (0.71, "no gap beyond chance"), (0.5, "behind by −0.200")],
+)
+def test_a_gap_is_told_only_beyond_both_errors(reward: float, words: str) -> None:
+    assert words in heldout.gap(0.7, 0.02, heldout.Training(reward, 0.02))
+
+
+def test_rewards_that_are_no_share_of_right_answers_are_not_compared(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    run._metrics = lambda: replace_values(make(), {"rewards/format/mean": 1.0})  # type: ignore[method-assign]
+    run.advance(50)
+    words = words_of(scene_of(run.layout.root, panel="reward"), "reward", "held out")
+    assert "holds 2 functions: compare the shapes, not the levels" in words and "no gap" not in words
+
+
+def replace_values(row, values):
+    return type(row)(t=row.t, step=row.step, v=row.v | values, phase=row.phase)
+
+
+def test_the_passes_are_those_of_the_prompts_and_belong_to_their_step(scenes: dict[str, Scene], root: Path) -> None:
+    study = scenes["reward"].study
+    assert isinstance(study, earned.Earned) and study.passes is not None
+    rate = np.tile([1.0, 0.5, 0.75, 0.875], 4)
+    expected = pass_at_k(np.full(16, 8), (rate * 8).astype(int), [1, 2, 4, 8]).mean(axis=0)
+    assert study.passes.policy.mean == pytest.approx(expected)
+    earlier = scene_of(root, View(cursor=210), panel="reward").study
+    assert isinstance(earlier, earned.Earned) and earlier.passes is None
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"rate": [0.5, 7.0]},
+        {"rate": [-1.0]},
+        {"rate": []},
+        {"rate": [None, None]},
+        {},
+    ],
+)
+def test_a_hostile_record_of_an_evaluation_has_no_curve(arrays: dict[str, list[float | None]]) -> None:
+    probe = Probe(t=0.0, name="eval", step=1, v={}, facts={"samples": 8}, arrays=arrays)
+    assert earned.passes_of(probe) is None
+    for samples in (0, -3, 10**9, "8", None, 2.5):
+        odd = Probe(t=0.0, name="eval", step=1, v={}, facts={"samples": samples}, arrays={"rate": [0.5]})
+        assert earned.passes_of(odd) is None
+
+
+# Reward: the ceiling.
+
+
+def test_the_planted_ceiling_is_drawn_once_it_is_identified(scenes: dict[str, Scene], root: Path) -> None:
+    words = words_of(scenes["reward"], "reward", "ceiling")
+    assert f"{CEILING:.3f}  80 % " in words and "at step 60, exponent B 2.0" in words and "ceiling 0.80" in words
+    assert f"at the last step 600: {accuracy(600):.3f}" in words
+    study = scenes["reward"].study
+    assert isinstance(study, earned.Earned) and study.ceiling is not None
+    vague = replace(study.ceiling, identified=False, why="ceilings from 0.675 to 1.000 fit about as well")
+    early = replace(scenes["reward"], study=replace(study, ceiling=vague))
+    for size in SCREENS:
+        words = words_of(early, "reward", "ceiling", *size)
+        assert "not identified yet" in words and "why: ceilings from 0.675 to 1.000" in words
+        assert "ceiling 0." not in words and "no curve is drawn" in words
+    few = words_of(scene_of(root, View(cursor=60), panel="reward"), "reward", "ceiling")
+    assert "2 of the 6 evaluations" in few
+
+
+# Reward: waste.
+
+
+def test_what_was_generated_for_nothing_is_counted(scenes: dict[str, Scene], root: Path) -> None:
+    per_step = GROUP * GROUPS
+    words = words_of(scenes["reward"], "reward", "waste")
+    assert f"25 %  {IDLE * per_step * 300:,.0f} of {per_step * 300:,} completions" in words
+    assert f"{int(IDLE * GENERATING * 300)}s of {int(GENERATING * 300)}s generating" in words
+    assert "25 % of groups are idle, 10 % expected: 15 % of groups beyond chance" in words
+    assert "harder prompts would teach more" in words
+    then = scene_of(root, View(cursor=100), panel="reward")
+    assert isinstance(then.study, earned.Earned)
+    spent = waste.wasted(then, then.study)
+    assert spent is not None and (spent.idle, spent.completions) == (IDLE * per_step * 100, per_step * 100)
+
+
+def test_a_step_that_was_trained_again_counts_with_its_last_generation() -> None:
+    at, sizes = earned.sizes_of(np.array([1, 2, 3, 4, 3, 4, 5]), np.array([8, 8, 8, 8, 16, 32, 64]))
+    assert (at.tolist(), sizes.tolist()) == ([1, 2, 3, 4, 5], [8, 8, 16, 32, 64])
+
+
+def test_steps_that_share_a_generation_share_its_waste(tmp_path: Path) -> None:
+    """Every other step ends a generation: the time of the step before belongs to the same one."""
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+
+    def metrics():
+        row = make()
+        share = {"rollouts/no_gradient": 0.5 if row.step % 4 == 0 else 0.0} if row.step % 2 == 0 else {}
+        return replace_values(row, {"rollouts/no_gradient": None, "time/generate": 1.0} | share)
+
+    run._metrics = metrics  # type: ignore[method-assign]
+    run.advance(20)
+    scene = scene_of(run.layout.root, panel="reward")
+    assert isinstance(scene.study, earned.Earned)
+    spent = waste.wasted(scene, scene.study)
+    assert spent is not None and spent.seconds == pytest.approx(20 * 0.25) and spent.generating == 20.0
+    assert spent.completions == 10 * GROUP * GROUPS and spent.share == pytest.approx(0.25)
+    bare = waste.wasted(scene, earned.Earned())
+    assert bare is not None and bare.completions == 0 and bare.share == pytest.approx(0.25)
+
+
+# Entropy.
+
+
+def test_forks_and_the_other_tokens_add_up_to_all(scenes: dict[str, Scene]) -> None:
+    words = words_of(scenes["entropy"], "entropy", "by token")
+    now = entropy(300)
+    rest = (now - 0.2 * 4.5 * now) / 0.8
+    assert f"{4.5 * now:.3f}  at forks, {rest:.3f} at the other tokens" in words
+    assert "forks hold 90 % of all entropy" in words
+    assert "0.60 of the forks of either are forks of both (chance 0.11)" in words
+    by_task = words_of(scenes["entropy"], "entropy", "by task")
+    assert "forking" not in by_task
+
+
+def test_covariance_says_which_way_entropy_goes_and_what_it_did(scenes: dict[str, Scene]) -> None:
+    scene = scenes["entropy"]
+    words = words_of(scene, "entropy", "covariance")
+    mean = scene.series("cov/logp_advantage").values[-50:].mean()
+    assert re.search(rf"\+{mean:.3f} ±0\.\d+  entropy falls on", words)
+    assert "entropy over the same steps: −" in words
+    assert "(about 1 of 128 tokens) hold 10 %" in words
+    assert "down to 20 % of its start: spent since step" in words_of(scene, "entropy", "covariance", 198, 54)
+
+
+def test_the_law_is_numpys_and_says_what_is_left(scenes: dict[str, Scene]) -> None:
+    scene = scenes["entropy"]
+    words = words_of(scene, "entropy", "law")
+    steps = np.arange(25, 301, 25)
+    line = np.polyfit(np.exp([entropy(step) for step in steps]), [accuracy(step) for step in steps], 1)
+    found = law.bought(scene)
+    assert (-found.law.a, found.law.b) == pytest.approx(tuple(line)) and line == pytest.approx([-A, B])
+    assert f"+{A * np.expm1(entropy(300)):.3f} ±" in words and "accuracy left to gain" in words
+    assert re.search(rf"ends at {B - A:.3f} and explains (>99|100) % of the variance of 12 evaluations", words)
+    assert f"{B - A:.3f} at H = 0" in words and "base, not in the fit" in words
+
+
+def test_a_law_that_does_not_hold_is_not_drawn(tmp_path: Path, root: Path) -> None:
+    few = words_of(scene_of(root, View(cursor=60), panel="entropy"), "entropy", "law")
+    assert "not enough yet" in few and "2 of the 5 evaluations" in few and "at H = 0" not in few
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    run._metrics = lambda: replace_values(make(), {"entropy": 0.3 + 0.1 * (run.step // 25 % 2)})  # type: ignore[method-assign]
+    run.advance(250)
+    poor = words_of(scene_of(run.layout.root, panel="entropy"), "entropy", "law")
+    assert "at H = 0" not in poor
+    assert re.search(r"poor fit  <?\d+ % of the variance: accuracy does not follow entropy|law does not apply", poor)
+
+
+def test_forks_are_listed_by_piece_with_what_they_rest_on(scenes: dict[str, Scene]) -> None:
+    scene = scenes["entropy"]
+    words = words_of(scene, "entropy", "forks")
+    sampled = 40 * 2 * 4
+    assert "a sample: 320 tokens of 80 of 1,280 completions, steps 261 to 300" in words
+    assert re.search(r"'6' +64 +80 % +0\.900 +[+−]0\.\d\d ±0\.\d\d +100 % +0\.69", words)
+    held = sampled // 5 * 0.9 / (sampled // 4 * (0.9 + 0.01 + 0.6 + 0.02))
+    assert f"{round(100 * held)} %  of entropy in a fifth of the tokens" in words
+    assert "the forks of both overlap by 0.60 (chance 0.11)" in words
+
+
+def test_a_long_list_scrolls_and_says_how_many_are_left(scenes: dict[str, Scene]) -> None:
+    scene = scenes["entropy"]
+    assert isinstance(scene.study, forking.Forking)
+    one = scene.study.found.pieces[0]
+    many = replace(scene.study.found, pieces=tuple(replace(one, piece=f"p{i}") for i in range(40)))
+    long = replace(scene, study=replace(scene.study, found=many))
+    cells = forking.story(long, 78, 17)
+    words = "\n".join(cells.rows())
+    seen = re.findall(r"'p(\d+)'", words.split("are written")[0])
+    assert cells.below == 40 - len(set(seen) - {""}) and f"{cells.below} more" in words
+    moved_on = "\n".join(forking.story(replace(long, view=View(scroll=5)), 78, 17).rows())
+    assert "'p5'" in moved_on
+
+
+# Drift.
+
+
+def test_estimators_are_held_against_each_other(scenes: dict[str, Scene]) -> None:
+    scene = scenes["kl"]
+    words = words_of(scene, "kl", "estimates", 198, 54)
+    one, three = (scene.series(name).values[-50:].mean() for name in ("kl/base_k1", "kl/base_k3"))
+    assert f"last 50 steps: k1 {one:.3f}, k3 {three:.3f}: they differ by more than chance" in words
+    for part in ("at every token of 32 completions", "may be negative", "can raise a step", "exact, full vocabulary"):
+        assert part in words
+
+
+def test_the_price_of_reward_rises_where_the_sigmoid_bends(scenes: dict[str, Scene]) -> None:
+    scene = scenes["kl"]
+    words = words_of(scene, "kl", "reward bought")
+    assert "returns diminish" in words and "held-out accuracy over drift" in words
+    prices = [float(found.replace("−", "-")) for found in re.findall(r"([+−]\d+\.\d\d) \([+−]", words)][:4]
+    steps = np.arange(1, 301)
+    true = [
+        linregress(DRIFT * steps[part], [accuracy(step) for step in steps[part]]).slope
+        for part in (slice(0, 75), slice(75, 150), slice(150, 225), slice(225, 300))
+    ]
+    assert prices == pytest.approx(true, rel=0.2, abs=1.5)
+
+
+def test_the_budget_is_foreseen_where_its_line_meets_the_bound(scenes: dict[str, Scene], root: Path) -> None:
+    scene = scenes["kl"]
+    words = words_of(scene, "kl", "budget")
+    assert "60 % of 0.1 nats  spent by step 5" in words
+    found = re.search(r"spent by step (\d+) \(95 % (\d+) to (\d+)\), within the 300 steps left", words)
+    assert found is not None
+    at, low, high = (int(group) for group in found.groups())
+    assert low <= 500 <= high and low < at < high and high - low < 30
+    assert "entropy: spent since step" in words
+    floor = 0.2 * np.mean([entropy(step) for step in range(1, 6)])
+    spent = budget.of_entropy(scene)
+    assert spent is not None and spent.bound == pytest.approx(floor)
+    few = words_of(scene_of(root, View(cursor=12), panel="kl"), "kl", "budget")
+    assert "not foreseeable: 4 rows since step 8, 20 are needed" in few
+
+
+def test_a_change_of_the_training_cuts_what_a_forecast_rests_on(tmp_path: Path) -> None:
+    run = studied_run(tmp_path / "run", steps=100)
+    run.command("a", "set", "learning_rate=1e-4", learning_rate=1e-4)
+    run.command("b", "note", "nothing")
+    run.advance(10)
+    run.command("c", "note", "nothing changed")
+    run.advance(2)
+    words = words_of(scene_of(run.layout.root, panel="kl"), "kl", "budget")
+    assert "not foreseeable: 12 rows since the change at step 100, 20 are needed" in words
+
+
+def test_a_drift_without_trend_is_not_foreseen(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make, noise = run._metrics, np.random.default_rng(3)
+    run._metrics = lambda: replace_values(make(), {"kl/base_k1": 0.05 + noise.normal(0, 0.01)})  # type: ignore[method-assign]
+    run.advance(90)
+    words = words_of(scene_of(run.layout.root, panel="kl"), "kl", "budget")
+    assert "end not foreseeable" in words and "no trend beyond chance over 30 rows" in words
+
+
+def test_tokens_that_moved_are_told_by_piece_and_place(scenes: dict[str, Scene]) -> None:
+    scene = scenes["kl"]
+    words = words_of(scene, "kl", "moved")
+    assert re.search(rf"'7' +80 +\+{np.log(2):.3f} ±0\.000 +100 % +0\.300", words)
+    assert f"25 % far  of tokens, mean shift +{np.log(2) / 4:.3f}" in words
+    # The third of four tokens stands at 2 / 4 of its completion.
+    assert "furthest in the sixth tenth of the completions: 100 %" in words
+    assert "base to policy at step 300: '1' to '6': 9" in words
+    assert isinstance(scene.study, moved.Shifted)
+    assert sum(place.shift.n for place in scene.study.places) == 320
+
+
+def test_the_sample_is_that_of_the_step_shown_and_of_the_present_branch(tmp_path: Path) -> None:
+    run = studied_run(tmp_path / "run", steps=60)
+    scene = scene_of(run.layout.root, View(cursor=30), panel="kl")
+    assert isinstance(scene.study, moved.Shifted) and scene.study.sample.says.endswith("steps 1 to 30")
+    run.checkpoint("auto-60")
+    run.roll_back(20, "auto-20")
+    run.advance(5)
+    scene = scene_of(run.layout.root, panel="entropy")
+    assert isinstance(scene.study, forking.Forking) and scene.study.sample.says.endswith("steps 1 to 25")
+
+
+@pytest.mark.parametrize("panel", ["entropy", "kl"])
+def test_a_run_that_keeps_no_tokens_says_so(panel: str, tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    run.advance(3)
+    title = BY_ID[panel].stories[-1].title
+    assert "no completion is kept token by token" in words_of(scene_of(run.layout.root, panel=panel), panel, title)
+
+
+# What stories share.
+
+
+def test_sentences_are_whole_or_not_there() -> None:
+    parts = ["a short one", "one that is much longer than a row is wide", "another"]
+    assert story.sentences(parts, 30, 1) == ["a short one; another"]
+    assert story.sentences(parts, 30, 3) == ["a short one", "one that is much longer than a", "row is wide; another"]
+    assert story.sentences([], 30, 3) == []
+
+
+@pytest.mark.parametrize("draw", [forking.shown])
+def test_blanks_of_a_piece_are_seen(draw: Callable[[str], str]) -> None:
+    assert draw("\n\t ") == "'\\n\\t '"

@@ -100,9 +100,10 @@ def metric_table(scene: Scene, rows: Sequence[Row], width: int, height: int) -> 
     """
     cells = Cells(width, height)
     label_width = min(30, max([width_of(label) for label, _, _ in rows], default=0) + 2)
-    stops = [label_width + 11 * (i + 1) - 1 for i in range(4)]
+    # A column that does not fit is left out: half a number is a wrong one.
+    stops = [stop for i in range(4) if (stop := label_width + 11 * (i + 1) - 1) <= width or i == 0]
     now = "now" if scene.view.cursor is None else f"at {scene.step:,}"
-    for stop, title in zip(stops, (now, "start", "lowest", "highest"), strict=True):
+    for stop, title in zip(stops, (now, "start", "lowest", "highest"), strict=False):
         cells.put_right(0, stop, title, Ink.FAINT)
     for y, (label, name, ink) in enumerate(rows[: height - 1], 1):
         cells.put(y, 0, fit(label, label_width - 1), ink)
@@ -112,7 +113,7 @@ def metric_table(scene: Scene, rows: Sequence[Row], width: int, height: int) -> 
             cells.put(y, label_width + 2, fit(scene.why(name), width - label_width - 2), Ink.UNKNOWN)
             continue
         low, high = span_of(series.values) or (value, value)
-        for stop, item in zip(stops, (value, scene.start(name), low, high), strict=True):
+        for stop, item in zip(stops, (value, scene.start(name), low, high), strict=False):
             cells.put_right(y, stop, written(name, item), Ink.TEXT if stop == stops[0] else Ink.DIM)
         room = min(width - stops[-1] - 3, 100)
         if room >= 8:

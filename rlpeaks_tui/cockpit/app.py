@@ -19,6 +19,7 @@ from textual.message import Message
 
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
+from rlpeaks_tui.run.stacks import NoStack, Stack
 
 from . import acts, commands, verdict, walk, whereabouts
 from .advice import advised
@@ -33,6 +34,7 @@ from .screens.dialog import Dialog
 from .screens.enlarged import Enlarged
 from .screens.help import Help
 from .screens.overview import Overview
+from .screens.runs import Runs
 from .screens.stage import Show, Stage
 from .steering import Steering, doubted, said
 from .surface import Surface
@@ -56,11 +58,11 @@ class Cockpit(App[int]):
     """
 
     class Fresh(Message):
-        """The reader has an answer, or could not go on."""
+        """The reader has an answer, or could not go on; `follower` tells of which run."""
 
-        def __init__(self, reading: Reading | Exception) -> None:
+        def __init__(self, reading: Reading | Exception, follower: Follower) -> None:
             super().__init__()
-            self.reading = reading
+            self.reading, self.follower = reading, follower
 
     TITLE = "rlpeaks"
     COMMANDS: ClassVar = {commands.Palette}
@@ -92,22 +94,71 @@ class Cockpit(App[int]):
     ) -> None:
         # Without colours Textual would otherwise paint everything in shades of grey.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        self.directory = directory
-        self.steering = Steering(directory, readonly)
-        self.view = View()
+        self._readonly = readonly
+        self._begin(directory)
         self.palette: Palette = choose(self.console.color_system, self.no_color, theme_name)
         self.look = Look(ascii_only, self.palette.flat)
         self._apply(self.palette)
         self._pace = Pace(rate)
         self._quiet = ExitStack()
-        self._reader = Reader(Follower(directory), self._deliver)
+
+    def _begin(self, directory: Path) -> None:
+        """Everything that belongs to one run, from its start: nothing of another run is left.
+
+        Raises:
+            NotARun: there is no run at `directory`; nothing has changed.
+        """
+        follower = Follower(directory)
+
+        def deliver(reading: Reading | Exception) -> None:
+            """Called by the reader in its thread."""
+            self.post_message(self.Fresh(reading, follower))
+
+        self.directory = directory
+        self._follower = follower
+        self._reader = Reader(follower, deliver)
+        self.steering = Steering(directory, self._readonly)
+        self.view = View()
+        self.chosen = False
+        self.aftermath = Aftermath()
         self._newest: Reading | None = None
         self._shown: Reading | None = None
         self._notice = ""
-        self.chosen = False
         self._doubts: list[CommandMark] = []
-        self.aftermath = Aftermath()
-        self.whereabouts = whereabouts.Whereabouts(lambda answer: self.post_message(whereabouts.Answered(answer)))
+
+        def asked(answer: Stack | NoStack) -> None:
+            """Called in the thread that asked a rank, which may answer when another run is shown."""
+            if self._follower is follower:
+                self.post_message(whereabouts.Answered(answer))
+
+        self.whereabouts = whereabouts.Whereabouts(asked)
+
+    def open_run(self, directory: Path) -> None:
+        """Show another run in place of this one."""
+        reader = self._reader
+        try:
+            self._begin(directory)
+        except NotARun as error:
+            self.say(str(error))
+            return
+        reader.let_go()
+        while not isinstance(self.screen, Overview):
+            self.pop_screen()
+        self.overview.restart()
+        self._reader.start()
+        self._ask()
+
+    def choose_run(self) -> None:
+        """The list of all runs, over this one."""
+
+        def chosen(directory: Path | None) -> None:
+            if directory is not None and directory != here:
+                self.open_run(directory)
+            else:
+                self.repaint()
+
+        here = self.directory.absolute()
+        self.push_screen(Runs(self.palette, self.look.ascii_only, here.parent, here), chosen)
 
     @property
     def reading(self) -> Reading | None:
@@ -153,11 +204,9 @@ class Cockpit(App[int]):
             return self._shown.snapshot.step
         return self.view.cursor
 
-    def _deliver(self, reading: Reading | Exception) -> None:
-        """Called by the reader in its thread."""
-        self.post_message(self.Fresh(reading))
-
     def on_cockpit_fresh(self, message: Cockpit.Fresh) -> None:
+        if message.follower is not self._follower:
+            return
         reading = message.reading
         if isinstance(reading, Exception):
             raise reading
@@ -201,7 +250,7 @@ class Cockpit(App[int]):
     def repaint(self) -> None:
         """Draw what is known now; nothing is written where nothing changed."""
         stage = self.stage
-        if stage is None or self._shown is None or self._newest is None:
+        if stage is None or self._shown is None or self._newest is None or isinstance(self.screen, Runs):
             return
         scene, now = self._scene(self._shown), self._scene(self._newest)
         notice = self._notice or self._newest.trouble

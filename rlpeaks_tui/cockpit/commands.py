@@ -219,6 +219,7 @@ COMMANDS: tuple[Command, ...] = (
         "stop",
         _cannot("stop"),
     ),
+    Command("runs", ("R",), "R", "All runs: live and over", LEAVE, lambda app: app.choose_run(), "runs"),
     Command("theme", (), "", "Switch between dark and light", LEAVE, lambda app: app.switch_theme()),
     Command("screenshot", (), "", "Save the screen as an SVG file", LEAVE, lambda app: app.save_picture()),
     Command(
@@ -246,13 +247,13 @@ def bindings() -> list[Binding]:
 
 ORDER = (
     "help", "palette", "panels", "enlarge", "scrub", "next", "live", "hold", "filter",
-    "pause", "remedy", "undo", "set", "phase", "reset", "rollback", "stop", "quit",
+    "pause", "remedy", "undo", "set", "phase", "reset", "rollback", "stop", "runs", "quit",
 )  # fmt: skip
 """Of the footer, from left to right."""
 
 LEAST = (
     "quit", "help", "remedy", "pause", "enlarge", "panels", "palette", "scrub", "undo", "reset", "phase", "set",
-    "rollback", "stop", "live", "next", "hold", "filter",
+    "rollback", "stop", "runs", "live", "next", "hold", "filter",
 )  # fmt: skip
 """Of the footer, what stays longest where the row is short first."""
 

@@ -84,10 +84,14 @@ class Reader(threading.Thread):
         self._wanted = wanted
         self._asked.set()
 
-    def stop(self) -> None:
-        """End the thread and wait until it has."""
+    def let_go(self) -> None:
+        """End the thread soon; what it still reads is for nobody."""
         self._stopped = True
         self._asked.set()
+
+    def stop(self) -> None:
+        """End the thread and wait until it has."""
+        self.let_go()
         if self.is_alive():
             self.join()
 

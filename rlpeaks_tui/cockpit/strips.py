@@ -25,12 +25,18 @@ STATE_INK = {
 
 @dataclass(frozen=True)
 class Hint:
-    """A key in the footer; those of the highest rank go first where the row is short. `off`: it would be refused."""
+    """A key in the footer; those of the highest rank go first where the row is short.
+
+    Attributes:
+        off: it would be refused.
+        command: what a click on it does, empty for nothing.
+    """
 
     key: str
     word: str
     rank: int
     off: bool = False
+    command: str = ""
 
 
 def header(scene: Scene, newest: int, width: int) -> Cells:
@@ -143,11 +149,28 @@ def footer(keys: Sequence[Hint], width: int, notice: str = "") -> Cells:
     if notice:
         cells.put(0, 0, fit(notice, width), Ink.ACCENT | BOLD)
         return cells
-    shown = list(keys)
-    while shown and sum(width_of(hint.key) + width_of(hint.word) + 4 for hint in shown) - 3 > width:
-        shown.remove(max(shown, key=lambda hint: (hint.off and hint.rank > 0, hint.rank)))
-    x = 0
-    for hint in shown:
-        x = cells.put(0, x, hint.key, Ink.FAINT if hint.off else Ink.KEY | BOLD) + 1
-        x = cells.put(0, x, hint.word, Ink.FAINT if hint.off else Ink.DIM) + 3
+    for x, hint in _placed(keys, width):
+        end = cells.put(0, x, hint.key, Ink.FAINT if hint.off else Ink.KEY | BOLD) + 1
+        cells.put(0, end, hint.word, Ink.FAINT if hint.off else Ink.DIM)
     return cells
+
+
+def pressed(keys: Sequence[Hint], width: int, x: int) -> Hint | None:
+    """What a click on column `x` of the footer means."""
+    return next((hint for at, hint in _placed(keys, width) if at <= x < at + _cells(hint)), None)
+
+
+def _placed(keys: Sequence[Hint], width: int) -> list[tuple[int, Hint]]:
+    """The hints that have room, each with its column."""
+    shown = list(keys)
+    while shown and sum(_cells(hint) + 3 for hint in shown) - 3 > width:
+        shown.remove(max(shown, key=lambda hint: (hint.off and hint.rank > 0, hint.rank)))
+    x, placed = 0, []
+    for hint in shown:
+        placed.append((x, hint))
+        x += _cells(hint) + 3
+    return placed
+
+
+def _cells(hint: Hint) -> int:
+    return width_of(hint.key) + 1 + width_of(hint.word)

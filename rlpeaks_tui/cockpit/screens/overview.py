@@ -50,3 +50,9 @@ class Overview(Stage):
             self.shown = panel
             self._show = None
             self.replan()
+
+    def restart(self) -> None:
+        """Nothing of the run before is left: another one is shown from now on."""
+        self.shown, self.before_first = "reward", False
+        self._show, self._card, self._verdict_rows = None, None, 1
+        self.replan()

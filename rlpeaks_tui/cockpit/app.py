@@ -7,6 +7,7 @@ on what is known at once and asks the reader for the rest, so that it never wait
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from . import acts, commands, verdict, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
+from .herald import Herald, Notify
 from .link import Pace, waiting
 from .panels import BY_ID
 from .picture import svg
@@ -52,6 +54,7 @@ class Cockpit(App[int]):
         ascii_only: no sign beyond ASCII.
         theme_name: `dark` or `light`, where the terminal has colours for it.
         rate: drawings a second at most.
+        notify: how to call a person when the verdict turns bad.
 
     Raises:
         NotARun: there is no run at `directory`.
@@ -91,6 +94,7 @@ class Cockpit(App[int]):
         ascii_only: bool = False,
         theme_name: str = "dark",
         rate: float = RATE,
+        notify: Notify = "none",
     ) -> None:
         # Without colours Textual would otherwise paint everything in shades of grey.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -101,6 +105,7 @@ class Cockpit(App[int]):
         self._apply(self.palette)
         self._pace = Pace(rate)
         self._quiet = ExitStack()
+        self._herald = Herald(self._write, notify)
 
     def _begin(self, directory: Path) -> None:
         """Everything that belongs to one run, from its start: nothing of another run is left.
@@ -142,6 +147,7 @@ class Cockpit(App[int]):
             self.say(str(error))
             return
         reader.let_go()
+        self._herald.forget()
         while not isinstance(self.screen, Overview):
             self.pop_screen()
         self.overview.restart()
@@ -182,7 +188,13 @@ class Cockpit(App[int]):
         self._tick()
 
     def on_unmount(self) -> None:
+        self._herald.restore()
         self._reader.stop()
+
+    def _write(self, sequence: str) -> None:
+        """To the terminal, in line with what is drawn, so that a slow link is noticed."""
+        if self._driver is not None:
+            self._driver.write(sequence)
 
     def _tick(self) -> None:
         if self._pace.tick(waiting(self._driver)):
@@ -215,6 +227,8 @@ class Cockpit(App[int]):
         # A held view keeps its snapshot; what was read for its cursor still arrives.
         self._shown = reading if held is None else replace(reading, snapshot=held.snapshot)
         self._hear(reading)
+        if not reading.loading:
+            self._herald.tell(reading.snapshot, reading.latest, time.monotonic())
         self._feature()
         self.repaint()
         self._quiet.close()

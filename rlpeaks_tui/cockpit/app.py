@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 from rlpeaks_tui.run.stacks import NoStack, Stack
 
-from . import acts, commands, verdict, walk, whereabouts
+from . import acts, background, commands, settings, verdict, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
@@ -55,6 +56,8 @@ class Cockpit(App[int]):
         theme_name: `dark` or `light`, where the terminal has colours for it.
         rate: drawings a second at most.
         notify: how to call a person when the verdict turns bad.
+        keys: other keys for commands, by id.
+        notice: words to the person, to begin with.
 
     Raises:
         NotARun: there is no run at `directory`.
@@ -95,13 +98,19 @@ class Cockpit(App[int]):
         theme_name: str = "dark",
         rate: float = RATE,
         notify: Notify = "none",
+        keys: Mapping[str, str] | None = None,
+        notice: str = "",
     ) -> None:
         # Without colours Textual would otherwise paint everything in shades of grey.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._readonly = readonly
         self._begin(directory)
+        self._notice = notice
+        self._keys = keys or {}
+        self.table = commands.in_force(self._keys)
         self.palette: Palette = choose(self.console.color_system, self.no_color, theme_name)
-        self.look = Look(ascii_only, self.palette.flat)
+        named = {command.id: command.shown for command in self.table}
+        self.look = Look(ascii_only, self.palette.flat, named["remedy"], named["story"])
         self._apply(self.palette)
         self._pace = Pace(rate)
         self._quiet = ExitStack()
@@ -183,6 +192,11 @@ class Cockpit(App[int]):
         # Textual paints a new screen several times while it settles, each time whole. Nothing is sent before there is
         # something to see, or half a second has passed.
         self._quiet.enter_context(self.batch_update())
+        self.set_keymap({name: text for name, text in self._keys.items() if commands.BY_ID[name].keys})
+        for command in self.table:
+            if command.keys and not commands.BY_ID[command.id].keys:
+                # A keymap changes keys and gives none to what had none.
+                self.bind(",".join(command.keys), f"command({command.id!r})")
         self.set_timer(0.5, self._quiet.close)
         self._reader.start()
         self._tick()
@@ -272,7 +286,7 @@ class Cockpit(App[int]):
             notice = f"reading the journal, step {now.snapshot.step:,} so far"
         settled = self._newest.wanted.step == self._wanted_step()
         size = (self.size.width, self.size.height)
-        hints = commands.hints(commands.refusals(self))
+        hints = commands.hints(commands.refusals(self), self.table)
         stage.paint(Show(scene, now, notice, size, settled, hints, self.aftermath.card))
 
     def _scene(self, reading: Reading) -> Scene:
@@ -399,7 +413,7 @@ class Cockpit(App[int]):
             self._dialog.renew()
 
     def open_help(self) -> None:
-        self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self)))
+        self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self), self.table))
 
     def open_palette(self) -> None:
         self.action_command_palette()
@@ -451,19 +465,26 @@ class Cockpit(App[int]):
             walk.select(self, name)
 
 
-def watch(directory: Path, *, readonly: bool = False, ascii_only: bool | None = None, theme: str = "dark") -> int:
+def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, theme: str | None = None) -> int:
     """Show the run at `directory` until the person leaves. Gives the exit status: 0, or 2 when there is no such run.
 
-    `RLPEAKS_FPS` sets how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII; `NO_COLOR` is respected.
+    What is asked for here has the first word, then the environment, then the person's settings file. `RLPEAKS_FPS` sets
+    how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII, `RLPEAKS_THEME` names a theme; `NO_COLOR` is
+    respected.
     """
+    chosen, trouble = settings.read(settings.place())
+    chosen = settings.over(chosen, os.environ)
     try:
-        rate = min(30.0, max(0.2, float(os.environ.get("RLPEAKS_FPS", RATE))))
-    except ValueError:
-        rate = RATE
-    if ascii_only is None:
-        ascii_only = os.environ.get("RLPEAKS_ASCII", "") not in ("", "0")
-    try:
-        cockpit = Cockpit(directory, readonly=readonly, ascii_only=ascii_only, theme_name=theme, rate=rate)
+        cockpit = Cockpit(
+            directory,
+            readonly=readonly,
+            ascii_only=ascii_only or chosen.ascii,
+            theme_name=background.theme(theme or chosen.theme),
+            rate=chosen.fps,
+            notify=chosen.notify,
+            keys=chosen.keys,
+            notice=f"{trouble}; the defaults are in force" if trouble else "",
+        )
     except NotARun as error:
         print(error)
         return 2

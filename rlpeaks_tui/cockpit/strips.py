@@ -134,10 +134,10 @@ def sparks(scene: Scene, shown: str, width: int) -> Cells:
     return cells
 
 
-def tabs(titles: Sequence[str], shown: int, width: int) -> Cells:
+def tabs(titles: Sequence[str], shown: int, width: int, key: str = "v") -> Cells:
     """One row: the key that goes on, and the stories of an enlarged panel, the one shown in bold and underlined."""
     cells = Cells(width, 1)
-    x = cells.put(0, 0, "v", Ink.KEY | BOLD) + 2
+    x = cells.put(0, 0, key, Ink.KEY | BOLD) + 2
     for i, title in enumerate(titles):
         x = cells.put(0, x, title, Ink.TEXT | BOLD | UNDERLINE if i == shown % len(titles) else Ink.DIM) + 3
     return cells

@@ -131,7 +131,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
     A remedy is only for a run that can still take it, and its key for a viewer that may steer.
     """
     width, health, live = cells.width, scene.health, scene.snapshot.live
-    key = "" if scene.readonly else "[a] "
+    key = "" if scene.readonly else f"[{scene.look.act}] "
     if health.findings:
         worst = health.findings[0]
         ink = Ink.BAD if worst.severity == "critical" else Ink.WARN

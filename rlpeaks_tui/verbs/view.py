@@ -17,4 +17,4 @@ def watch(options: argparse.Namespace) -> int:
     from ..cockpit import watch as open_cockpit
 
     readonly = options.verb == "replay" or options.readonly
-    return open_cockpit(directory, readonly=readonly)
+    return open_cockpit(directory, readonly=readonly, ascii_only=options.ascii, theme=options.theme)

@@ -33,7 +33,9 @@ class Enlarged(Stage):
 
     def draw(self, name: str, scene: Scene, width: int, height: int) -> Cells:
         if name == "tabs":
-            return strips.tabs([story.title for story in BY_ID[self.panel].stories], scene.view.story, width)
+            return strips.tabs(
+                [story.title for story in BY_ID[self.panel].stories], scene.view.story, width, scene.look.story
+            )
         cells = BY_ID[self.panel].story(scene.view).draw(scene, width, height)
         self.below = cells.below
         return cells

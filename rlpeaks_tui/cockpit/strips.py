@@ -104,21 +104,26 @@ def _row(parts: Sequence[tuple[str, int, int]]) -> int:
     return sum(width_of(text) for text, _, _ in parts) + 3 * max(0, len(parts) - 1)
 
 
-SPARKS = (
-    ("reward", "reward", "reward", Ink.REWARD),
-    ("entropy", "entropy", "entropy", Ink.ENTROPY),
-    ("kl", "KL", "kl/base_k3", Ink.KL),
-    ("calibration", "ECE", calibration.ECE, Ink.CALIBRATION),
-    ("sparsity", "sparsity", "sparsity/bf16", Ink.SPARSITY),
-)
+SPARKS = {
+    "reward": ("reward", "reward", Ink.REWARD),
+    "entropy": ("entropy", "entropy", Ink.ENTROPY),
+    "kl": ("KL", "kl/base_k3", Ink.KL),
+    "calibration": ("ECE", calibration.ECE, Ink.CALIBRATION),
+    "sparsity": ("sparsity", "sparsity/bf16", Ink.SPARSITY),
+}
+"""By panel: how the number is called on a small curve, and what it is."""
 
 
-def sparks(scene: Scene, shown: str, width: int) -> Cells:
-    """One row: the mission's other panels as a word, a number and a small curve each."""
+def others(shown: str) -> list[str]:
+    """The mission's panels beside the one that is shown, as many as a row has room for."""
+    return [panel for panel in SPARKS if panel != shown][:4]
+
+
+def sparks(scene: Scene, panels: Sequence[str], width: int) -> Cells:
+    """One row: panels of the mission as a word, a number and a small curve each."""
     cells = Cells(width, 1)
-    others = [item for item in SPARKS if item[0] != shown][:4]
-    slot = (width + 2) // len(others)
-    for i, (_, label, name, ink) in enumerate(others):
+    slot = (width + 2) // len(panels)
+    for i, (label, name, ink) in enumerate(SPARKS[panel] for panel in panels):
         x = i * slot
         value = scene.value(name)
         if value is None:

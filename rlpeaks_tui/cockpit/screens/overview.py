@@ -31,7 +31,7 @@ class Overview(Stage):
 
     def draw(self, name: str, scene: Scene, width: int, height: int) -> Cells:
         if name == "sparks":
-            return strips.sparks(scene, self.shown, width)
+            return strips.sparks(scene, strips.others(self.shown), width)
         if name == "strip":
             return completion.strip(scene, width)
         return BY_ID[name].draw(scene, width, height)

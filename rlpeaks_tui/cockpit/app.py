@@ -23,16 +23,16 @@ from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 from rlpeaks_tui.run.stacks import NoStack, Stack
 
-from . import acts, background, commands, settings, verdict, walk, whereabouts
+from . import acts, background, commands, picture, settings, strips, verdict, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
 from .herald import Herald, Notify
 from .link import Pace, waiting
 from .panels import BY_ID
-from .picture import svg
 from .reader import Reader, Reading, Wanted
 from .scene import Look, Scene, View
+from .screens.ask import Confirm
 from .screens.dialog import Dialog
 from .screens.enlarged import Enlarged
 from .screens.help import Help
@@ -339,13 +339,10 @@ class Cockpit(App[int]):
         self.repaint()
 
     def hush(self) -> bool:
-        """Take away what was said last and the card, one at a time; False when there was neither."""
-        if self._notice:
-            self._notice = ""
-        elif self.aftermath.card is not None:
-            self.aftermath.card = None
-        else:
+        """Take away what was said last and the card; False when there was neither."""
+        if not self._notice and self.aftermath.card is None:
             return False
+        self._notice, self.aftermath.card = "", None
         self.repaint()
         return True
 
@@ -409,8 +406,12 @@ class Cockpit(App[int]):
         # Nothing comes up over another question: keys meant for that one would answer it.
         if self._doubts and self.screen_stack and self.screen_stack[-1] is self.stage:
             acts.insist(self, self._doubts.pop(0))
-        if self._dialog is not None:
-            self._dialog.renew()
+        top = self.screen_stack[-1] if self.screen_stack else None
+        if isinstance(top, Dialog | Confirm) and not reading.snapshot.live:
+            top.dismiss(None)
+            self._notice = f"the run has ended meanwhile: it is {reading.snapshot.state}; the question is closed"
+        elif isinstance(top, Dialog):
+            top.renew()
 
     def open_help(self) -> None:
         self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self), self.table))
@@ -439,16 +440,16 @@ class Cockpit(App[int]):
 
     def picture(self) -> str:
         """The screen as SVG."""
-        return svg(self.screen._compositor.render_strips(), self.palette.ground)
+        return picture.svg(self.screen._compositor.render_strips(), self.palette.ground)
 
     def save_picture(self) -> None:
         snapshot = self.snapshot
         name = snapshot.info.name if snapshot else "run"
-        path = Path.cwd() / f"rlpeaks-{name}-{snapshot.step if snapshot else 0}.svg"
+        folder = Path.cwd()
         try:
-            path.write_text(self.picture(), encoding="utf-8")
+            path = picture.save(folder, name, self.step, self.picture())
         except OSError as error:
-            self.say(f"the picture could not be saved: {error}")
+            self.say(f"the picture could not be saved in {folder}: {error.strerror}")
             return
         self.say(f"saved {path}")
 
@@ -457,7 +458,23 @@ class Cockpit(App[int]):
 
     def on_surface_pressed(self, message: Surface.Pressed) -> None:
         name = message.surface.id or ""
-        if name == "verdict":
+        step = message.surface.step_at(message.x, message.y)
+        if name == "footer":
+            hints = commands.hints(commands.refusals(self), self.table)
+            hint = strips.pressed(hints, message.surface.size.width, message.x)
+            if not self.hush() and hint is not None and hint.command:
+                self.action_command(hint.command)
+        elif name == "tabs" and isinstance(self.stage, Enlarged):
+            self.stage.tell(message.x)
+        elif name == "card":
+            self.hush()
+        elif step is not None:
+            if name in BY_ID and not isinstance(self.stage, Enlarged):
+                self.chosen = True
+                self.overview.feature(name)
+                self.look_at(panel=name)
+            self.go_to(step)
+        elif name == "verdict":
             panel = verdict.speaks_of(self._newest.snapshot, self._newest.health) if self._newest else ""
             if panel:
                 walk.select(self, panel)

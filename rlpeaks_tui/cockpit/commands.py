@@ -222,7 +222,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("runs", ("R",), "R", "All runs: live and over", LEAVE, lambda app: app.choose_run(), "runs"),
     Command("theme", (), "", "Switch between dark and light", LEAVE, lambda app: app.switch_theme()),
-    Command("screenshot", (), "", "Save the screen as an SVG file", LEAVE, lambda app: app.save_picture()),
+    Command("screenshot", ("S",), "S", "Save the screen as an SVG file", LEAVE, lambda app: app.save_picture()),
     Command(
         "quit",
         ("q", "ctrl+c", "ctrl+q"),

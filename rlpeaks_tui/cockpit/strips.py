@@ -142,10 +142,24 @@ def sparks(scene: Scene, panels: Sequence[str], width: int) -> Cells:
 def tabs(titles: Sequence[str], shown: int, width: int, key: str = "v") -> Cells:
     """One row: the key that goes on, and the stories of an enlarged panel, the one shown in bold and underlined."""
     cells = Cells(width, 1)
-    x = cells.put(0, 0, key, Ink.KEY | BOLD) + 2
-    for i, title in enumerate(titles):
-        x = cells.put(0, x, title, Ink.TEXT | BOLD | UNDERLINE if i == shown % len(titles) else Ink.DIM) + 3
+    cells.put(0, 0, key, Ink.KEY | BOLD)
+    for i, (x, title) in enumerate(zip(_tabs(titles, key), titles, strict=True)):
+        cells.put(0, x, title, Ink.TEXT | BOLD | UNDERLINE if i == shown % len(titles) else Ink.DIM)
     return cells
+
+
+def tab_at(titles: Sequence[str], x: int, key: str = "v") -> int | None:
+    """Which story's name stands at column `x`."""
+    starts = _tabs(titles, key)
+    return next((i for i, start in enumerate(starts) if start <= x < start + width_of(titles[i])), None)
+
+
+def _tabs(titles: Sequence[str], key: str) -> list[int]:
+    """The column of each name."""
+    starts = [width_of(key) + 2]
+    for title in titles[:-1]:
+        starts.append(starts[-1] + width_of(title) + 3)
+    return starts
 
 
 def footer(keys: Sequence[Hint], width: int, notice: str = "") -> Cells:

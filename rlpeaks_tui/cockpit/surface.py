@@ -6,6 +6,8 @@ here, in the cells.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from rich.segment import Segment
 from rich.style import Style
@@ -15,7 +17,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from .cells import Cells, Chars, Inks
+from .cells import Cells, Chars, Inks, Plot
 from .stretches import settle, stretches
 from .theme import Palette
 
@@ -41,10 +43,17 @@ class Surface(Widget, can_focus=False):
         self._chars: Chars = np.zeros((0, 0), np.uint32)
         self._inks: Inks = np.zeros((0, 0), np.uint16)
         self._strips: dict[int, Strip] = {}
+        self._plots: Sequence[Plot] = ()
+
+    def step_at(self, x: int, y: int) -> int | None:
+        """The step that a drawing has at a cell, None where it has none."""
+        steps = [plot.step(x, y) for plot in self._plots]
+        return next((step for step in steps if step is not None), None)
 
     def show(self, cells: Cells) -> int:
         """Put `cells` on screen, from the upper left corner on; gives the number of rows that will be written."""
         inks = settle(cells)
+        self._plots = cells.plots
         if cells.chars.shape != self._chars.shape:
             self._chars, self._inks = cells.chars.copy(), inks.copy()
             self._strips.clear()

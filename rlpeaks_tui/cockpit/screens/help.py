@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -114,6 +115,12 @@ class Help(Screen[None]):
         place = self._plan(*self.app.size)["help"]
         self._scroll = max(0, min(self._scroll + rows, rows_of(place.width) - (place.height - 2)))
         self._paint()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.action_scroll(-1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.action_scroll(1)
 
     def _plan(self, width: int, height: int) -> Places:
         inset = 2 if width >= 60 else 0

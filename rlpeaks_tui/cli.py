@@ -56,7 +56,11 @@ def parser() -> argparse.ArgumentParser:
 
     watch = verb("watch", "open the cockpit on a run", run=False)
     watch.add_argument("--readonly", action="store_true", help="look only: send no commands")
-    verb("replay", "open the cockpit on a finished run", run=True)
+    watch.add_argument("--inline", action="store_true", help="a few lines in the normal screen, redrawn in place")
+    replay = verb("replay", "open the cockpit on a finished run", run=True)
+    for one in (watch, replay):
+        one.add_argument("--theme", choices=("auto", "dark", "light"), help="colours (default: as in cockpit.yaml)")
+        one.add_argument("--ascii", action="store_true", help="no sign beyond ASCII")
 
     listing = verb("ls", "list runs and their states")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")

@@ -22,6 +22,9 @@ _UNKNOWN = re.compile(rb"\x1b\[[<>=?]?[0-9;]*[a-zA-Z](?<=[u])|\x1b\[>4;[0-9]m")
 class Terminal:
     """Runs `command` on a screen of `columns` x `rows`."""
 
+    ground = "rgb:0000/0000/0000"
+    """Its background, as it answers when it is asked."""
+
     def __init__(
         self, command: list[str], env: dict[str, str], columns: int = 120, rows: int = 40, cwd: Path | None = None
     ) -> None:
@@ -107,6 +110,7 @@ class Terminal:
         """What a real terminal answers when it is asked."""
         for question, reply in (
             (b"\x1b[6n", b"\x1b[1;1R"),
+            (b"\x1b]11;?", f"\x1b]11;{self.ground}\x1b\\".encode()),
             (b"\x1b[c", b"\x1b[?62;c"),
             (b"\x1b[?2026$p", b"\x1b[?2026;2$y"),
         ):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from rlpeaks_tui.cockpit.cells import BLANK, FOLLOWS, Cells, Ink, fit, heat, in_ascii, text_of, width_of, wrap
-from rlpeaks_tui.cockpit.surface import settle
+from rlpeaks_tui.cockpit.stretches import settle
 
 # Characters of one and two cells that never join their neighbours.
 text = st.text(st.sampled_from("abc xyz0123漢字語한あいう…─█⣿é"), max_size=24)

@@ -8,25 +8,27 @@ import numpy as np
 
 from rlpeaks_tui.cockpit.card import WIDEST
 from rlpeaks_tui.cockpit.effects import lines_for
-from rlpeaks_tui.run.entries import Command, Metrics
+from rlpeaks_tui.run.entries import Command, Metrics, State
 from rlpeaks_tui.run.facts import RunInfo, write_facts
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layout import SCHEMA, Layout
 
 
-def run(folder: Path, after: int) -> Snapshot:
+def run(folder: Path, after: int, before: int = 60, ended: bool = False) -> Snapshot:
     layout = Layout(folder / "run")
     layout.create()
     write_facts(layout, RunInfo(schema=SCHEMA, name="run", created=0.0))
     journal = JournalWriter(layout.journal, "trainer")
     rng = np.random.default_rng(0)
-    for step in range(1, 61 + after):
-        jump = 0.3 if step > 60 else 0.0
+    for step in range(1, before + 1 + after):
+        jump = 0.3 if step > before else 0.0
         values = {"reward": 0.3 + jump + rng.normal(0, 0.02), "entropy": 2e-4 * step + rng.normal(0, 1e-4)}
         journal.write(Metrics(t=float(step), step=step, v=values))
-        if step == 60:
-            journal.write(Command(t=60.5, id="a", verb="set", args=["beta=0"], status="applied", step=60))
+        if step == before:
+            journal.write(Command(t=step + 0.5, id="a", verb="set", args=["beta=0"], status="applied", step=step))
+    if ended:
+        journal.write(State(t=before + after + 1.0, state="finished"))
     journal.close()
     follower = Follower(layout.root)
     while follower.poll(5.0) or follower.more:
@@ -46,3 +48,18 @@ def test_a_clear_change_is_told_in_lines_that_fit_the_card(tmp_path: Path) -> No
 def test_too_early_is_no_card(tmp_path: Path) -> None:
     snapshot = run(tmp_path, 3)
     assert lines_for(snapshot, snapshot.commands[0]) is None
+
+
+def test_a_run_that_has_ended_says_that_there_will_never_be_enough_steps(tmp_path: Path) -> None:
+    snapshot = run(tmp_path, 3, ended=True)
+    lines = lines_for(snapshot, snapshot.commands[0])
+    assert lines is not None and "there will be no more" in lines[0]
+    assert lines[1] == "50 before, 3 after, 8 needed on each side"
+    assert all(len(line) <= WIDEST - 5 for line in lines)
+
+
+def test_a_trend_of_few_steps_is_said_to_be_one(tmp_path: Path) -> None:
+    snapshot = run(tmp_path, 40, before=13)
+    lines = lines_for(snapshot, snapshot.commands[0])
+    assert lines is not None and "rose; by the trend before (12 steps only)" in lines[1]
+    assert len(lines[1]) <= WIDEST - 5

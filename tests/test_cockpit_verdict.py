@@ -174,6 +174,6 @@ def test_a_held_view_says_so(run: FakeRun) -> None:
 
 def test_small_curves_leave_out_the_panel_that_is_shown(run: FakeRun) -> None:
     scene = scene_of(run.layout.root)
-    row = strips.sparks(scene, "entropy", 78).rows()[0]
+    row = strips.sparks(scene, strips.others("entropy"), 78).rows()[0]
     assert "entropy" not in row
     assert all(label in row for label in ("reward", "KL", "ECE", "sparsity"))

@@ -224,7 +224,11 @@ def test_without_a_command_all_are_listed_with_those_that_cannot_work(call: Call
         "set": {"set beta": "no reference"},
     }
     finished_run(runs / "done")
-    assert "pause\n" in call("ctl", "done")[1] and "not in this run" not in call("ctl", "done")[1]
+    status, out, err = call("ctl", "done")
+    assert status == 0 and out.startswith("the run has finished: none of these commands can reach it any more\n")
+    assert out.count("    not in this run: the run has finished\n") == len(VERBS) and "effects [ID]" in out
+    rows = [json.loads(line) for line in call("ctl", "done", "--json")[1].splitlines()]
+    assert [row["cannot"] for row in rows] == [{verb: "the run has finished"} for verb in VERBS]
 
 
 # A phase before it is entered

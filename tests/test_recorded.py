@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from rlpeaks_tui.run.entries import Command, Metrics
 from rlpeaks_tui.run.facts import NotARun, PlannedCommand, read_facts, write_facts
 from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.requests import VERBS, BadCommand
-from rlpeaks_tui.verbs.recorded import REPEATED, recorded
+from rlpeaks_tui.verbs.recorded import EXAMPLE, REPEATED, Recorded, recorded
 from tests.run_fakes import BEGAN, info, is_safe, new_run
 
 
@@ -52,8 +53,8 @@ PLANNED = [
 ]
 
 
-def told(planned: list[PlannedCommand]) -> list[tuple[int, str, list[str]]]:
-    return [(command.step, command.verb, command.args) for command in planned]
+def told(found: Recorded) -> list[tuple[int, str, list[str]]]:
+    return [(command.step, command.verb, command.args) for command in found.planned]
 
 
 def test_a_run_its_directory_and_its_journal_give_the_same(tmp_path: Path) -> None:
@@ -68,6 +69,17 @@ def test_a_run_its_directory_and_its_journal_give_the_same(tmp_path: Path) -> No
     for named in ("demo", "de", str(layout.root), str(journal), str(copied)):
         assert told(recorded(named, tmp_path / "runs")) == PLANNED
     assert {verb for _, verb, _ in PLANNED} == REPEATED < set(VERBS)
+
+
+def test_it_says_how_many_are_applied_and_which_are_skipped(tmp_path: Path) -> None:
+    objects = [msgspec.to_builtins(command) for command in STEERED]
+    found = recorded(lines(tmp_path / "list.jsonl", *objects, {"step": 91, "verb": "pause"}), tmp_path)
+    assert str(found) == (
+        "7 commands will be applied at the recorded steps; 8 skipped, which change nothing in the training: "
+        "pause 2, note, eval, probe, resume, step, stop"
+    )
+    alone = recorded(lines(tmp_path / "one.jsonl", json.loads(EXAMPLE)), tmp_path)
+    assert str(alone) == "1 command will be applied at the recorded steps"
 
 
 def test_run_json_keeps_them(tmp_path: Path) -> None:
@@ -122,6 +134,7 @@ def test_a_list_by_hand_needs_step_verb_and_arguments_only(tmp_path: Path) -> No
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, objects: list[Any], said: str) -> None:
     with pytest.raises(BadCommand) as problem:
         recorded(lines(tmp_path / "list.jsonl", *objects), tmp_path)
+    assert ("no entry" not in said and "no step" not in said) or EXAMPLE in str(problem.value)
     assert said in str(problem.value) and "list.jsonl" in str(problem.value) and is_safe(str(problem.value))
 
 

@@ -13,7 +13,7 @@ from scipy import stats
 from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Branch, Phase
 from rlpeaks_tui.run.follow import CommandMark
-from rlpeaks_tui.stats.effect import COMPARED, LEAST, Compared, card, effects
+from rlpeaks_tui.stats.effect import COMPARED, LEAST, Compared, brief, card, effects
 from rlpeaks_tui.stats.longrun import automatic_bandwidth, bartlett, student95
 from rlpeaks_tui.stats.steered import WINDOW, branch_starts
 
@@ -159,7 +159,9 @@ def test_too_few_rows_are_not_judged(at, rows):
     found = only(np.arange(30.0) % 7, at)
     assert (found.rows_before, found.rows_after) == rows
     if min(rows) < LEAST:
-        assert found.verdict == "not enough steps yet"
+        # Steps after it may still come; those before it will be no more.
+        assert found.verdict == ("not enough steps yet" if rows[0] >= LEAST else "not enough steps")
+        assert only(np.arange(30.0) % 7, at, ended=True).verdict == "not enough steps"
         assert (found.before, found.difference, found.low, found.expected, found.beyond) == (None,) * 5
     else:
         assert found.difference is not None
@@ -174,7 +176,7 @@ def test_values_that_are_missing_are_no_rows():
     assert (found.rows_before, found.rows_after) == (27, 28)
     assert found.before == pytest.approx(values[kept & (steps < 30)].mean())
     assert found.after == pytest.approx(values[kept & (steps > 30)].mean())
-    assert only([1.0, *[np.nan] * 40], 20).verdict == "not enough steps yet"
+    assert only([1.0, *[np.nan] * 40], 20).verdict == "not enough steps"
 
 
 def test_windows_are_fifty_rows_at_most():
@@ -302,6 +304,19 @@ def test_a_step_that_was_measured_twice_is_no_branch():
     assert branch_starts(np.array([50]), [Returned(58, 55, 0.0)]) == [0, 1]
 
 
+def test_a_change_too_soon_after_another_will_never_have_enough_steps():
+    (first, second) = effects({"reward": logged(np.arange(60.0) % 7)}, [command(30), command(34)])
+    assert first.metrics["reward"].verdict == "not enough steps" and first.metrics["reward"].cut == ("after",)
+    assert second.metrics["reward"].verdict == "not enough steps" and second.metrics["reward"].cut == ("before",)
+    assert "not enough steps" in brief(first)
+
+
+@pytest.mark.parametrize(("at", "said"), [(20, ", of 19 rows only, would have"), (21, "the trend before would have")])
+def test_a_short_trend_that_is_continued_is_said_to_be_short(at, said):
+    (found,) = effects({"reward": logged(np.arange(60.0) % 7)}, [command(at)])
+    assert said in card(found)[1]
+
+
 # Cards
 
 
@@ -317,6 +332,6 @@ def test_a_card_is_a_line_for_each_metric():
     assert head == "set x=1 at step 30"
     assert reward.startswith("  reward 0.") and " -> 0." in reward and "  rose; the trend before would" in reward
     assert "+0.199 (0.194 to 0.204)" in reward and "no detectable effect" in entropy and " a step  " in slope
-    assert calibration == "  calibration: not enough steps yet (1 before, 1 after, 8 needed on each side)"
+    assert calibration == "  calibration: not enough steps (1 before, 1 after, 8 needed on each side)"
     (down,) = effects({"reward": logged(-1.0 * (np.arange(60) > 29))}, [command(30)])
     assert "-> -1.00  -1.00 (-1.00 to -1.00)  fell" in card(down)[1]

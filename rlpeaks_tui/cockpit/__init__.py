@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def watch(directory: Path, *, readonly: bool = False, ascii_only: bool | None = None, theme: str = "dark") -> int:
+def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, theme: str | None = None) -> int:
     """Show the run at `directory` until the person leaves; gives the exit status."""
     from .app import watch as show
 

@@ -51,7 +51,7 @@ def hindrance(snapshot: Snapshot, advice: str) -> str:
 def lacking(verb: str, snapshot: Snapshot) -> str:
     """Why there is nothing yet that `verb` could do; empty when there is."""
     if verb == "rollback" and not snapshot.restorable:
-        return "there is no checkpoint on disk to roll back to; w writes one"
+        return "there is no checkpoint on disk to roll back to; the command checkpoint writes one"
     if verb == "phase" and not phases_of(snapshot):
         return "this run has no curriculum"
     if verb == "set" and not settable(snapshot):

@@ -7,6 +7,8 @@ on what is known at once and asks the reader for the rest, so that it never wait
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,20 +21,23 @@ from textual.message import Message
 
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
+from rlpeaks_tui.run.stacks import NoStack, Stack
 
-from . import acts, commands, verdict, walk, whereabouts
+from . import acts, background, commands, picture, settings, strips, verdict, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
+from .herald import Herald, Notify
 from .link import Pace, waiting
 from .panels import BY_ID
-from .picture import svg
 from .reader import Reader, Reading, Wanted
 from .scene import Look, Scene, View
+from .screens.ask import Confirm
 from .screens.dialog import Dialog
 from .screens.enlarged import Enlarged
 from .screens.help import Help
 from .screens.overview import Overview
+from .screens.runs import Runs
 from .screens.stage import Show, Stage
 from .steering import Steering, doubted, said
 from .surface import Surface
@@ -50,17 +55,20 @@ class Cockpit(App[int]):
         ascii_only: no sign beyond ASCII.
         theme_name: `dark` or `light`, where the terminal has colours for it.
         rate: drawings a second at most.
+        notify: how to call a person when the verdict turns bad.
+        keys: other keys for commands, by id.
+        notice: words to the person, to begin with.
 
     Raises:
         NotARun: there is no run at `directory`.
     """
 
     class Fresh(Message):
-        """The reader has an answer, or could not go on."""
+        """The reader has an answer, or could not go on; `follower` tells of which run."""
 
-        def __init__(self, reading: Reading | Exception) -> None:
+        def __init__(self, reading: Reading | Exception, follower: Follower) -> None:
             super().__init__()
-            self.reading = reading
+            self.reading, self.follower = reading, follower
 
     TITLE = "rlpeaks"
     COMMANDS: ClassVar = {commands.Palette}
@@ -89,25 +97,83 @@ class Cockpit(App[int]):
         ascii_only: bool = False,
         theme_name: str = "dark",
         rate: float = RATE,
+        notify: Notify = "none",
+        keys: Mapping[str, str] | None = None,
+        notice: str = "",
     ) -> None:
         # Without colours Textual would otherwise paint everything in shades of grey.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        self.directory = directory
-        self.steering = Steering(directory, readonly)
-        self.view = View()
+        self._readonly = readonly
+        self._begin(directory)
+        self._notice = notice
+        self._keys = keys or {}
+        self.table = commands.in_force(self._keys)
         self.palette: Palette = choose(self.console.color_system, self.no_color, theme_name)
-        self.look = Look(ascii_only, self.palette.flat)
+        named = {command.id: command.shown for command in self.table}
+        self.look = Look(ascii_only, self.palette.flat, named["remedy"], named["story"])
         self._apply(self.palette)
         self._pace = Pace(rate)
         self._quiet = ExitStack()
-        self._reader = Reader(Follower(directory), self._deliver)
+        self._herald = Herald(self._write, notify)
+
+    def _begin(self, directory: Path) -> None:
+        """Everything that belongs to one run, from its start: nothing of another run is left.
+
+        Raises:
+            NotARun: there is no run at `directory`; nothing has changed.
+        """
+        follower = Follower(directory)
+
+        def deliver(reading: Reading | Exception) -> None:
+            """Called by the reader in its thread."""
+            self.post_message(self.Fresh(reading, follower))
+
+        self.directory = directory
+        self._follower = follower
+        self._reader = Reader(follower, deliver)
+        self.steering = Steering(directory, self._readonly)
+        self.view = View()
+        self.chosen = False
+        self.aftermath = Aftermath()
         self._newest: Reading | None = None
         self._shown: Reading | None = None
         self._notice = ""
-        self.chosen = False
         self._doubts: list[CommandMark] = []
-        self.aftermath = Aftermath()
-        self.whereabouts = whereabouts.Whereabouts(lambda answer: self.post_message(whereabouts.Answered(answer)))
+
+        def asked(answer: Stack | NoStack) -> None:
+            """Called in the thread that asked a rank, which may answer when another run is shown."""
+            if self._follower is follower:
+                self.post_message(whereabouts.Answered(answer))
+
+        self.whereabouts = whereabouts.Whereabouts(asked)
+
+    def open_run(self, directory: Path) -> None:
+        """Show another run in place of this one."""
+        reader = self._reader
+        try:
+            self._begin(directory)
+        except NotARun as error:
+            self.say(str(error))
+            return
+        reader.let_go()
+        self._herald.forget()
+        while not isinstance(self.screen, Overview):
+            self.pop_screen()
+        self.overview.restart()
+        self._reader.start()
+        self._ask()
+
+    def choose_run(self) -> None:
+        """The list of all runs, over this one."""
+
+        def chosen(directory: Path | None) -> None:
+            if directory is not None and directory != here:
+                self.open_run(directory)
+            else:
+                self.repaint()
+
+        here = self.directory.absolute()
+        self.push_screen(Runs(self.palette, self.look.ascii_only, here.parent, here), chosen)
 
     @property
     def reading(self) -> Reading | None:
@@ -126,12 +192,23 @@ class Cockpit(App[int]):
         # Textual paints a new screen several times while it settles, each time whole. Nothing is sent before there is
         # something to see, or half a second has passed.
         self._quiet.enter_context(self.batch_update())
+        self.set_keymap({name: text for name, text in self._keys.items() if commands.BY_ID[name].keys})
+        for command in self.table:
+            if command.keys and not commands.BY_ID[command.id].keys:
+                # A keymap changes keys and gives none to what had none.
+                self.bind(",".join(command.keys), f"command({command.id!r})")
         self.set_timer(0.5, self._quiet.close)
         self._reader.start()
         self._tick()
 
     def on_unmount(self) -> None:
+        self._herald.restore()
         self._reader.stop()
+
+    def _write(self, sequence: str) -> None:
+        """To the terminal, in line with what is drawn, so that a slow link is noticed."""
+        if self._driver is not None:
+            self._driver.write(sequence)
 
     def _tick(self) -> None:
         if self._pace.tick(waiting(self._driver)):
@@ -153,11 +230,9 @@ class Cockpit(App[int]):
             return self._shown.snapshot.step
         return self.view.cursor
 
-    def _deliver(self, reading: Reading | Exception) -> None:
-        """Called by the reader in its thread."""
-        self.post_message(self.Fresh(reading))
-
     def on_cockpit_fresh(self, message: Cockpit.Fresh) -> None:
+        if message.follower is not self._follower:
+            return
         reading = message.reading
         if isinstance(reading, Exception):
             raise reading
@@ -166,6 +241,8 @@ class Cockpit(App[int]):
         # A held view keeps its snapshot; what was read for its cursor still arrives.
         self._shown = reading if held is None else replace(reading, snapshot=held.snapshot)
         self._hear(reading)
+        if not reading.loading:
+            self._herald.tell(reading.snapshot, reading.latest, time.monotonic())
         self._feature()
         self.repaint()
         self._quiet.close()
@@ -201,7 +278,7 @@ class Cockpit(App[int]):
     def repaint(self) -> None:
         """Draw what is known now; nothing is written where nothing changed."""
         stage = self.stage
-        if stage is None or self._shown is None or self._newest is None:
+        if stage is None or self._shown is None or self._newest is None or isinstance(self.screen, Runs):
             return
         scene, now = self._scene(self._shown), self._scene(self._newest)
         notice = self._notice or self._newest.trouble
@@ -209,7 +286,7 @@ class Cockpit(App[int]):
             notice = f"reading the journal, step {now.snapshot.step:,} so far"
         settled = self._newest.wanted.step == self._wanted_step()
         size = (self.size.width, self.size.height)
-        hints = commands.hints(commands.refusals(self))
+        hints = commands.hints(commands.refusals(self), self.table)
         stage.paint(Show(scene, now, notice, size, settled, hints, self.aftermath.card))
 
     def _scene(self, reading: Reading) -> Scene:
@@ -262,13 +339,10 @@ class Cockpit(App[int]):
         self.repaint()
 
     def hush(self) -> bool:
-        """Take away what was said last and the card, one at a time; False when there was neither."""
-        if self._notice:
-            self._notice = ""
-        elif self.aftermath.card is not None:
-            self.aftermath.card = None
-        else:
+        """Take away what was said last and the card; False when there was neither."""
+        if not self._notice and self.aftermath.card is None:
             return False
+        self._notice, self.aftermath.card = "", None
         self.repaint()
         return True
 
@@ -332,11 +406,15 @@ class Cockpit(App[int]):
         # Nothing comes up over another question: keys meant for that one would answer it.
         if self._doubts and self.screen_stack and self.screen_stack[-1] is self.stage:
             acts.insist(self, self._doubts.pop(0))
-        if self._dialog is not None:
-            self._dialog.renew()
+        top = self.screen_stack[-1] if self.screen_stack else None
+        if isinstance(top, Dialog | Confirm) and not reading.snapshot.live:
+            top.dismiss(None)
+            self._notice = f"the run has ended meanwhile: it is {reading.snapshot.state}; the question is closed"
+        elif isinstance(top, Dialog):
+            top.renew()
 
     def open_help(self) -> None:
-        self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self)))
+        self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self), self.table))
 
     def open_palette(self) -> None:
         self.action_command_palette()
@@ -362,16 +440,16 @@ class Cockpit(App[int]):
 
     def picture(self) -> str:
         """The screen as SVG."""
-        return svg(self.screen._compositor.render_strips(), self.palette.ground)
+        return picture.svg(self.screen._compositor.render_strips(), self.palette.ground)
 
     def save_picture(self) -> None:
         snapshot = self.snapshot
         name = snapshot.info.name if snapshot else "run"
-        path = Path.cwd() / f"rlpeaks-{name}-{snapshot.step if snapshot else 0}.svg"
+        folder = Path.cwd()
         try:
-            path.write_text(self.picture(), encoding="utf-8")
+            path = picture.save(folder, name, self.step, self.picture())
         except OSError as error:
-            self.say(f"the picture could not be saved: {error}")
+            self.say(f"the picture could not be saved in {folder}: {error.strerror}")
             return
         self.say(f"saved {path}")
 
@@ -380,7 +458,23 @@ class Cockpit(App[int]):
 
     def on_surface_pressed(self, message: Surface.Pressed) -> None:
         name = message.surface.id or ""
-        if name == "verdict":
+        step = message.surface.step_at(message.x, message.y)
+        if name == "footer":
+            hints = commands.hints(commands.refusals(self), self.table)
+            hint = strips.pressed(hints, message.surface.size.width, message.x)
+            if not self.hush() and hint is not None and hint.command:
+                self.action_command(hint.command)
+        elif name == "tabs" and isinstance(self.stage, Enlarged):
+            self.stage.tell(message.x)
+        elif name == "card":
+            self.hush()
+        elif step is not None:
+            if name in BY_ID and not isinstance(self.stage, Enlarged):
+                self.chosen = True
+                self.overview.feature(name)
+                self.look_at(panel=name)
+            self.go_to(step)
+        elif name == "verdict":
             panel = verdict.speaks_of(self._newest.snapshot, self._newest.health) if self._newest else ""
             if panel:
                 walk.select(self, panel)
@@ -388,19 +482,26 @@ class Cockpit(App[int]):
             walk.select(self, name)
 
 
-def watch(directory: Path, *, readonly: bool = False, ascii_only: bool | None = None, theme: str = "dark") -> int:
+def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, theme: str | None = None) -> int:
     """Show the run at `directory` until the person leaves. Gives the exit status: 0, or 2 when there is no such run.
 
-    `RLPEAKS_FPS` sets how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII; `NO_COLOR` is respected.
+    What is asked for here has the first word, then the environment, then the person's settings file. `RLPEAKS_FPS` sets
+    how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII, `RLPEAKS_THEME` names a theme; `NO_COLOR` is
+    respected.
     """
+    chosen, trouble = settings.read(settings.place())
+    chosen = settings.over(chosen, os.environ)
     try:
-        rate = min(30.0, max(0.2, float(os.environ.get("RLPEAKS_FPS", RATE))))
-    except ValueError:
-        rate = RATE
-    if ascii_only is None:
-        ascii_only = os.environ.get("RLPEAKS_ASCII", "") not in ("", "0")
-    try:
-        cockpit = Cockpit(directory, readonly=readonly, ascii_only=ascii_only, theme_name=theme, rate=rate)
+        cockpit = Cockpit(
+            directory,
+            readonly=readonly,
+            ascii_only=ascii_only or chosen.ascii,
+            theme_name=background.theme(theme or chosen.theme),
+            rate=chosen.fps,
+            notify=chosen.notify,
+            keys=chosen.keys,
+            notice=f"{trouble}; the defaults are in force" if trouble else "",
+        )
     except NotARun as error:
         print(error)
         return 2

@@ -7,6 +7,7 @@ meanings ("entropy", "warn"), never colours; the theme decides what a meaning lo
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -76,10 +77,28 @@ def heat(upper: int, lower: int | None = None) -> int:
     return HEAT | (upper & 15) | ground
 
 
+@dataclass(frozen=True)
+class Plot:
+    """A rectangle of cells whose columns are steps, from `first` in the first column to `last` in the last one."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    first: float
+    last: float
+
+    def step(self, x: int, y: int) -> int | None:
+        """The step that lies at a cell, None outside."""
+        if not (self.x <= x < self.x + self.width and self.y <= y < self.y + self.height):
+            return None
+        return round(self.first + (x - self.x) / max(1, self.width - 1) * (self.last - self.first))
+
+
 class Cells:
     """A grid of height x width cells. Writing outside of it is allowed and does nothing there."""
 
-    __slots__ = ("below", "chars", "inks")
+    __slots__ = ("below", "chars", "inks", "plots")
 
     def __init__(self, width: int, height: int) -> None:
         shape = (max(0, height), max(0, width))
@@ -87,6 +106,8 @@ class Cells:
         self.inks: Inks = np.zeros(shape, np.uint16)
         self.below = 0
         """Lines of a list that did not fit, in the direction in which it scrolls."""
+        self.plots: list[Plot] = []
+        """Where a click means a step."""
 
     @property
     def width(self) -> int:
@@ -137,6 +158,7 @@ class Cells:
 
     def blit(self, y: int, x: int, other: Cells) -> None:
         """Copy `other` in, with its upper left corner at (y, x)."""
+        self.plots += [replace(plot, x=plot.x + x, y=plot.y + y) for plot in other.plots]
         top, left = max(0, y), max(0, x)
         bottom, right = min(self.height, y + other.height), min(self.width, x + other.width)
         if top < bottom and left < right:
@@ -164,7 +186,7 @@ def in_ascii(cells: Cells) -> Cells:
     if not foreign.any():
         return cells
     plain = Cells(cells.width, cells.height)
-    plain.inks = cells.inks
+    plain.inks, plain.plots = cells.inks, cells.plots
     plain.chars = cells.chars.copy()
     plain.chars[foreign] = [_ASCII.get(code, ord("?")) for code in cells.chars[foreign].tolist()]
     plain.chars[plain.chars == FOLLOWS] = ord("?")

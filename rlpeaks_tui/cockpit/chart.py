@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .axes import Axis, Floats, linear
-from .cells import BLANK, BOLD, SOFT, Cells, Ink, width_of
+from .cells import BLANK, BOLD, SOFT, Cells, Ink, Plot, width_of
 from .raster import Across, Frame, Ints, Raster
 
 GUTTER = 6
@@ -156,6 +156,7 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     _y_labels(cells, raster, chart.y, gutter)
     if chart.across is None:
         _x_labels(cells, raster, chart, gutter, plot_width)
+        cells.plots.append(Plot(gutter, 0, plot_width, height, first, last))
     else:
         _ticks_below(cells, raster, chart.across, gutter)
     if chart.labels:

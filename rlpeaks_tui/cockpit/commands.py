@@ -5,13 +5,14 @@ The key bindings, the footer, the palette and the help are made from this table,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.keys import _character_to_key
 
 from . import acts, travel, walk, whereabouts
 from .panels import PANELS
@@ -219,8 +220,9 @@ COMMANDS: tuple[Command, ...] = (
         "stop",
         _cannot("stop"),
     ),
+    Command("runs", ("R",), "R", "All runs: live and over", LEAVE, lambda app: app.choose_run(), "runs"),
     Command("theme", (), "", "Switch between dark and light", LEAVE, lambda app: app.switch_theme()),
-    Command("screenshot", (), "", "Save the screen as an SVG file", LEAVE, lambda app: app.save_picture()),
+    Command("screenshot", ("S",), "S", "Save the screen as an SVG file", LEAVE, lambda app: app.save_picture()),
     Command(
         "quit",
         ("q", "ctrl+c", "ctrl+q"),
@@ -244,24 +246,53 @@ def bindings() -> list[Binding]:
     ]
 
 
+def in_force(keys: Mapping[str, str]) -> tuple[Command, ...]:
+    """The table where some commands, by id, have other keys: as a person writes them, separated by commas."""
+
+    def changed(command: Command) -> Command:
+        words = words_of(keys[command.id])
+        return replace(command, keys=tuple(name_of(word) for word in words), shown=" ".join(words))
+
+    return tuple(changed(command) if command.id in keys else command for command in COMMANDS)
+
+
+def words_of(keys: str) -> list[str]:
+    """The keys that a person wrote, separated by commas."""
+    return [word for part in keys.split(",") if (word := part.strip())]
+
+
+def name_of(word: str) -> str:
+    """A key as Textual names it: left_square_bracket for `[`."""
+    return _character_to_key(word) if len(word) == 1 else word
+
+
 ORDER = (
     "help", "palette", "panels", "enlarge", "scrub", "next", "live", "hold", "filter",
-    "pause", "remedy", "undo", "set", "phase", "reset", "rollback", "stop", "quit",
+    "pause", "remedy", "undo", "set", "phase", "reset", "rollback", "stop", "runs", "quit",
 )  # fmt: skip
 """Of the footer, from left to right."""
 
 LEAST = (
     "quit", "help", "remedy", "pause", "enlarge", "panels", "palette", "scrub", "undo", "reset", "phase", "set",
-    "rollback", "stop", "live", "next", "hold", "filter",
+    "rollback", "stop", "runs", "live", "next", "hold", "filter",
 )  # fmt: skip
 """Of the footer, what stays longest where the row is short first."""
 
 
-def hints(refused: Mapping[str, str]) -> list[Hint]:
-    """What the footer names."""
-    words = {command.id: (command.shown, command.hint) for command in COMMANDS if command.hint}
-    words["panels"], words["scrub"], words["next"] = ("0-9", "panels"), ("[ ]", "scrub"), ("n N", "event")
-    return [Hint(*words[name], LEAST.index(name), name in refused) for name in ORDER]
+def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS) -> list[Hint]:
+    """What the footer names, by the table in force."""
+    shown = {command.id: command.shown for command in table}
+    words = {command.id: (command.shown, command.hint) for command in table if command.hint}
+    words["scrub"] = (f"{shown['back.1']} {shown['on.1']}", "scrub")
+    words["next"] = (f"{shown['next']} {shown['prev']}", "event")
+    if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):
+        words["panels"] = ("0-9", "panels")
+    clicked = {"scrub": "back.1", "panels": ""}
+    return [
+        Hint(*words[name], LEAST.index(name), name in refused, clicked.get(name, name))
+        for name in ORDER
+        if name in words
+    ]
 
 
 def refusals(app: Cockpit) -> dict[str, str]:
@@ -291,7 +322,7 @@ class Palette(Provider):
         def doing(command: Command) -> Callable[[], None]:
             return lambda: app.action_command(command.id)
 
-        return [(c, doing(c), c.refuse(app)) for c in COMMANDS if c.id not in skipped]
+        return [(c, doing(c), c.refuse(app)) for c in app.table if c.id not in skipped]
 
     @property
     def _cockpit(self) -> Cockpit:

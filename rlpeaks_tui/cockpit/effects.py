@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rlpeaks_tui.run.entries import ENDED
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
-from rlpeaks_tui.stats.effect import Compared, effects
+from rlpeaks_tui.stats.effect import LEAST, Compared, effects
 
 TITLE_CELLS = 14
 
@@ -13,13 +14,26 @@ def lines_for(snapshot: Snapshot, mark: CommandMark) -> list[str] | None:
 
     None while there are too few steps after it to tell anything. Called by the reader in its thread.
     """
-    for effect in effects(snapshot.columns, snapshot.commands, snapshot.branches, snapshot.phases):
+    ended = snapshot.state in ENDED
+    for effect in effects(snapshot.columns, snapshot.commands, snapshot.branches, snapshot.phases, ended=ended):
         if effect.command.id == mark.id:
-            known = [
-                (title, found) for title, found in effect.metrics.items() if found and found.difference is not None
-            ]
-            return [line for title, found in known for line in _lines(title, found)] or None
+            there = {title: found for title, found in effect.metrics.items() if found}
+            known = [(title, found) for title, found in there.items() if found.difference is not None]
+            return [line for title, found in known for line in _lines(title, found)] or _never([*there.values()])
     return None
+
+
+def _never(found: list[Compared]) -> list[str] | None:
+    """What to say where there never will be enough to tell anything; None where there still may be."""
+    if any(each.verdict == "not enough steps yet" for each in found):
+        return None
+    most = max(found, key=lambda each: min(each.rows_before, each.rows_after), default=None)
+    if most is None:
+        return ["nothing was measured that it could be told by"]
+    return [
+        "not enough steps to tell, and there will be no more:",
+        f"{most.rows_before} before, {most.rows_after} after, {LEAST} needed on each side",
+    ]
 
 
 def _lines(title: str, found: Compared) -> list[str]:
@@ -32,7 +46,8 @@ def _lines(title: str, found: Compared) -> list[str]:
     change = f"{_number(before, 3):>7} → {_number(after, 3)}"
     interval = f"({_number(low)} to {_number(high)})"
     figures = f"{title:<{TITLE_CELLS}}{change:<17}{_number(difference, sign='+'):>8} {interval}"
-    trend = "" if expected is None else f"; by the trend before {_number(expected, 3)}"
+    rows = f" ({found.rows_before} steps only)" if found.short else ""
+    trend = "" if expected is None else f"; by the trend before{rows} {_number(expected, 3)}"
     return [figures, f"{'':<{TITLE_CELLS}}{found.verdict}{trend}{unit}"]
 
 

@@ -79,12 +79,20 @@ class Question:
 
 @dataclass(frozen=True)
 class Form:
-    """A question as far as it is answered: a text for every field, the field in focus, the caret in its text."""
+    """A question as far as it is answered.
+
+    Attributes:
+        values: a text for every field.
+        focus: the field in focus.
+        caret: in its text.
+        selected: the whole text is; what is typed takes its place.
+    """
 
     question: Question
     values: Values
     focus: int = 0
     caret: int = 0
+    selected: bool = False
 
     @property
     def field(self) -> Choice | Blank | None:
@@ -106,7 +114,8 @@ def begin(question: Question, given: Values | None = None) -> Form:
 def again(form: Form, question: Question) -> Form:
     """The same answers to the question as it is now: there may be a checkpoint more by now."""
     renewed = begin(question, form.values)
-    return replace(renewed, focus=min(form.focus, max(0, len(question.fields) - 1)), caret=form.caret)
+    focus = min(form.focus, max(0, len(question.fields) - 1))
+    return replace(renewed, focus=focus, caret=form.caret, selected=form.selected)
 
 
 def command(form: Form) -> tuple[list[str], str]:
@@ -146,13 +155,13 @@ def insert(form: Form, text: str) -> Form:
     field = form.field
     if not isinstance(field, Blank):
         return form
-    before = form.values[field.name]
+    before, caret = ("", 0) if form.selected else (form.values[field.name], form.caret)
     clean = "".join(char for char in text.replace("\n", " ") if char.isprintable())
-    return _with(form, field.name, before[: form.caret] + clean + before[form.caret :], form.caret + len(clean))
+    return _with(form, field.name, before[:caret] + clean + before[caret:], caret + len(clean))
 
 
 def _with(form: Form, name: str, value: str, caret: int) -> Form:
-    return replace(form, values={**form.values, name: value}, caret=caret)
+    return replace(form, values={**form.values, name: value}, caret=caret, selected=False)
 
 
 def _focus(form: Form, at: int) -> Form:
@@ -160,7 +169,8 @@ def _focus(form: Form, at: int) -> Form:
     if not fields:
         return form
     at %= len(fields)
-    return replace(form, focus=at, caret=len(form.values[fields[at].name]))
+    text = form.values[fields[at].name]
+    return replace(form, focus=at, caret=len(text), selected=isinstance(fields[at], Blank) and bool(text))
 
 
 def _choose(form: Form, field: Choice, by: int) -> Form:
@@ -177,6 +187,9 @@ def _choose(form: Form, field: Choice, by: int) -> Form:
 
 def _type(form: Form, field: Blank, key: str, char: str | None) -> Form:
     text, caret = form.values[field.name], form.caret
+    if form.selected and key in ("backspace", "delete", "ctrl+u"):
+        return _with(form, field.name, "", 0)
+    form = replace(form, selected=form.selected and key not in ("left", "right", "home", "end", "ctrl+a", "ctrl+e"))
     match key:
         case "up" | "down":
             return _focus(form, form.focus + (1 if key == "down" else -1)) if len(form.question.fields) > 1 else form
@@ -266,7 +279,8 @@ def _blank(cells: Cells, y: int, x: int, field: Blank, form: Form, focused: bool
     caret = form.caret if focused else len(text)
     start = max(0, caret - room + 1)
     cells.fill(y, x, room, " ", Ink.TEXT | UNDERLINE)
-    cells.put(y, x, fit(text[start:], room, more=""), Ink.TEXT | UNDERLINE)
+    chosen = REVERSE if focused and form.selected else 0
+    cells.put(y, x, fit(text[start:], room, more=""), Ink.TEXT | UNDERLINE | chosen)
     if focused:
         under = text[caret : caret + 1] or " "
         cells.put(y, x + width_of(text[start:caret]), under, Ink.TEXT | REVERSE)

@@ -7,10 +7,12 @@ whatever monospaced font there is, stretched to their cells.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from pathlib import Path
 
 from rich.color import Color
 from rich.segment import Segment
@@ -157,3 +159,21 @@ def _box(x: int, y: int, wide: float, tall: float, down: float = 0.0) -> str:
 
 def _n(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def save(folder: Path, run: str, step: int, drawn: str) -> Path:
+    """Write an SVG beside those that are there already; gives its path. A run may have any name, a file may not.
+
+    Raises:
+        OSError: `folder` cannot be written.
+    """
+    stem = f"rlpeaks-{re.sub('[^A-Za-z0-9._-]', '_', run)[:80]}-{step}"
+    for number in itertools.count(1):
+        path = folder / (f"{stem}.svg" if number == 1 else f"{stem}-{number}.svg")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(drawn)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("numbers do not end")

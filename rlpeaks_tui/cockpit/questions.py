@@ -20,7 +20,7 @@ Make = Callable[[Snapshot, Rates | None], Question]
 OFFERED = 6
 """Checkpoints that a question lists."""
 
-UNDO = "Undone by u: what is needed to come back is written first."
+UNDO = "Undone by undo: what is needed to come back is written first."
 CHANGING = ("reset", "sync-ref", "rollback", "phase", "set")
 """Commands that change weights or settings, which `undo` takes back."""
 
@@ -149,7 +149,7 @@ def change(snapshot: Snapshot, rates: Rates | None) -> Question:
         return [
             f"{goes} What is out of bounds is refused with the bounds; what is far from the present value is asked "
             "about once more.",
-            "Undone by u.",
+            "Undone by undo.",
         ]
 
     return Question(
@@ -253,7 +253,9 @@ def probe(snapshot: Snapshot, rates: Rates | None) -> Question:
 def step(snapshot: Snapshot, rates: Rates | None) -> Question:
     return Question(
         "Train for some steps and hold",
-        lambda values: ["The run goes on for that many steps and holds again at a safe point. p resumes it for good."],
+        lambda values: [
+            "The run goes on for that many steps and holds again at a safe point. Pause lets it go on for good."
+        ],
         lambda values: ["step", values["steps"].strip()],
         "go on",
         (Blank("steps", "steps", "1", "how many", 12),),

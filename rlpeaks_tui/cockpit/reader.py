@@ -47,6 +47,7 @@ class Wanted:
 class Reading:
     """One answer: the run now, and what was written at or before the wanted step. `loading` while more is unread.
 
+    `health` is that of the wanted step, `latest` that of the newest.
     `effects` has the lines for each command asked about, or None where it is too early to tell.
     """
 
@@ -55,6 +56,7 @@ class Reading:
     layers: Layers | None
     rollouts: Rollouts | None
     health: Health
+    latest: Health = field(default_factory=Health)
     study: object = None
     rates: Rates | None = None
     effects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
@@ -73,8 +75,8 @@ class Reader(threading.Thread):
         self._stopped = False
         self._wanted = Wanted()
         self._evaluator = Evaluator()
-        self._health = Health()
-        self._judged: tuple[int, int] | None = None
+        self._version = -1
+        self._judged: dict[int, Health] = {}
         self._studies: dict[str, Study] = {}
         self._studied: tuple[tuple[str, int, int], object] | None = None
         self._rated: tuple[int, Rates] | None = None
@@ -84,10 +86,14 @@ class Reader(threading.Thread):
         self._wanted = wanted
         self._asked.set()
 
-    def stop(self) -> None:
-        """End the thread and wait until it has."""
+    def let_go(self) -> None:
+        """End the thread soon; what it still reads is for nobody."""
         self._stopped = True
         self._asked.set()
+
+    def stop(self) -> None:
+        """End the thread and wait until it has."""
+        self.let_go()
         if self.is_alive():
             self.join()
 
@@ -130,6 +136,7 @@ class Reader(threading.Thread):
             layers=self._follower.layers(step),
             rollouts=self._follower.rollouts(step),
             health=Health() if loading else self._checked(snapshot, step),
+            latest=Health() if loading else self._checked(snapshot, snapshot.step),
             study=None if loading else self._study(wanted.panel, snapshot, step),
             rates=rates,
             effects={} if loading else self._effects(snapshot, wanted.effects),
@@ -159,11 +166,12 @@ class Reader(threading.Thread):
         return self._rated[1]
 
     def _checked(self, snapshot: Snapshot, step: int) -> Health:
-        key = (snapshot.version, step)
-        if self._judged != key:
-            self._health = check(self._evaluator, snapshot, step)
-            self._judged = key
-        return self._health
+        if self._version != snapshot.version:
+            self._version = snapshot.version
+            self._judged.clear()
+        if step not in self._judged:
+            self._judged[step] = check(self._evaluator, snapshot, step)
+        return self._judged[step]
 
     def _study(self, panel: str, snapshot: Snapshot, step: int) -> object:
         make = BY_ID[panel].study if panel else None

@@ -47,10 +47,18 @@ class View:
 
 @dataclass(frozen=True)
 class Look:
-    """What the terminal can show: `ascii_only` without braille and blocks, `flat` without colours for heat."""
+    """What the terminal can show, and which keys a drawing may name.
+
+    Attributes:
+        ascii_only: no braille and no blocks.
+        flat: no colours for heat.
+        act, story: keys in force that do what the verdict advises, and that go on to the next story.
+    """
 
     ascii_only: bool = False
     flat: bool = False
+    act: str = "a"
+    story: str = "v"
 
 
 @dataclass(frozen=True)

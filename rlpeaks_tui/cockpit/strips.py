@@ -25,12 +25,18 @@ STATE_INK = {
 
 @dataclass(frozen=True)
 class Hint:
-    """A key in the footer; those of the highest rank go first where the row is short. `off`: it would be refused."""
+    """A key in the footer; those of the highest rank go first where the row is short.
+
+    Attributes:
+        off: it would be refused.
+        command: what a click on it does, empty for nothing.
+    """
 
     key: str
     word: str
     rank: int
     off: bool = False
+    command: str = ""
 
 
 def header(scene: Scene, newest: int, width: int) -> Cells:
@@ -98,21 +104,26 @@ def _row(parts: Sequence[tuple[str, int, int]]) -> int:
     return sum(width_of(text) for text, _, _ in parts) + 3 * max(0, len(parts) - 1)
 
 
-SPARKS = (
-    ("reward", "reward", "reward", Ink.REWARD),
-    ("entropy", "entropy", "entropy", Ink.ENTROPY),
-    ("kl", "KL", "kl/base_k3", Ink.KL),
-    ("calibration", "ECE", calibration.ECE, Ink.CALIBRATION),
-    ("sparsity", "sparsity", "sparsity/bf16", Ink.SPARSITY),
-)
+SPARKS = {
+    "reward": ("reward", "reward", Ink.REWARD),
+    "entropy": ("entropy", "entropy", Ink.ENTROPY),
+    "kl": ("KL", "kl/base_k3", Ink.KL),
+    "calibration": ("ECE", calibration.ECE, Ink.CALIBRATION),
+    "sparsity": ("sparsity", "sparsity/bf16", Ink.SPARSITY),
+}
+"""By panel: how the number is called on a small curve, and what it is."""
 
 
-def sparks(scene: Scene, shown: str, width: int) -> Cells:
-    """One row: the mission's other panels as a word, a number and a small curve each."""
+def others(shown: str) -> list[str]:
+    """The mission's panels beside the one that is shown, as many as a row has room for."""
+    return [panel for panel in SPARKS if panel != shown][:4]
+
+
+def sparks(scene: Scene, panels: Sequence[str], width: int) -> Cells:
+    """One row: panels of the mission as a word, a number and a small curve each."""
     cells = Cells(width, 1)
-    others = [item for item in SPARKS if item[0] != shown][:4]
-    slot = (width + 2) // len(others)
-    for i, (_, label, name, ink) in enumerate(others):
+    slot = (width + 2) // len(panels)
+    for i, (label, name, ink) in enumerate(SPARKS[panel] for panel in panels):
         x = i * slot
         value = scene.value(name)
         if value is None:
@@ -128,13 +139,27 @@ def sparks(scene: Scene, shown: str, width: int) -> Cells:
     return cells
 
 
-def tabs(titles: Sequence[str], shown: int, width: int) -> Cells:
+def tabs(titles: Sequence[str], shown: int, width: int, key: str = "v") -> Cells:
     """One row: the key that goes on, and the stories of an enlarged panel, the one shown in bold and underlined."""
     cells = Cells(width, 1)
-    x = cells.put(0, 0, "v", Ink.KEY | BOLD) + 2
-    for i, title in enumerate(titles):
-        x = cells.put(0, x, title, Ink.TEXT | BOLD | UNDERLINE if i == shown % len(titles) else Ink.DIM) + 3
+    cells.put(0, 0, key, Ink.KEY | BOLD)
+    for i, (x, title) in enumerate(zip(_tabs(titles, key), titles, strict=True)):
+        cells.put(0, x, title, Ink.TEXT | BOLD | UNDERLINE if i == shown % len(titles) else Ink.DIM)
     return cells
+
+
+def tab_at(titles: Sequence[str], x: int, key: str = "v") -> int | None:
+    """Which story's name stands at column `x`."""
+    starts = _tabs(titles, key)
+    return next((i for i, start in enumerate(starts) if start <= x < start + width_of(titles[i])), None)
+
+
+def _tabs(titles: Sequence[str], key: str) -> list[int]:
+    """The column of each name."""
+    starts = [width_of(key) + 2]
+    for title in titles[:-1]:
+        starts.append(starts[-1] + width_of(title) + 3)
+    return starts
 
 
 def footer(keys: Sequence[Hint], width: int, notice: str = "") -> Cells:
@@ -143,11 +168,28 @@ def footer(keys: Sequence[Hint], width: int, notice: str = "") -> Cells:
     if notice:
         cells.put(0, 0, fit(notice, width), Ink.ACCENT | BOLD)
         return cells
-    shown = list(keys)
-    while shown and sum(width_of(hint.key) + width_of(hint.word) + 4 for hint in shown) - 3 > width:
-        shown.remove(max(shown, key=lambda hint: (hint.off and hint.rank > 0, hint.rank)))
-    x = 0
-    for hint in shown:
-        x = cells.put(0, x, hint.key, Ink.FAINT if hint.off else Ink.KEY | BOLD) + 1
-        x = cells.put(0, x, hint.word, Ink.FAINT if hint.off else Ink.DIM) + 3
+    for x, hint in _placed(keys, width):
+        end = cells.put(0, x, hint.key, Ink.FAINT if hint.off else Ink.KEY | BOLD) + 1
+        cells.put(0, end, hint.word, Ink.FAINT if hint.off else Ink.DIM)
     return cells
+
+
+def pressed(keys: Sequence[Hint], width: int, x: int) -> Hint | None:
+    """What a click on column `x` of the footer means."""
+    return next((hint for at, hint in _placed(keys, width) if at <= x < at + _cells(hint)), None)
+
+
+def _placed(keys: Sequence[Hint], width: int) -> list[tuple[int, Hint]]:
+    """The hints that have room, each with its column."""
+    shown = list(keys)
+    while shown and sum(_cells(hint) + 3 for hint in shown) - 3 > width:
+        shown.remove(max(shown, key=lambda hint: (hint.off and hint.rank > 0, hint.rank)))
+    x, placed = 0, []
+    for hint in shown:
+        placed.append((x, hint))
+        x += _cells(hint) + 3
+    return placed
+
+
+def _cells(hint: Hint) -> int:
+    return width_of(hint.key) + 1 + width_of(hint.word)

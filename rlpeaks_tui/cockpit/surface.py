@@ -1,13 +1,12 @@
 """The one widget that draws: it puts a grid of cells on screen and writes only the rows that changed.
 
 Textual sends whatever region it is told to refresh, without looking for differences, so the difference is found
-here, in the cells. Blanks take the ink of what stands left of them: a blank has no colour to see, and every
-change of style costs some forty bytes on a slow link.
+here, in the cells.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
 
 import numpy as np
 from rich.segment import Segment
@@ -18,22 +17,9 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from .cells import BLANK, HEAT, RAISED, REVERSE, TINT, UNDERLINE, Cells, Chars, Inks, text_of
+from .cells import Cells, Chars, Inks, Plot
+from .stretches import settle, stretches
 from .theme import Palette
-
-SEEN_ON_BLANK = HEAT | REVERSE | TINT | RAISED | UNDERLINE
-
-
-def settle(cells: Cells) -> Inks:
-    """The inks of `cells` with each plain blank in the ink of its left neighbour, as long as no ground differs."""
-    inks = cells.inks
-    if not inks.size:
-        return inks
-    plain = (cells.chars == BLANK) & (inks & SEEN_ON_BLANK == 0)
-    columns = np.arange(inks.shape[1])
-    source = np.maximum.accumulate(np.where(plain, 0, columns), axis=1)
-    taken = np.take_along_axis(inks, source, axis=1)
-    return np.where(plain & (taken & SEEN_ON_BLANK == 0), taken, inks)
 
 
 class Surface(Widget, can_focus=False):
@@ -57,10 +43,17 @@ class Surface(Widget, can_focus=False):
         self._chars: Chars = np.zeros((0, 0), np.uint32)
         self._inks: Inks = np.zeros((0, 0), np.uint16)
         self._strips: dict[int, Strip] = {}
+        self._plots: Sequence[Plot] = ()
+
+    def step_at(self, x: int, y: int) -> int | None:
+        """The step that a drawing has at a cell, None where it has none."""
+        steps = [plot.step(x, y) for plot in self._plots]
+        return next((step for step in steps if step is not None), None)
 
     def show(self, cells: Cells) -> int:
         """Put `cells` on screen, from the upper left corner on; gives the number of rows that will be written."""
         inks = settle(cells)
+        self._plots = cells.plots
         if cells.chars.shape != self._chars.shape:
             self._chars, self._inks = cells.chars.copy(), inks.copy()
             self._strips.clear()
@@ -94,14 +87,7 @@ class Surface(Widget, can_focus=False):
         self.post_message(self.Pressed(self, event.x, event.y))
 
     def _strip(self, chars: Chars, inks: Inks) -> Strip:
-        cuts = np.flatnonzero(inks[1:] != inks[:-1]) + 1
-        bounds = [0, *cuts.tolist(), len(inks)]
-        segments = [
-            Segment(text_of(chars[start:end]), self._style(int(inks[start])))
-            for start, end in pairwise(bounds)
-            if end > start
-        ]
-        return Strip(segments, len(inks))
+        return Strip([Segment(text, self._style(ink)) for text, ink in stretches(chars, inks)], len(inks))
 
     def _style(self, ink: int) -> Style:
         style = self._styles_of.get(ink)

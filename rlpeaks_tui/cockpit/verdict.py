@@ -58,6 +58,17 @@ def strip(scene: Scene, width: int, height: int) -> Cells:
     return cells
 
 
+def brief(state: str, why: str, health: Health) -> tuple[str, int]:
+    """The verdict in a few words, for a list or a title, and its ink."""
+    if state in ("failed", "lost"):
+        return why or "it is not known why", Ink.BAD
+    if health.findings:
+        worst, more = health.findings[0], len(health.findings) - 1
+        said = f"{worst.text} and {more} more" if more else worst.text
+        return said, Ink.BAD if worst.severity == "critical" else Ink.WARN
+    return ("all clear", Ink.GOOD) if health.passed else ("no verdict yet", Ink.UNKNOWN)
+
+
 def _state(scene: Scene) -> list[tuple[str, int]]:
     snapshot, doing = scene.snapshot, scene.snapshot.activity
     waiting = [command for command in snapshot.commands if command.status == "sent"]
@@ -120,7 +131,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
     A remedy is only for a run that can still take it, and its key for a viewer that may steer.
     """
     width, health, live = cells.width, scene.health, scene.snapshot.live
-    key = "" if scene.readonly else "[a] "
+    key = "" if scene.readonly else f"[{scene.look.act}] "
     if health.findings:
         worst = health.findings[0]
         ink = Ink.BAD if worst.severity == "critical" else Ink.WARN

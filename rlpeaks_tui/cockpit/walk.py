@@ -72,7 +72,7 @@ def tell(app: Cockpit, on: int) -> None:
 
 
 def back(app: Cockpit) -> None:
-    """One layer out: the notice, the card, the filter, the enlarged panel, then the cursor."""
+    """One layer out: the notice and the card, the filter, the enlarged panel, then the cursor."""
     if app.hush():
         return
     if app.view.filter:

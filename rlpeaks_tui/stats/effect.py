@@ -35,12 +35,16 @@ from rlpeaks_tui.stats.steered import (
 )
 from rlpeaks_tui.stats.summaries import Floats
 
-Verdict = Literal["rose", "fell", "no detectable effect", "not enough steps yet"]
+Verdict = Literal["rose", "fell", "no detectable effect", "not enough steps yet", "not enough steps"]
+"""The last one where there never will be enough: the run has ended, or was changed again too soon."""
 
-UNDECIDED: tuple[Verdict, Verdict] = ("no detectable effect", "not enough steps yet")
+UNDECIDED: tuple[Verdict, ...] = ("no detectable effect", "not enough steps yet", "not enough steps")
 
 LEAST = 8
 """Rows on each side that a figure needs."""
+
+SHORT = 20
+"""Rows before a command from which on a trend is more than a guess; fewer are said to be few."""
 
 COMPARED: dict[str, tuple[str, ...]] = {
     "reward": ("reward",),
@@ -85,6 +89,11 @@ class Compared:
     beyond_high: float | None = None
     cut: tuple[Literal["before", "after"], ...] = ()
 
+    @property
+    def short(self) -> bool:
+        """Whether the trend that is continued rests on few rows."""
+        return self.expected is not None and self.rows_before < SHORT
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -100,6 +109,8 @@ def effects(
     commands: Sequence[Sent],
     branches: Sequence[Returned] = (),
     phases: Sequence[Entered] = (),
+    *,
+    ended: bool = False,
 ) -> tuple[Effect, ...]:
     """The effect of every applied command that changed weights or settings, in the order of the journal.
 
@@ -109,6 +120,7 @@ def effects(
         columns: logged values by metric, in the order of logging.
         commands, branches, phases: of the run, in the order of the journal. Phases that were entered without a command
             cut windows as commands do.
+        ended: nothing more will be logged.
     """
     told, everywhere = places(commands, branches, phases)
     if not told:
@@ -118,7 +130,10 @@ def effects(
         Effect(
             command,
             command.step if command.step is not None else place.step,
-            {title: _compared(title, found, place, everywhere) if found else None for title, found in series.items()},
+            {
+                title: _compared(title, found, place, everywhere, ended) if found else None
+                for title, found in series.items()
+            },
         )
         for command, place in told
     )
@@ -164,13 +179,14 @@ def _serving(columns: Mapping[str, Logged], names: Sequence[str], branches: Sequ
     return None
 
 
-def _compared(title: str, series: _Series, place: Place, everywhere: Sequence[Place]) -> Compared:
+def _compared(title: str, series: _Series, place: Place, everywhere: Sequence[Place], ended: bool) -> Compared:
     before, after = windows(series.steps, series.starts, place, everywhere)
     sides: tuple[tuple[Literal["before", "after"], Rows], ...] = (("before", before), ("after", after))
     cut = tuple(name for name, rows in sides if rows.cut)
     n, m = before.stop - before.start, after.stop - after.start
     if min(n, m) < LEAST:
-        return Compared(series.name, "not enough steps yet", n, m, cut=cut)
+        never = ended or n < LEAST or after.cut
+        return Compared(series.name, "not enough steps" if never else "not enough steps yet", n, m, cut=cut)
     took = _elapsed(series.steps[before.start : after.stop])
     x, y = took[:n], took[after.start - before.start :]
     u, v = series.values[before.start : before.stop], series.values[after.start : after.stop]
@@ -266,7 +282,8 @@ def _line(title: str, found: Compared) -> str:
     line = f"{title} {before} -> {after}{' a step' if slope else ''}"
     line += f"  {sign}{difference} ({low} to {high})  {found.verdict}"
     if found.expected is not None:
-        line += f"; the trend before would have given {format_value(known, found.expected)}"
+        few = f", of {found.rows_before} rows only," if found.short else ""
+        line += f"; the trend before{few} would have given {format_value(known, found.expected)}"
     return line + _cut(found)
 
 

@@ -36,10 +36,23 @@ def examine(runs: Path) -> int:
         "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else os.environ.get("COLORTERM") or "256 or fewer colours"
     )
     print(f"terminal      {term}, {colours}, encoding {sys.stdout.encoding}")
+    if watching:
+        print(f"settings      {_settings()}")
     place = runs if runs.exists() else runs.parent
     writable = os.access(place if place.exists() else Path(), os.W_OK)
     print(f"runs          {runs} ({'can be written' if writable else 'CANNOT be written'})")
     return 0 if watching else 1
+
+
+def _settings() -> str:
+    from ..cockpit import settings
+
+    place = settings.place()
+    if not place.exists():
+        return f"{place} (not there: the defaults are in force)"
+    chosen, trouble = settings.read(place)
+    changed = ", ".join(f"{name} {told}" for name, told in settings.told(chosen).items())
+    return f"{trouble}; the defaults are in force" if trouble else f"{place} ({changed or 'all as by default'})"
 
 
 def _packages(purpose: str, names: tuple[str, ...], remedy: str) -> bool:

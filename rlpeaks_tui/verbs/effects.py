@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from ..run.entries import ENDED
 from ..run.follow import Snapshot
 from ..run.requests import BadCommand
 from ..stats.effect import RULE, Effect, card, effects
 
 
 def effects_of(snapshot: Snapshot) -> tuple[Effect, ...]:
-    return effects(snapshot.columns, snapshot.commands, snapshot.branches, snapshot.phases)
+    return effects(
+        snapshot.columns, snapshot.commands, snapshot.branches, snapshot.phases, ended=snapshot.state in ENDED
+    )
 
 
 def effects_told(snapshot: Snapshot, named: str | None = None) -> list[dict[str, Any]]:

@@ -8,7 +8,9 @@ notes change nothing that a repetition would have to repeat.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -34,8 +36,26 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     args: list[str] = []
 
 
-def recorded(named: str, folder: Path) -> list[PlannedCommand]:
-    """The commands to repeat, in their order.
+EXAMPLE = '{"step": 120, "verb": "set", "args": ["beta=0.05"]}'
+"""A line of a list by hand."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The commands to repeat, in their order, and those that are passed over, by verb and how often."""
+
+    planned: list[PlannedCommand]
+    skipped: Mapping[str, int]
+
+    def __str__(self) -> str:
+        some = ", ".join(f"{verb} {count}" if count > 1 else verb for verb, count in self.skipped.items())
+        left = f"; {sum(self.skipped.values())} skipped, which change nothing in the training: {some}" if some else ""
+        many = "" if len(self.planned) == 1 else "s"
+        return f"{len(self.planned)} command{many} will be applied at the recorded steps{left}"
+
+
+def recorded(named: str, folder: Path) -> Recorded:
+    """What is to be repeated.
 
     Args:
         named: a journal file, a file with one JSON object a line, or a run's name or directory.
@@ -50,9 +70,11 @@ def recorded(named: str, folder: Path) -> list[PlannedCommand]:
     else:
         found = list(_of_file(Path(named)))
     planned: list[PlannedCommand] = []
+    skipped: Counter[str] = Counter()
     for where, line in found:
         command = _planned(where, line)
         if command.verb not in REPEATED:
+            skipped[command.verb] += 1
             continue
         if planned and command.step < planned[-1].step and not RETURNING & {command.verb, planned[-1].verb}:
             raise BadCommand(
@@ -61,7 +83,7 @@ def recorded(named: str, folder: Path) -> list[PlannedCommand]:
         planned.append(command)
     if not planned:
         raise BadCommand(f"{named} holds no command that was applied and changed the training")
-    return planned
+    return Recorded(planned, skipped)
 
 
 def _of_run(directory: Path) -> Iterator[tuple[str, _Line]]:
@@ -94,14 +116,15 @@ def _lines(path: Path, raw: Iterable[bytes]) -> Iterator[tuple[str, _Line]]:
         except (ValueError, RecursionError) as error:
             if not text.endswith((b"\n", b"}")):
                 continue
-            raise BadCommand(f"{where} is no entry of a journal: {error}") from None
+            raise BadCommand(f"{where} is no entry of a journal: {error}; write lines such as {EXAMPLE}") from None
         if line.k == "command" and line.status == "applied":
             yield where, line
 
 
 def _planned(where: str, line: _Line) -> PlannedCommand:
     if line.step is None or line.step < 0:
-        raise BadCommand(f"{where}: {line.verb} has no step at which it could be applied")
+        why = "has no step at which it could be applied; write lines such as"
+        raise BadCommand(f"{where}: {line.verb} {why} {EXAMPLE}")
     try:
         request(line.verb, line.args)
     except BadCommand as problem:

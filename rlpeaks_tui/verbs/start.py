@@ -37,10 +37,12 @@ def run(options: argparse.Namespace) -> int:
         else:
             settings, source = load(options.target, options.settings)
         folder = runs_folder(options.runs)
-        commands = recorded(options.commands, folder) if options.commands is not None else []
-        directory = create(settings, source, folder, sys.argv, options.name, commands)
+        again = recorded(options.commands, folder) if options.commands is not None else None
+        directory = create(settings, source, folder, sys.argv, options.name, again.planned if again else [])
     except (ConfigError, CannotStart) as problem:
         return _wrong(str(problem))
+    if again is not None:
+        print(f"commands of {clean_line(options.commands)}: {again}", flush=True)
     start(directory)
     if options.detach:
         print(f"{directory.name} is starting; watch it with: rlpeaks watch {directory.name}")

@@ -117,7 +117,12 @@ def _value(value: float | str | bool | None) -> str:
 
 def _listed(snapshot: Snapshot, as_json: bool) -> int:
     """Every command, what it does, and which cannot work in this run."""
-    cannot = snapshot.settings[-1].cannot if snapshot.settings else {}
+    cannot = dict(snapshot.settings[-1].cannot) if snapshot.settings else {}
+    over = f"the run has {_ended(snapshot)}" if snapshot.state in ENDED or snapshot.state == "lost" else ""
+    if over:
+        cannot = dict.fromkeys(VERBS, over)
+        if not as_json:
+            print(f"{over}: none of these commands can reach it any more\n")
     for verb in VERBS.values():
         why = {key: reason for key, reason in cannot.items() if key.split()[:1] == [verb.name]}
         if as_json:

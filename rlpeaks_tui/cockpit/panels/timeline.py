@@ -8,7 +8,7 @@ from rlpeaks_tui.run.entries import Phase
 from rlpeaks_tui.run.follow import CommandMark
 
 from ..branches import on_the_way
-from ..cells import BOLD, TINT, Cells, Ink, fit, text_of, width_of
+from ..cells import BOLD, TINT, Cells, Ink, Plot, fit, text_of, width_of
 from ..chart import clusters
 from ..curriculum import mix, phases_of
 from ..raster import Frame
@@ -92,6 +92,7 @@ def line(scene: Scene, width: int) -> Cells:
     cells = Cells(width, 2)
     frame = _frame(scene)
     snapshot = scene.snapshot
+    cells.plots.append(Plot(0, 0, width, 2, frame.x0, frame.x1))
     now = min(width - 1, frame.column(snapshot.step, width))
     plain = scene.ascii_only
     cells.fill(0, 0, width, "." if plain else "·", Ink.FAINT)

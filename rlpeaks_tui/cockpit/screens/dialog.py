@@ -78,6 +78,16 @@ class Dialog(ModalScreen[tuple[str, ...] | None]):
             self._form = form.press(self._form, event.key, event.character)
             self._paint()
 
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._turn("up")
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._turn("down")
+
+    def _turn(self, key: str) -> None:
+        self._form = form.press(self._form, key)
+        self._paint()
+
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
         self._form = form.insert(self._form, event.text)

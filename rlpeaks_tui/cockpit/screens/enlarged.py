@@ -33,10 +33,21 @@ class Enlarged(Stage):
 
     def draw(self, name: str, scene: Scene, width: int, height: int) -> Cells:
         if name == "tabs":
-            return strips.tabs([story.title for story in BY_ID[self.panel].stories], scene.view.story, width)
+            return strips.tabs(
+                [story.title for story in BY_ID[self.panel].stories], scene.view.story, width, scene.look.story
+            )
         cells = BY_ID[self.panel].story(scene.view).draw(scene, width, height)
         self.below = cells.below
         return cells
+
+    def tell(self, x: int) -> None:
+        """The story whose name stands at column `x` of the tabs."""
+        assert self._show is not None
+        scene = self._show.scene
+        stories = BY_ID[self.panel].stories
+        at = strips.tab_at([story.title for story in stories], x, scene.look.story)
+        if at is not None:
+            self.app.look_at(story=at, scroll=0)  # type: ignore[attr-defined]
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self.app.action_command("up")  # type: ignore[attr-defined]

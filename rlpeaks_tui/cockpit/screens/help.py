@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -22,10 +23,16 @@ COLUMN = 58
 NO_KEY = "palette"
 
 
-def draw(width: int, height: int, scroll: int = 0, refused: Mapping[str, str] | None = None) -> Cells:
+def draw(
+    width: int,
+    height: int,
+    scroll: int = 0,
+    refused: Mapping[str, str] | None = None,
+    table: Sequence[Command] = COMMANDS,
+) -> Cells:
     """Commands under their groups, in two columns where they fit; scrolled by `scroll` rows where they do not.
 
-    What is `refused` now, by title, is grey and says why.
+    What is `refused` now, by title, is grey and says why. `table` has the keys in force.
     """
     cells = Cells(width, height)
     cells.put(0, 0, "Keys", Ink.TEXT | BOLD)
@@ -33,7 +40,7 @@ def draw(width: int, height: int, scroll: int = 0, refused: Mapping[str, str] | 
     reasons = Counter((refused or {}).values()).most_common(1)
     # What holds for many is said once, beside the heading of those that steer.
     shared = reasons[0][0] if reasons and reasons[0][1] > 2 else ""
-    columns = _columns(width)
+    columns = _columns(width, table)
     column_width = width // len(columns)
     for i, lines in enumerate(columns):
         x = i * column_width
@@ -58,10 +65,10 @@ def rows_of(width: int) -> int:
     return max(len(lines) for lines in _columns(width))
 
 
-def _columns(width: int) -> list[list[tuple[str, str]]]:
+def _columns(width: int, table: Sequence[Command] = COMMANDS) -> list[list[tuple[str, str]]]:
     """Keys and title of every row; a row without keys is the heading of a group, or empty."""
     groups: dict[str, list[Command]] = {group: [] for group in (VIEW, TIME, STEER, LEAVE)}
-    for command in COMMANDS:
+    for command in table:
         if command.listed:
             groups[command.group].append(command)
     blocks = [
@@ -85,8 +92,11 @@ class Help(Screen[None]):
     ]
     AUTO_FOCUS = ""
 
-    def __init__(self, palette: Palette, ascii_only: bool, refused: Mapping[str, str]) -> None:
+    def __init__(
+        self, palette: Palette, ascii_only: bool, refused: Mapping[str, str], table: Sequence[Command]
+    ) -> None:
         super().__init__()
+        self._table = table
         self._refused = {BY_ID[name].title: why for name, why in refused.items()}
         self._surface = Surface(palette, id="help")
         self._ascii_only = ascii_only
@@ -106,6 +116,12 @@ class Help(Screen[None]):
         self._scroll = max(0, min(self._scroll + rows, rows_of(place.width) - (place.height - 2)))
         self._paint()
 
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self.action_scroll(-1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self.action_scroll(1)
+
     def _plan(self, width: int, height: int) -> Places:
         inset = 2 if width >= 60 else 0
         return {"help": Place(inset, min(1, inset), width - 2 * inset, height - min(1, inset))}
@@ -113,5 +129,5 @@ class Help(Screen[None]):
     def _paint(self) -> None:
         place = self._plan(*self.app.size)["help"]
         if place.width > 0 and place.height > 0:
-            cells = draw(place.width, place.height, self._scroll, self._refused)
+            cells = draw(place.width, place.height, self._scroll, self._refused, self._table)
             self._surface.show(in_ascii(cells) if self._ascii_only else cells)

@@ -31,7 +31,7 @@ class Overview(Stage):
 
     def draw(self, name: str, scene: Scene, width: int, height: int) -> Cells:
         if name == "sparks":
-            return strips.sparks(scene, self.shown, width)
+            return strips.sparks(scene, strips.others(self.shown), width)
         if name == "strip":
             return completion.strip(scene, width)
         return BY_ID[name].draw(scene, width, height)
@@ -50,3 +50,9 @@ class Overview(Stage):
             self.shown = panel
             self._show = None
             self.replan()
+
+    def restart(self) -> None:
+        """Nothing of the run before is left: another one is shown from now on."""
+        self.shown, self.before_first = "reward", False
+        self._show, self._card, self._verdict_rows = None, None, 1
+        self.replan()

@@ -1,0 +1,189 @@
+"""The runs of a folder: live and over, one row each, enter opens one in place of the run that is shown.
+
+The screen takes every key for itself. A key that steers must not reach a run that cannot be seen.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from textual import events
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.screen import Screen
+
+from .. import roster, strips
+from ..cells import Cells, in_ascii
+from ..plan import MARGIN, Place, Places
+from ..roster import Line
+from ..roster_reader import RosterReader
+from ..strips import Hint
+from ..surface import Surface
+from ..theme import Palette
+from .ask import Filter
+from .board import Board
+
+HINTS = (
+    Hint("enter", "open", 0, command="enter"),
+    Hint("↑ ↓", "choose", 1),
+    Hint("/", "filter", 2, command="slash"),
+    Hint("esc", "back", 0, command="escape"),
+)
+"""Of the footer; the command of a hint is the key that a click on it presses."""
+
+
+class Runs(Screen[Path | None]):
+    """Gives the directory of the run to open, or None.
+
+    Args:
+        palette: of the terminal.
+        ascii_only: no sign beyond ASCII.
+        folder: of runs.
+        shown: the run that the cockpit shows.
+    """
+
+    AUTO_FOCUS = ""
+
+    class Read(Message):
+        """The reader has lines, or could not go on."""
+
+        def __init__(self, lines: list[Line] | Exception) -> None:
+            super().__init__()
+            self.lines = lines
+
+    def __init__(self, palette: Palette, ascii_only: bool, folder: Path, shown: Path) -> None:
+        super().__init__()
+        self._surfaces = {name: Surface(palette, id=name) for name in ("title", "list", "footer")}
+        self._ascii_only = ascii_only
+        self._shown = shown
+        self._chosen = shown
+        self._top = 0
+        self._filter = ""
+        self._all: list[Line] = []
+        self._reader = RosterReader(folder, self._deliver)
+
+    def _deliver(self, lines: list[Line] | Exception) -> None:
+        """Called by the reader in its thread."""
+        self.post_message(self.Read(lines))
+
+    def compose(self) -> ComposeResult:
+        yield Board(self._plan, *self._surfaces.values())
+
+    def on_mount(self) -> None:
+        self._reader.start()
+        self.paint()
+
+    def on_unmount(self) -> None:
+        self._reader.let_go()
+
+    def on_runs_read(self, message: Runs.Read) -> None:
+        if isinstance(message.lines, Exception):
+            raise message.lines
+        self._all = message.lines
+        self.paint()
+
+    def on_resize(self) -> None:
+        self.paint()
+
+    @property
+    def _lines(self) -> list[Line]:
+        return roster.ordered(roster.fitting(self._all, self._filter))
+
+    @property
+    def _rows(self) -> int:
+        """Lines of the list that fit."""
+        place = self._plan(*self.app.size).get("list")
+        return max(1, place.height - 1) if place else 1
+
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+        event.prevent_default()
+        far = len(self._all)
+        by = {"up": -1, "k": -1, "down": 1, "j": 1, "home": -far, "end": far, "g": -far, "G": far}
+        by |= {"pageup": -self._rows, "pagedown": self._rows}
+        match event.key:
+            case "enter":
+                self._open()
+            case "slash":
+                self.app.push_screen(Filter(self._filter), self._narrow)
+            case "escape" if self._filter:
+                self._narrow("")
+            case "escape" | "q" | "R":
+                self.dismiss(None)
+            case "ctrl+c" | "ctrl+q":
+                self.app.exit(0)
+            case key if key in by:
+                self._move(by[key])
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._move(-1)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._move(1)
+
+    def on_surface_pressed(self, message: Surface.Pressed) -> None:
+        """A click chooses a run, another one opens it."""
+        message.stop()
+        if message.surface.id == "footer":
+            hint = strips.pressed(HINTS, message.surface.size.width, message.x)
+            if hint is not None and hint.command:
+                self.app.simulate_key(hint.command)
+            return
+        at = self._top + message.y - 1
+        lines = self._lines
+        if message.surface.id == "list" and message.y > 0 and at < len(lines):
+            again = lines[at].path == self._chosen
+            self._chosen = lines[at].path
+            if again:
+                self._open()
+            self.paint()
+
+    def _open(self) -> None:
+        line = next((line for line in self._lines if line.path == self._chosen), None)
+        if line is not None and line.state != "unreadable":
+            self.dismiss(line.path)
+
+    def _narrow(self, pattern: str | None) -> None:
+        if pattern is not None:
+            self._filter = pattern
+            self.paint()
+
+    def _move(self, by: int) -> None:
+        lines = self._lines
+        if lines:
+            self._chosen = lines[max(0, min(self._at(lines) + by, len(lines) - 1))].path
+            self.paint()
+
+    def _at(self, lines: list[Line]) -> int:
+        """Where the chosen run stands now: runs come and go while one looks."""
+        return next((i for i, line in enumerate(lines) if line.path == self._chosen), 0)
+
+    def _plan(self, width: int, height: int) -> Places:
+        left = MARGIN if width >= 60 else 0
+        wide = width - 2 * left
+        if wide < 2 or height < 4:
+            return {}
+        return {
+            "title": Place(left, 0, wide, 1),
+            "list": Place(left, 2, wide, height - 3),
+            "footer": Place(left, height - 1, wide, 1),
+        }
+
+    def paint(self) -> None:
+        lines = self._lines
+        at = self._at(lines)
+        if lines:
+            self._chosen = lines[at].path
+        self._top = roster.window(self._top, at, self._rows, len(lines))
+        self._reader.look_at(tuple(line.path for line in lines[self._top : self._top + self._rows]))
+        for name, place in self._plan(*self.app.size).items():
+            cells = self._draw(name, lines, at, place.width, place.height)
+            self._surfaces[name].show(in_ascii(cells) if self._ascii_only else cells)
+
+    def _draw(self, name: str, lines: list[Line], at: int, width: int, height: int) -> Cells:
+        if name == "title":
+            return roster.summary(lines, len(self._all) - len(lines), self._filter, width)
+        if name == "footer":
+            return strips.footer(HINTS, width)
+        return roster.draw(lines, at, self._top, time.time(), width, height, self._shown, self._ascii_only)

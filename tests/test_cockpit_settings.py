@@ -1,0 +1,210 @@
+"""The viewer's settings: what is wrong is said with its line, and never keeps anybody from watching."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlpeaks_tui.cockpit import background, commands
+from rlpeaks_tui.cockpit.app import Cockpit
+from rlpeaks_tui.cockpit.screens import help
+from rlpeaks_tui.cockpit.screens.help import Help
+from rlpeaks_tui.cockpit.settings import Settings, over, read
+from tests.cockpit_fakes import FakeRun, steered_run
+from tests.cockpit_pilot import screen, until, until_read, until_seen
+from tests.terminal import Terminal
+
+ROOT = Path(__file__).parents[1]
+
+
+def file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "cockpit.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    text = "theme: light\nascii: true\nfps: 2\nnotify: osc9\nkeys:\n"
+    text += '  pause: "x, ctrl+y"\n  panel.kl: K\n  step: 3\n  help: "?"\n'
+    found, trouble = read(file(tmp_path, text))
+    assert trouble == ""
+    assert found == Settings(
+        theme="light",
+        ascii=True,
+        fps=2.0,
+        notify="osc9",
+        keys={"pause": "x, ctrl+y", "panel.kl": "K", "step": "3", "help": "?"},
+    )
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}"])
+def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
+    assert read(file(tmp_path, text)) == (Settings(), "")
+    assert read(tmp_path / "none.yaml") == (Settings(), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\ntheme: blue", ":2: theme: expected one of auto, dark, light, got 'blue'"),
+        ("ascii: 1", ":1: ascii: expected true or false, got 1"),
+        ("fps: fast", ":1: fps: expected a number, got 'fast'"),
+        ("fps: 100", ":1: fps: expected a number from 0.2 to 30, got 100"),
+        ("fps: .nan", ":1: fps: expected a number from 0.2 to 30"),
+        ("notify: [bell]", ":1: notify: expected one of none, bell, osc9, got a list"),
+        ("thene: dark", ":1: unknown key 'thene'; did you mean 'theme'?"),
+        ("keys: x", ":1: keys: expected lines such as `pause: x, ctrl+y`, got 'x'"),
+        ("keys:\n  pause: [x]", ":1: keys: expected lines such as"),
+        ("keys:\n  paus: x", ":2: keys.paus: no command has this id; did you mean 'pause'?"),
+        ("keys:\n  pause: hello", ":2: keys.pause: 'hello' is no key"),
+        ("keys:\n  pause: cmd+x", ":2: keys.pause: 'cmd+x' is no key"),
+        ('keys:\n  pause: " , "', ":2: keys.pause: names no key"),
+        ("keys:\n  live: x\n  pause: x", "'x' is a key of "),
+        ("keys:\n  pause: s", ":2: keys.pause: 's' is a key of stop too (Stop training"),
+        ('keys:\n  pause: "["', ":2: keys.pause: '[' is a key of back.1 too"),
+        ("theme: dark\ntheme: light", ":2: not valid YAML: theme is there already, in line 1"),
+        ("theme: [", "not valid YAML"),
+        ("- theme", "settings are lines of `key: value`"),
+        ("\x00", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_and_the_defaults_hold(tmp_path: Path, text: str, said: str) -> None:
+    path = file(tmp_path, text)
+    found, trouble = read(path)
+    assert found == Settings()
+    assert said in trouble and trouble.startswith(str(path)) and "\n" not in trouble
+
+
+def test_two_commands_on_one_key_are_both_named(tmp_path: Path) -> None:
+    _, trouble = read(file(tmp_path, "keys:\n  live: x\n  pause: x"))
+    assert "live" in trouble and "pause" in trouble
+
+
+def test_keys_may_be_swapped(tmp_path: Path) -> None:
+    assert read(file(tmp_path, "keys:\n  pause: s\n  stop: p"))[1] == ""
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "cockpit.yaml")
+    assert "cannot be read" in read(tmp_path / "cockpit.yaml")[1]
+    assert "cannot be read" in read(tmp_path)[1]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_settings_or_trouble(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(raw)
+    found, trouble = read(path)
+    assert trouble.isprintable() and (found == Settings() or not trouble)
+
+
+def test_the_environment_goes_before_the_file() -> None:
+    chosen = Settings(theme="light", ascii=True, fps=2.0)
+    assert over(chosen, {}) == chosen
+    changed = over(chosen, {"RLPEAKS_THEME": "dark", "RLPEAKS_ASCII": "0", "RLPEAKS_FPS": "8"})
+    assert (changed.theme, changed.ascii, changed.fps) == ("dark", False, 8.0)
+    assert over(chosen, {"RLPEAKS_THEME": "blue", "RLPEAKS_FPS": "fast"}) == chosen
+
+
+async def test_help_footer_palette_and_verdict_show_the_keys_in_force(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "quickstart")
+    run.state("running")
+    run.advance(60)
+    keys = {"pause": "x, ctrl+y", "checkpoint": "f5", "theme": "T", "live": "p", "panel.kl": "K"}
+    app = Cockpit(run.layout.root, rate=20.0, keys=keys, notice="hello")
+    async with app.run_test(size=(200, 60)) as pilot:
+        await until_read(pilot, app)
+        await until_seen(pilot, "hello")
+        await pilot.press("escape")
+        await until_seen(pilot, "x ctrl\\+y pause")
+        assert "0-9" not in screen(app).splitlines()[-1], "the panels' keys are no longer all digits"
+        await pilot.press("x")
+        await until_seen(pilot, "pause sent")
+        before = app.palette.name
+        await pilot.press("p", "3")
+        assert app.view.panel == "reward" and len(commands.BY_ID) == len(app.table)
+        await pilot.press("K")
+        assert app.view.panel == "kl"
+        await pilot.press("T")
+        assert app.palette.name != before or app.palette.ground is None
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help), "help")
+        assert re.search(r"x ctrl\+y +Pause training", screen(app))
+        assert re.search(r" f5 +Write a checkpoint", screen(app))
+    drawn = "\n".join(help.draw(160, 60).rows())
+    assert re.search(r" p +Pause training", drawn)
+
+
+def test_a_broken_file_is_said_on_screen_and_by_doctor(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    place = tmp_path / "config" / "rlpeaks"
+    place.mkdir(parents=True)
+    (place / "cockpit.yaml").write_text("fps: 4\ntheme: pink\n")
+    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    terminal = Terminal([sys.executable, "-m", "rlpeaks_tui.cli", "watch", str(run.layout.root)], env, columns=200)
+    terminal.wait("cockpit.yaml:2: theme: expected one of auto, dark, light, got 'pink'; the defaults are in force")
+    terminal.press("q")
+    assert terminal.wait_end() == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "rlpeaks_tui.cli", "doctor"], env=env, capture_output=True, text=True, check=False
+    )
+    assert re.search(r"^settings .*cockpit.yaml:2: theme: expected one of", done.stdout, re.MULTILINE)
+    (place / "cockpit.yaml").write_text("theme: light\nkeys:\n  pause: x\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "rlpeaks_tui.cli", "doctor"], env=env, capture_output=True, text=True, check=False
+    )
+    assert re.search(r"^settings .*cockpit.yaml \(theme 'light', keys pause\)$", done.stdout, re.MULTILINE)
+
+
+def test_the_page_lists_every_command_with_its_keys() -> None:
+    """Whoever changes the table of commands sees here what docs/cockpit.md has to say."""
+    rows = [
+        f"| `{command.id}` | {' '.join(f'`{key}`' for key in command.shown.split())} | {command.title} |"
+        for command in commands.COMMANDS
+    ]
+    page = (ROOT / "docs" / "cockpit.md").read_text()
+    table = page.partition("| id | keys | does |\n| --- | --- | --- |\n")[2].partition("\n\n")[0].strip()
+    assert table == "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("answer", "light"),
+    [
+        (b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62c", True),
+        (b"\x1b]11;rgb:0000/0000/0000\x07", False),
+        (b"\x1b]11;rgb:1e/1e/2e\x1b\\", False),
+        (b"\x1b]11;rgba:fd/f6/e3/ff\x1b\\", True),
+        (b"\x1b[?62c", None),
+        (b"", None),
+    ],
+)
+def test_the_terminals_background_is_told_from_its_answer(answer: bytes, light: bool | None) -> None:
+    assert background.is_light(answer) is light
+
+
+@pytest.mark.parametrize(
+    ("value", "light"),
+    [("0;15", True), ("15;0", False), ("15;default;7", True), ("", None), ("x", None), ("1;99", None)],
+)
+def test_the_environment_may_tell_the_background(value: str, light: bool | None) -> None:
+    assert background.by_environment({"COLORFGBG": value}) is light
+
+
+@pytest.mark.parametrize(("ground", "theme"), [("ffff", b"251;250;247"), ("0000", b"16;20;26")])
+def test_auto_asks_the_terminal(tmp_path: Path, ground: str, theme: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    monkeypatch.setattr(Terminal, "ground", f"rgb:{ground}/{ground}/{ground}")
+    env = {name: value for name, value in os.environ.items() if name != "COLORFGBG"}
+    command = [sys.executable, "-m", "rlpeaks_tui.cli", "watch", "--theme", "auto", str(run.layout.root)]
+    terminal = Terminal(command, env)
+    terminal.wait("step +40 /")
+    assert b"48;2;" + theme in terminal.raw
+    terminal.press("q")
+    assert terminal.wait_end() == 0

@@ -1,4 +1,4 @@
-"""How fast the cockpit is, and how little it writes: every figure that the project promises, measured and beside its bound.
+"""How fast the cockpit is and how little it writes: every figure that is promised, measured and beside its bound.
 
 `python -m benchmarks.cockpit [NAME ...]`, with names of single measurements (`--list` names them)
 

@@ -1,8 +1,8 @@
 """A pseudo-terminal that only counts: bytes, when they came, and what the program behind it used.
 
 Nothing is emulated, because an emulator in Python takes more processor than the program that is measured: what
-a key did is seen by words that the program writes for the first time because of it. `rate` is the speed of a slow link in
-bytes a second; the program then waits for the terminal as it would for ssh.
+a key did is seen by words that the program writes for the first time because of it. `rate` is the speed of a slow
+link in bytes a second; the program then waits for the terminal as it would for ssh.
 """
 
 from __future__ import annotations

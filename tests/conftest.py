@@ -27,8 +27,8 @@ settings.register_profile(
 settings.load_profile("rlpeaks")
 
 LONGEST = (
-    "processes", "steering", "scripts", "training", "repeat", "instruments", "curriculum_training", "steering_ranks",
-    "end_to_end", "neutral", "routing", "sharded", "ranks", "cockpit_keys", "cockpit_app",
+    "processes", "steering", "steering_ranks", "repeat", "training", "scripts", "instruments", "curriculum_training",
+    "end_to_end", "neutral", "cockpit_keys", "cockpit_app", "routing", "sharded", "ranks",
 )  # fmt: skip
 
 # Until everything is imported.

@@ -163,17 +163,19 @@ def test_a_broken_part_is_told_three_times_then_off_and_training_goes_on(
         raise RuntimeError(f"{part} is broken on purpose")
 
     monkeypatch.setattr(*PARTS[part], broken)
-    made = trainer(tmp_path, max_steps=6)
+    # One more than three failures take; what looks at held-out prompts does so at every second step.
+    steps = 6 if part in ("eval", "routing") else 4
+    made = trainer(tmp_path, max_steps=steps)
     before = {name: p.detach().clone() for name, p in made.model.named_parameters()}
     watched(made, tmp_path)
     made.train()
     snapshot = read(tmp_path)
-    assert (snapshot.state, snapshot.step) == ("finished", 6)
+    assert (snapshot.state, snapshot.step) == ("finished", steps)
     assert any(not torch.equal(before[name], p) for name, p in made.model.named_parameters())
     told = [error for error in snapshot.errors if part in error.where]
     assert len(told) == 3 and "Traceback" in told[0].text and "broken on purpose" in told[0].text
     assert f"{part} measurement failed 3 times and is off now" in capfd.readouterr().err
-    assert len(snapshot.columns["reward"]) == 6
+    assert len(snapshot.columns["reward"]) == steps
 
 
 def test_every_scheduled_probe_is_broken_in_a_test() -> None:

@@ -18,8 +18,8 @@ from tests.cockpit_pilot import until, until_seen
 KEYS = [key for command in COMMANDS for key in command.keys]
 JUNK = [
     *"aAxZ0~§é漢\U0001f600", "\u200b", "\u202e", "tab", "shift+tab", "backspace", "delete", "home", "pageup",
-    "pagedown", "insert", "f5", "f12", "ctrl+a", "ctrl+k", "ctrl+v", "alt+x", "shift+up", "ctrl+left", "space", "enter", "escape",
-    "escape", "escape",
+    "pagedown", "insert", "f5", "f12", "ctrl+a", "ctrl+k", "ctrl+v", "alt+x", "shift+up", "ctrl+left", "space", "enter",
+    "escape", "escape", "escape",
 ]  # fmt: skip
 EVENTS = 1000
 

@@ -240,9 +240,8 @@ def long_screens() -> Iterator[Figure]:
         run.advance(LONG)
         for what, keys in (("overview", ""), ("enlarged reward", "1z"), ("enlarged entropy", "2z")):
             read, shown, size = redrawn(root, lambda: run.advance(1), 20, FULL, keys)
-            bound = 30 if what == "overview" else 8
             note = f"{size / 1e3:.1f} kB a frame; {read:.1f} ms to read and check"
-            yield Figure(f"{what} of 100,000 steps, one step more", shown, "ms", bound, note)
+            yield Figure(f"{what} of 100,000 steps, one step more", shown, "ms", 30, note)
 
 
 # What a person feels, in a pseudo-terminal

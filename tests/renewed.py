@@ -1,4 +1,4 @@
-"""Expected drawings that are files: compared as they are; `RENEW=1 pytest FILE` writes them anew for the diff to show."""
+"""Expected drawings that are files: compared as they are; `RENEW=1 pytest FILE` writes them anew, for the diff."""
 
 from __future__ import annotations
 

@@ -17,14 +17,14 @@ from rlpeaks_tui.config import Probes, RunFile
 from rlpeaks_tui.instrument.curriculum import Curriculum
 from rlpeaks_tui.instrument.recorder import Recorder
 from rlpeaks_tui.instrument.watcher import Watcher
+from rlpeaks_tui.launch.start import create
 from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run.facts import RunInfo, write_facts
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layout import SCHEMA, Layout
 from rlpeaks_tui.run.mailbox import send
 from rlpeaks_tui.run.rollouts import RolloutReader, Rollouts
-from tests.training_runs import rlpeaks, sets
-from trainers.grpo_training import AGAIN, MOST_ROWS, curriculum_of, make_trainer, numbered
+from trainers.grpo_training import AGAIN, MOST_ROWS, curriculum_of, make_trainer, numbered, train
 from trainers.tasks import TASKS
 
 # Small tensors on a shared machine: threads would only wait for each other.
@@ -49,42 +49,16 @@ def expected(seed: int, number: int, phase: Phase) -> tuple[str, str]:
     return task, str(TASKS[task].sample(rng, 1)[0].prompt)
 
 
-@pytest.mark.parametrize("processes", [1, 2], ids=["one process", "two processes"])
-def test_rules_advance_the_curriculum_from_the_next_generation_on(tmp_path: Path, processes: int) -> None:
-    settings = sets(
-        grpo__max_steps=8,
-        accelerate__num_processes=processes,
-        grpo__per_device_train_batch_size=32 // processes,
-        phases__0__steps="",
-        phases__0__until="{reward: {at_least: 0, for: 3}}",
-        phases__1__steps=2,
-    )
-    done = rlpeaks(tmp_path, "run", "quickstart", "--headless", *settings)
-    assert done.returncode == 0, done.stdout + done.stderr
-    snapshot, generations = looked_at(tmp_path / "quickstart")
-    assert snapshot.state == "finished" and not snapshot.errors
-    assert [block.step for block in generations] == list(range(1, 9))
-    phases = msgspec.convert(snapshot.info.config["phases"], list[Phase])
-    for block in generations:
-        phase = phases[0 if block.step <= 3 else 1 if block.step <= 5 else 2]
-        assert block.phase == phase.name
-        made = [expected(7, (block.step - 1) * 4 + i, phase) for i in range(4)]
-        assert list(block.prompts) == [prompt for _, prompt in made]
-        assert list(block.task) == [task for task, _ in made for _ in range(8)]
-    mean = np.mean([block.reward.mean() for block in generations[:3]])
-    assert [(p.step, p.index, p.of, p.why) for p in snapshot.phases] == [
-        (1, 0, 3, ""),
-        (4, 1, 3, f"reward {mean:.3g} over the last 3 steps, at least 0"),
-        (6, 2, 3, "2 steps done"),
-    ]
-
-
 def test_the_sample_loads_and_runs(tmp_path: Path) -> None:
     run, _ = config.load("curriculum", [])
     assert any(phase.settings for phase in run.phases) and any(phase.until.reward for phase in run.phases)
-    done = rlpeaks(tmp_path, "run", "curriculum", "--headless", *sets(grpo__max_steps=4, phases__0__steps=2))
-    assert done.returncode == 0, done.stdout + done.stderr
-    snapshot, _ = looked_at(tmp_path / "curriculum")
+    run, source = config.load("curriculum", ["grpo.max_steps=4", "phases.0.steps=2"])
+    directory = create(run, source, tmp_path, ["rlpeaks", "run", "curriculum"])
+    recorder = Recorder(directory)
+    train(directory, recorder)
+    recorder.close()
+    snapshot, _ = looked_at(directory)
+    assert snapshot.step == 4 and not snapshot.errors
     assert [(p.step, p.name) for p in snapshot.phases] == [(1, run.phases[0].name), (3, run.phases[1].name)]
 
 

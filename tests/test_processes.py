@@ -88,6 +88,9 @@ def test_pause_step_resume_and_stop_are_obeyed_answered_and_recorded(runs: Path,
 
     late = rlpeaks(runs, "ctl", "quickstart", "pause")
     assert late.returncode == 1 and "stopped" in late.stdout
+    # The whole directory is the person's own, and says how it came to be.
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert read_facts(Layout(directory)).argv
 
 
 def test_a_killed_training_process_is_reported_with_its_signal(runs: Path) -> None:
@@ -149,10 +152,3 @@ def test_a_broken_model_folder_is_refused_and_leaves_nothing_behind(runs: Path, 
     assert refused.returncode == 2
     assert len(refused.stderr.strip().splitlines()) == 1 and str(broken) in refused.stderr
     assert list(runs.iterdir()) == []
-
-
-def test_the_run_directory_is_private(runs: Path) -> None:
-    directory = detached(runs, grpo__max_steps=2)
-    wait(directory, lambda s: s.exit is not None)
-    assert directory.stat().st_mode & 0o777 == 0o700
-    assert read_facts(Layout(directory)).argv

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,10 +15,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlpeaks_tui import bundle
+from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import read_layers
 from rlpeaks_tui.run.rollouts import RolloutReader, Rollouts
 from tests.training_runs import rlpeaks, sets
+from trainers.tasks import TASKS
 
 STEPS = 12
 
@@ -54,7 +57,8 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         probes__sparsity=4,
         probes__kl_exact=3,
         probes__calibration=1,
-        phases__0__steps=5,
+        phases__0__steps="",
+        phases__0__until="{reward: {at_least: 0, for: 3}}",
         phases__1__steps=4,
     )
     done = rlpeaks(runs, "run", "quickstart", "--headless", *settings)
@@ -221,13 +225,30 @@ def test_formats_are_counted(trained: Trained) -> None:
             assert trained.values(f"format/{name}")[rollouts.step] == pytest.approx(count / 32)
 
 
-def test_phases_follow_the_run_file_and_label_their_rollouts(trained: Trained) -> None:
-    names = trained.snapshot.info.phases
-    assert [(p.step, p.name) for p in trained.snapshot.phases] == list(zip((1, 6, 10), names, strict=True))
-    mixes = {phase["name"]: set(phase["tasks"]) for phase in trained.snapshot.info.config["phases"]}
+def expected(seed: int, number: int, phase: Phase) -> tuple[str, str]:
+    """Task and prompt of prompt `number`, from the definition."""
+    rng = np.random.default_rng([seed, number])
+    weights = np.array(list(phase.tasks.values()))
+    task = list(phase.tasks)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    return task, str(TASKS[task].sample(rng, 1)[0].prompt)
+
+
+def test_rules_advance_the_curriculum_from_the_next_generation_on(trained: Trained) -> None:
+    snapshot = trained.snapshot
+    phases = msgspec.convert(snapshot.info.config["phases"], list[Phase])
+    assert list(snapshot.info.phases) == [phase.name for phase in phases]
     for rollouts in trained.rollouts:
-        assert rollouts.phase == names[0 if rollouts.step <= 5 else 1 if rollouts.step <= 9 else 2]
-        assert set(rollouts.task) <= mixes[rollouts.phase]
+        phase = phases[0 if rollouts.step <= 3 else 1 if rollouts.step <= 7 else 2]
+        assert rollouts.phase == phase.name
+        made = [expected(7, (rollouts.step - 1) * 4 + i, phase) for i in range(4)]
+        assert list(rollouts.prompts) == [prompt for _, prompt in made]
+        assert list(rollouts.task) == [task for task, _ in made for _ in range(8)]
+    mean = np.mean([rollouts.reward.mean() for rollouts in trained.rollouts[:3]])
+    assert [(p.step, p.name, p.index, p.of, p.why) for p in snapshot.phases] == [
+        (1, phases[0].name, 0, 3, ""),
+        (4, phases[1].name, 1, 3, f"reward {mean:.3g} over the last 3 steps, at least 0"),
+        (8, phases[2].name, 2, 3, "4 steps done"),
+    ]
 
 
 def test_what_does_not_apply_says_why(trained: Trained) -> None:

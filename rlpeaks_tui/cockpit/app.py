@@ -7,6 +7,7 @@ on what is known at once and asks the reader for the rest, so that it never wait
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -44,6 +45,10 @@ from .surface import Surface
 from .theme import PALETTES, Palette, choose, textual_theme
 
 RATE = 4.0
+LOOK_AGAIN = 0.02
+"""Seconds until it is looked again whether the terminal has taken the last drawing."""
+SWITCH = 0.0005
+"""Seconds for which the reader may keep the interpreter from a key that has been pressed."""
 
 
 class Cockpit(App[int]):
@@ -113,6 +118,8 @@ class Cockpit(App[int]):
         self.look = Look(ascii_only, self.palette.flat, named["remedy"], named["story"])
         self._apply(self.palette)
         self._pace = Pace(rate)
+        self._due = False
+        self.magnifier = Enlarged(self.palette, self.view.panel)
         self._quiet = ExitStack()
         self._herald = Herald(self._write, notify)
 
@@ -198,6 +205,8 @@ class Cockpit(App[int]):
                 # A keymap changes keys and gives none to what had none.
                 self.bind(",".join(command.keys), f"command({command.id!r})")
         self.set_timer(0.5, self._quiet.close)
+        # Kept when it is left: making a screen takes Textual longer than everything else that a key does.
+        self.install_screen(self.magnifier, "enlarged")
         self._reader.start()
         self._tick()
 
@@ -276,7 +285,16 @@ class Cockpit(App[int]):
         return top if isinstance(top, Dialog) else None
 
     def repaint(self) -> None:
-        """Draw what is known now; nothing is written where nothing changed."""
+        """Draw what is known now; nothing is written where nothing changed.
+
+        While the terminal has not taken the last drawing, the next waits: one that aged in the queue would only keep
+        a newer one from the screen, and a full queue would keep the cockpit from the next key.
+        """
+        if waiting(self._driver):
+            if not self._due:
+                self._due = True
+                self.set_timer(LOOK_AGAIN, self._repaint_due)
+            return
         stage = self.stage
         if stage is None or self._shown is None or self._newest is None or isinstance(self.screen, Runs):
             return
@@ -288,6 +306,10 @@ class Cockpit(App[int]):
         size = (self.size.width, self.size.height)
         hints = commands.hints(commands.refusals(self), self.table)
         stage.paint(Show(scene, now, notice, size, settled, hints, self.aftermath.card))
+
+    def _repaint_due(self) -> None:
+        self._due = False
+        self.repaint()
 
     def _scene(self, reading: Reading) -> Scene:
         return Scene(
@@ -306,8 +328,9 @@ class Cockpit(App[int]):
         """Change where the person looks, and show it."""
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]
         self._notice = ""
-        self._ask()
+        # What is known is drawn first: the reader would compete with it.
         self.repaint()
+        self._ask()
 
     def _feature(self) -> None:
         """On a small screen, draw the panel that the verdict speaks of until the person chooses another."""
@@ -428,9 +451,8 @@ class Cockpit(App[int]):
             return
         self.palette = PALETTES["light" if self.palette.name == "dark" else "dark"]
         self._apply(self.palette)
-        for screen in self.screen_stack:
-            if isinstance(screen, Stage):
-                screen.recolour(self.palette)
+        for stage in (self.overview, self.magnifier):
+            stage.recolour(self.palette)
 
     def _apply(self, palette: Palette) -> None:
         theme = textual_theme(palette)
@@ -505,4 +527,5 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
     except NotARun as error:
         print(error)
         return 2
+    sys.setswitchinterval(SWITCH)
     return cockpit.run() or 0

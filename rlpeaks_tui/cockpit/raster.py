@@ -146,10 +146,11 @@ def band_mask(steps: Across, low: Floats, high: Floats, frame: Frame, columns: i
 
 def braille(mask: Mask) -> NDArray[np.uint32]:
     """uint32[h, w] characters of a mask of 4h rows by 2w columns; a cell without a dot is a blank."""
-    rows, columns = mask.shape
-    cells = mask.reshape(rows // 4, 4, columns // 2, 2)
-    codes = np.einsum("hiwj,ij->hw", cells, BRAILLE, dtype=np.uint32, casting="unsafe")
-    return np.where(codes, 0x2800 + codes, BLANK).astype(np.uint32)
+    dots = mask.view(np.uint8)
+    codes = np.zeros((mask.shape[0] // 4, mask.shape[1] // 2), np.uint8)
+    for (row, column), bit in np.ndenumerate(BRAILLE):
+        codes |= dots[row::4, column::2] * bit
+    return np.where(codes, 0x2800 + codes.astype(np.uint32), np.uint32(BLANK))
 
 
 def ascii_dots(mask: Mask, heavy: bool = False) -> NDArray[np.uint32]:

@@ -112,7 +112,8 @@ class Scene:
         """Equal keys: every panel draws the same."""
         probed = None if self.layers is None else self.layers.step
         written = None if self.rollouts is None else self.rollouts.step
-        return self.snapshot.version, self.view, self.look, probed, written, id(self.study), id(self.stack)
+        run = self.snapshot.directory, self.snapshot.version
+        return run, self.view, self.look, probed, written, id(self.study), id(self.stack)
 
     @property
     def step(self) -> int:

@@ -51,9 +51,9 @@ def open_panel(app: Cockpit, panel: str) -> None:
 
 def enlarge(app: Cockpit, panel: str) -> None:
     app.overview.feature(panel)
-    app.push_screen(Enlarged(app.palette, panel))
+    app.magnifier.panel = panel
+    app.push_screen("enlarged")
     app.look_at(panel=panel, scroll=0, filter="", story=0)
-    app.call_after_refresh(app.repaint)
 
 
 def _replace(app: Cockpit, stage: Enlarged, panel: str) -> None:

@@ -38,7 +38,9 @@ class Confirm(ModalScreen[bool]):
             yield Static(f"y  {self._yes}      esc  {self._no}", classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:
-        self.dismiss(yes)
+        # A key right behind the one that closed it is no second answer.
+        if self.is_active:
+            self.dismiss(yes)
 
 
 class Filter(ModalScreen[str | None]):
@@ -63,7 +65,9 @@ class Filter(ModalScreen[str | None]):
             yield Input(self._before, placeholder="regular expression, ! in front for what does not match")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value.strip())
+        if self.is_active:
+            self.dismiss(event.value.strip())
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        if self.is_active:
+            self.dismiss(None)

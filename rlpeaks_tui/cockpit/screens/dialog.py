@@ -68,6 +68,9 @@ class Dialog(ModalScreen[tuple[str, ...] | None]):
     def on_key(self, event: events.Key) -> None:
         event.stop()
         event.prevent_default()
+        if not self.is_active:
+            # A key right behind the one that closed it: it must not send the command a second time.
+            return
         if event.key == "escape":
             self.dismiss(None)
         elif event.key == "enter":

@@ -84,7 +84,7 @@ class Help(Screen[None]):
     """The help as a screen; any of its keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter,f1", "app.pop_screen", "Close", show=False),
+        Binding("escape,question_mark,q,enter,f1", "close", "Close", show=False),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
         Binding("pagedown,end", "scroll(1000)", show=False),
@@ -110,6 +110,11 @@ class Help(Screen[None]):
 
     def on_resize(self) -> None:
         self._paint()
+
+    def action_close(self) -> None:
+        # A key right behind the one that closed it closes nothing more.
+        if self.is_active:
+            self.dismiss()
 
     def action_scroll(self, rows: int) -> None:
         place = self._plan(*self.app.size)["help"]

@@ -56,6 +56,7 @@ class Stage(Screen[None]):
         self._show: Show | None = None
         self._verdict_rows = 1
         self._card: Card | None = None
+        self._placed: Places = {}
 
     def panels(self) -> Iterable[str]:
         """The ids of everything that this stage may place, besides the frame."""
@@ -74,6 +75,10 @@ class Stage(Screen[None]):
         self._surfaces["card"] = Surface(_raised(self._palette), id="card")
         yield Board(self._places, *self._surfaces.values())
 
+    def on_mount(self) -> None:
+        # Before Textual lays it out and paints it for the first time, so that what it paints is not empty.
+        self.app.repaint()  # type: ignore[attr-defined]
+
     def _places(self, width: int, height: int) -> Places:
         """What the plan says, with the card over it."""
         places = self.plan(width, height)
@@ -84,12 +89,12 @@ class Stage(Screen[None]):
         size = self.app.size
         if not size.width or not size.height or not self._surfaces:
             return
-        rows = verdict.rows(show.now, size.width)
         before, self._show = self._show, show
-        if rows != self._verdict_rows or show.card != self._card:
-            self._verdict_rows, self._card = rows, show.card
-            self.replan()
+        self._verdict_rows, self._card = verdict.rows(show.now, size.width), show.card
         places = self._places(size.width, size.height)
+        if places != self._placed:
+            self._placed = places
+            self.replan()
         for name, place in places.items():
             if name == "verdict" and not show.settled and before is not None:
                 continue

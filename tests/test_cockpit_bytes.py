@@ -1,0 +1,125 @@
+"""How much is written, in bytes and drawings: on a terminal that stops reading, and for signs of life."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
+
+import pytest
+
+from rlpeaks_tui.cockpit.app import Cockpit
+from tests.cockpit_fakes import FakeRun, steered_run
+from tests.cockpit_pilot import screen, until, until_seen
+from tests.terminal import Terminal
+from tests.test_cockpit_link import Wire, ticks, wired
+from tests.training_runs import environment
+
+RATE, MOST_A_SECOND = 4.0, 30_000
+FRAME = 3
+"""Writes that Textual makes of one drawing: the beginning of a synchronized update, the drawing, the end."""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    return steered_run(tmp_path / "quickstart", steps=300)
+
+
+async def test_a_sign_of_life_writes_nothing(run: FakeRun) -> None:
+    async with wired(run, (160, 45)) as (pilot, app, wire):
+        for _ in range(4):
+            run.began += 1.0
+            run.beat()
+            await ticks(pilot, app, 2)
+        assert wire.bytes == 0
+
+
+async def test_a_step_with_probes_and_completions_keeps_to_the_rate(run: FakeRun) -> None:
+    """At the default rate, however many steps end between two drawings."""
+    async with wired(run, (160, 45)) as (pilot, app, wire):
+        sizes = []
+        for _ in range(6):
+            run.advance(5)
+            await until_seen(pilot, f"step {run.step} /")
+            await ticks(pilot, app, 2)
+            sizes.append(wire.bytes)
+            wire.written.clear()
+        assert 0 < sum(sizes) / len(sizes) <= MOST_A_SECOND / RATE, sizes
+
+
+@pytest.mark.parametrize(
+    ("key", "drawings", "most"), [("enlarge", 1, 26_000), ("panel.entropy", 1, 2_500), ("back.1", 2, 24_000)]
+)
+async def test_a_key_is_drawn_once(run: FakeRun, key: str, drawings: int, most: int) -> None:
+    """A screen that is made for it would be painted while it settles; a step back is drawn again with what was read."""
+    async with wired(run, (160, 45)) as (pilot, app, wire):
+        for _ in range(2):
+            app.action_command("enlarge")
+            await ticks(pilot, app, 2)
+        wire.written.clear()
+        app.action_command(key)
+        await ticks(pilot, app, 3)
+        assert 0 < len(wire.written) <= drawings and wire.bytes <= most
+
+
+class Stuck(Wire):
+    """A terminal that takes nothing: what is written stays in a queue as long as Textual's."""
+
+    queue: Queue[str]
+
+    def stop(self) -> None:
+        self.queue = Queue(30)
+        self._writer_thread = SimpleNamespace(_queue=self.queue)
+
+    def go_on(self) -> None:
+        self._writer_thread = None  # type: ignore[assignment]
+        self.written.extend(self.queue.queue)
+
+    def write(self, data: str) -> None:
+        if getattr(self, "_writer_thread", None) is None:
+            super().write(data)
+        else:
+            # Textual would block here, and with it every key.
+            self.queue.put_nowait(data)
+
+
+async def test_a_terminal_that_takes_nothing_gets_one_drawing_more_and_keys_go_on(run: FakeRun) -> None:
+    app = Cockpit(run.layout.root, rate=30.0)
+    app.driver_class = Stuck
+    async with app.run_test(headless=False, size=(120, 40)) as pilot:
+        await until_seen(pilot, "step 300 /")
+        wire = app._driver
+        assert isinstance(wire, Stuck)
+        wire.stop()
+        for i in range(60):
+            if i % 10 == 0:
+                run.advance(1)
+            before = app.view.cursor
+            await pilot.press("[")
+            assert app.view.cursor != before
+        assert app.view.cursor is not None and app.view.cursor < 150
+        assert 0 < wire.queue.qsize() <= 2 * FRAME
+        assert f"shown: step {app.view.cursor}" not in screen(app)
+        wire.go_on()
+        await until_seen(pilot, f"shown: step {app.view.cursor}")
+        await until(pilot, lambda: f"shown: step {app.view.cursor}" in "".join(wire.written), "written")
+
+
+def test_a_person_who_comes_back_to_a_stopped_terminal_sees_the_last_key_at_once(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=300)
+    command = [sys.executable, "-m", "rlpeaks_tui.cli", "watch", str(run.layout.root)]
+    terminal = Terminal(command, environment(tmp_path), 120, 40)
+    terminal.wait(r"step\s+300 /")
+    terminal.press("[")
+    terminal.wait(r"shown: step 297")
+    before = terminal.received
+    # Nothing is read meanwhile: a frame fills what the system keeps for a terminal.
+    terminal.press("[" * 80)
+    terminal.wait(r"shown: step 57 ")
+    drawings = len(re.findall(rb"shown: step", bytes(terminal.raw[before:])))
+    assert drawings <= 10, f"{drawings} drawings of 80 keys"
+    terminal.press("q")
+    assert terminal.wait_end() == 0

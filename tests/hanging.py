@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import sys
-import time
 from pathlib import Path
 
 import torch
@@ -14,8 +14,8 @@ from rlpeaks_tui.instrument.ranks import Ranks
 
 
 def waits_for_godot() -> None:
-    while True:
-        time.sleep(60)
+    """Tries every way to split the letters, and holds Python's lock all the while."""
+    re.match(r"(a+)+$", "a" * 80 + "b")
 
 
 def main(run: Path, rank: int) -> None:

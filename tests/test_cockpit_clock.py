@@ -156,12 +156,12 @@ def test_at_an_older_step_the_clock_tells_of_that_step_and_not_of_now(stuck: Sce
 def test_a_stuck_rank_comes_before_advice(stuck: Scene) -> None:
     advice = Health((Finding("x", "Entropy collapses", "critical", 3, "", "set entropy=1", "entropy"),))
     said = words(verdict.strip(replace(stuck, health=advice), 140, 1))
-    assert said.startswith("RANK 3 STUCK  generating for 1m 12s, 9.4 x its median of 7.6 s; ranks 0, 1, 2 wait for it")
+    assert said.startswith(" RANK 3 STUCK  generating for 1m 12s, 9.4 x its median of 7.6 s; ranks 0, 1, 2 wait for it")
     assert said.endswith("[T] its stack") and "ENTROPY" not in said
     assert words(verdict.strip(replace(stuck, health=advice), 60, 1)).endswith("…  [T] its stack")
     assert "[T]" not in words(verdict.strip(replace(stuck, readonly=True), 140, 1))
     two = words(verdict.strip(replace(stuck, health=advice), 78, 2)).split("\n")
-    assert two[0] == "RANK 3 STUCK  [T] its stack"
+    assert two[0] == " RANK 3 STUCK  [T] its stack"
     assert two[1] == "generating for 1m 12s, 9.4 x its median of 7.6 s; ranks 0, 1, 2 wait for it"[:78]
     assert verdict.speaks_of(stuck.snapshot, advice) == "cost"
     ended = replace(stuck, snapshot=replace(stuck.snapshot, state="finished"))

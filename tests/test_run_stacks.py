@@ -85,13 +85,15 @@ def untouched(process: subprocess.Popen[bytes]) -> bool:
     return process.returncode == 0
 
 
-def test_a_rank_that_hangs_says_in_which_function(hanging: tuple[Layout, subprocess.Popen[bytes]]) -> None:
+def test_a_rank_that_hangs_with_pythons_lock_in_hand_says_in_which_function(
+    hanging: tuple[Layout, subprocess.Popen[bytes]],
+) -> None:
     layout, process = hanging
     for _ in range(2):
         found = ask(layout.root, 0)
-        innermost = found.threads[0].frames[0]
-        assert (innermost.function, Path(innermost.file).name) == ("waits_for_godot", "hanging.py")
-        assert [frame.function for frame in found.threads[0].frames] == ["waits_for_godot", "main", "<module>"]
+        frames = found.threads[0].frames
+        assert [frame.function for frame in frames] == ["match", "waits_for_godot", "main", "<module>"]
+        assert [Path(frame.file).name for frame in frames[1:]] == ["hanging.py"] * 3
     assert process.poll() is None
 
 
@@ -102,7 +104,7 @@ def test_the_command_line_shows_it(
     assert main(["ctl", root, "stack"]) == 0
     assert "waits_for_godot" in capsys.readouterr().out
     assert main(["ctl", root, "stack", "0", "--json"]) == 0
-    assert msgspec.json.decode(capsys.readouterr().out)["threads"][0]["frames"][0]["function"] == "waits_for_godot"
+    assert msgspec.json.decode(capsys.readouterr().out)["threads"][0]["frames"][1]["function"] == "waits_for_godot"
     assert main(["ctl", root, "stack", "1"]) == 1
     assert "no sign of life" in capsys.readouterr().err
     assert main(["ctl", root, "stack", "first"]) == 2

@@ -96,7 +96,7 @@ def _stuck(cells: Cells, x: int, scene: Scene) -> None:
     pace = scene.snapshot.pace
     who = named_ranks([rank.rank for rank in pace.ranks])
     evidence = pace.evidence.removeprefix(f"{who} ")
-    x = cells.put(0, x, fit(f"{who} stuck".upper(), cells.width - x), Ink.BAD | BOLD) + 2
+    x = _badge(cells, x, f"{who} stuck".upper(), Ink.BAD) + 1
     key = "" if scene.readonly else "[T] its stack"
     room = cells.width - x - (width_of(key) + 2 if key else 0)
     if width_of(evidence) > room and cells.height > 1:

@@ -24,7 +24,8 @@ from ..run.signs import PHASES
 KEPT_STEPS = 50
 KEPT_SPANS = 32
 PAUSED = "paused"
-COLLECTIVES = f"torch{os.sep}distributed{os.sep}distributed_c10d.py"
+COLLECTIVES = ("torch/distributed/distributed_c10d.py", "torch/nn/parallel/distributed.py")
+"""Files in whose functions a rank waits: all collectives that are called from Python, and those of DDP."""
 
 
 class Clock:

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import linregress
 
 from rlpeaks_tui.cockpit.cells import in_ascii
-from rlpeaks_tui.cockpit.panels import BY_ID, budget, earned, forking, heldout, law, moved, story, waste
+from rlpeaks_tui.cockpit.panels import BY_ID, budget, earned, forking, heldout, law, moved, story, traces, waste
 from rlpeaks_tui.cockpit.panels.parts import metric_table
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Probe
@@ -428,6 +428,18 @@ def test_the_sample_is_that_of_the_step_shown_and_of_the_present_branch(tmp_path
     run.advance(5)
     scene = scene_of(run.layout.root, panel="entropy")
     assert isinstance(scene.study, forking.Forking) and scene.study.sample.says.endswith("steps 1 to 25")
+
+
+def test_a_generation_of_another_step_is_not_counted_again(scenes: dict[str, Scene]) -> None:
+    """As where a branch that was left has the last record at or before a step."""
+    scene = scenes["kl"]
+
+    class Stuck:
+        def rollouts(self, step: int) -> object:
+            return scene.rollouts
+
+    found = traces.Recent()(Stuck(), scene.snapshot, 300)  # type: ignore[arg-type]
+    assert found is not None and (found.generations, found.first) == (1, 300)
 
 
 @pytest.mark.parametrize("panel", ["entropy", "kl"])

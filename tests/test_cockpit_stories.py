@@ -12,7 +12,8 @@ import pytest
 from scipy.stats import linregress
 
 from rlpeaks_tui.cockpit.cells import in_ascii
-from rlpeaks_tui.cockpit.panels import BY_ID, budget, earned, forking, heldout, law, moved, story, waste
+from rlpeaks_tui.cockpit.panels import BY_ID, budget, earned, forking, heldout, law, moved, story, traces, waste
+from rlpeaks_tui.cockpit.panels.parts import metric_table
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Probe
 from rlpeaks_tui.stats.passk import pass_at_k
@@ -380,6 +381,20 @@ def test_a_change_of_the_training_cuts_what_a_forecast_rests_on(tmp_path: Path) 
     run.advance(2)
     words = words_of(scene_of(run.layout.root, panel="kl"), "kl", "budget")
     assert "not foreseeable: 12 rows since the change at step 100, 20 are needed" in words
+    assert re.search(r"2[123] % of 0\.1 nats  end not foreseeable", words)
+
+
+def test_a_budget_that_is_spent_says_since_when_even_without_a_line(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    run._metrics = lambda: replace_values(make(), {"kl/base_k1": 0.05 if run.step < 60 else 0.3})  # type: ignore[method-assign]
+    run.advance(100)
+    run.command("a", "set", "learning_rate=1e-4", learning_rate=1e-4)
+    run.advance(5)
+    words = words_of(scene_of(run.layout.root, panel="kl"), "kl", "budget")
+    found = re.search(r"(\d+) % of 0\.1 nats  spent since step (\d+)", words)
+    assert found is not None and 290 <= int(found[1]) <= 300 and 60 <= int(found[2]) <= 63
 
 
 def test_a_drift_without_trend_is_not_foreseen(tmp_path: Path) -> None:
@@ -415,6 +430,18 @@ def test_the_sample_is_that_of_the_step_shown_and_of_the_present_branch(tmp_path
     assert isinstance(scene.study, forking.Forking) and scene.study.sample.says.endswith("steps 1 to 25")
 
 
+def test_a_generation_of_another_step_is_not_counted_again(scenes: dict[str, Scene]) -> None:
+    """As where a branch that was left has the last record at or before a step."""
+    scene = scenes["kl"]
+
+    class Stuck:
+        def rollouts(self, step: int) -> object:
+            return scene.rollouts
+
+    found = traces.Recent()(Stuck(), scene.snapshot, 300)  # type: ignore[arg-type]
+    assert found is not None and (found.generations, found.first) == (1, 300)
+
+
 @pytest.mark.parametrize("panel", ["entropy", "kl"])
 def test_a_run_that_keeps_no_tokens_says_so(panel: str, tmp_path: Path) -> None:
     run = FakeRun(tmp_path / "run")
@@ -425,6 +452,15 @@ def test_a_run_that_keeps_no_tokens_says_so(panel: str, tmp_path: Path) -> None:
 
 
 # What stories share.
+
+
+@pytest.mark.parametrize("width", range(30, 80, 3))
+def test_a_table_has_columns_whole_or_not_at_all(width: int, scenes: dict[str, Scene]) -> None:
+    rows = [("all tokens", "entropy", 0), ("covariance", "cov/logp_advantage", 0)]
+    whole = [row.split("  ") for row in metric_table(scenes["entropy"], rows, 200, 3).rows()]
+    for row, full in zip(metric_table(scenes["entropy"], rows, width, 3).rows(), whole, strict=True):
+        seen = [cell.strip() for cell in row.split("  ") if cell.strip() and not re.search("[\u2801-\u28ff]", cell)]
+        assert set(seen) <= {cell.strip() for cell in full}
 
 
 def test_sentences_are_whole_or_not_there() -> None:

@@ -44,6 +44,7 @@ class Budget:
         began: where the quantity began, at which nothing is spent.
         since: the first step that the line may rest on; `changed` tells whether a change of the training set it.
         spent: since which step the smoothed quantity has been beyond the bound; None where it is not.
+        level: now, by the line, or smoothed where there is none.
         forecast: the line.
     """
 
@@ -56,12 +57,13 @@ class Budget:
     since: int
     changed: bool
     spent: int | None
+    level: float
     forecast: Forecast
 
     @property
     def used(self) -> float:
-        """Share of the budget that is spent, by the level of the line; nan where there is none."""
-        return (self.forecast.level - self.began) / (self.bound - self.began)
+        """Share of the budget that is spent."""
+        return (self.level - self.began) / (self.bound - self.began)
 
 
 def of_drift(scene: Scene) -> Budget | None:
@@ -90,7 +92,8 @@ def _budget(scene: Scene, name: str, metric: str, ink: int, bound: float, floor:
     within = np.flatnonzero(smoothed > bound if floor else smoothed < bound)
     first = int(within[-1]) + 1 if len(within) else 0
     spent = int(steps[first]) if first < len(steps) else None
-    return Budget(name, metric, ink, bound, floor, began, since, since == change > 0, spent, forecast)
+    level = forecast.level if np.isfinite(forecast.level) else float(smoothed[-1])
+    return Budget(name, metric, ink, bound, floor, began, since, since == change > 0, spent, level, forecast)
 
 
 def last_change(scene: Scene) -> int:
@@ -104,6 +107,8 @@ def last_change(scene: Scene) -> int:
 def outlook(budget: Budget, now: int, end: int) -> str:
     """When the budget is spent, in words; `end` is the last step of the run, or 0."""
     found = budget.forecast
+    if found.state == "beyond" or (found.state == "too few" and budget.spent is not None):
+        return "spent" if budget.spent is None else f"spent since step {budget.spent:,}"
     rows = f"{plural(found.rows, 'row')} since {'the change at ' if budget.changed else ''}step {budget.since:,}"
     match found.state:
         case "too few":
@@ -112,8 +117,6 @@ def outlook(budget: Budget, now: int, end: int) -> str:
             return f"not foreseeable: no trend beyond chance over {rows}"
         case "away":
             return f"not foreseeable: it leads away from the bound ({signed(found.slope)} a step)"
-        case "beyond":
-            return "spent" if budget.spent is None else f"spent since step {budget.spent:,}"
     when = f"spent by step {found.at:,.0f} (95 % {found.low:,.0f} to {found.high:,.0f})"
     if not end or end <= now:
         return when
@@ -127,7 +130,8 @@ def in_short(budget: Budget) -> str:
     """The same in a few words."""
     if budget.forecast.state == "ahead":
         return f"spent by step {budget.forecast.at:,.0f}, if it goes on"
-    return outlook(budget, 0, 0) if budget.forecast.state == "beyond" else "end not foreseeable"
+    when = outlook(budget, 0, 0)
+    return when if when.startswith("spent") else "end not foreseeable"
 
 
 def story(scene: Scene, width: int, height: int) -> Cells:
@@ -136,8 +140,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     if drift is None:
         return untold("KL budget", scene.why(EXACT), scene, width, height)
     end = scene.snapshot.max_steps
-    used = drift.used
-    value = f"{percent(used)} of {FAR:g} nats" if np.isfinite(used) else "-"
+    value = f"{percent(drift.used)} of {FAR:g} nats"
     note = in_short(drift)
     budgets = [budget for budget in (drift, entropy) if budget is not None]
     parts = [Part("share of the budgets that is spent", lambda w, h: _gauges(scene, budgets, w, h), len(budgets) + 2)]
@@ -166,9 +169,6 @@ def _gauges(scene: Scene, budgets: Sequence[Budget], width: int, height: int) ->
     for y, budget in enumerate(budgets[:height]):
         used = budget.used
         cells.put(y, 0, budget.name, budget.ink)
-        if not np.isfinite(used):
-            cells.put(y, 12, outlook(budget, scene.step, scene.snapshot.max_steps), Ink.UNKNOWN)
-            continue
         full = budget.ink | BOLD if used < 1 else Ink.WARN | BOLD
         x = 12
         if bar >= 8:
@@ -176,7 +176,7 @@ def _gauges(scene: Scene, budgets: Sequence[Budget], width: int, height: int) ->
             cells.put(y, x, lying(min(max(used, 0.0), 1.0), bar, scene.ascii_only).rstrip(), full)
             x += bar + 1
         cells.put_right(y, x + 6, percent(used), full)
-        cells.put(y, x + 8, f"{number(budget.forecast.level)} of {number(budget.bound)}", Ink.DIM)
+        cells.put(y, x + 8, f"{number(budget.level)} of {number(budget.bound)}", Ink.DIM)
     return cells
 
 

@@ -52,7 +52,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
 def _left(fit: Sigmoid, once: float) -> str:
     """How far the ceiling is from what is held now."""
     apart = fit.asymptote - once
-    return f"{signed(apart)} from now" if apart > 0 else "reached within the error of an evaluation"
+    return f"{signed(apart)} from now" if apart > 0 else "reached"
 
 
 def _said(scene: Scene, fit: Sigmoid | None) -> list[str]:

@@ -59,7 +59,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     caption = ["thin: as recorded", f"the others: smoothed over a half-life of {scene.half_life:.0f} steps"]
     if any(line.behind for line in mean):
         caption.insert(0, "dashed: a branch that was left")
-    said = [warning] if (warning := " ".join(misleading(NAME, 1000, 1))) else []
+    said = misleading(NAME, 1000, 1)
     unit = "nats/token, exact, mean over the tokens of a step's completions"
     told = Told("Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit, said, caption, parts)
     return tell(told, scene, width, height)

@@ -57,7 +57,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     caption = ["thin: as recorded", f"the others: smoothed over a half-life of {scene.half_life:.0f} steps"]
     if any(line.behind for line in mean):
         caption.insert(0, "dashed: a branch that was left")
-    said = [warning] if (warning := " ".join(misleading(NAME, 1000, 1))) else []
+    said = misleading(NAME, 1000, 1)
     unit = "mean of a step's completions"
     told = Told("Reward", Ink.REWARD, number(value), _change(scene, value), unit, said, caption, parts)
     return tell(told, scene, width, height)

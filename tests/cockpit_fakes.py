@@ -29,6 +29,7 @@ from rlpeaks_tui.run.entries import (
 )
 from rlpeaks_tui.run.facts import Exit, Heartbeat, RunInfo, write_exit, write_facts, write_heartbeat
 from rlpeaks_tui.run.follow import Follower
+from rlpeaks_tui.run.heldout import HeldOutPrompts, write_held_out
 from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layers import Layers, write_layers
 from rlpeaks_tui.run.layout import SCHEMA, Layout
@@ -47,6 +48,8 @@ PHASES = [
     },
     {"name": "mostly hard", "tasks": {"three operands": 1, "four operands": 1}},
 ]
+
+HELD_OUT = [f"{12 + i}+{3 * i}=" for i in range(9)]
 
 LIVE, PLAIN = View(), Look()
 
@@ -276,6 +279,11 @@ class FakeRun:
             "format/direct": 0.3 * (1 - done) + 0.02,
             "format/other": 0.05 * (1 - done),
             "format/entropy": 1.25 * (1 - 0.75 * done),
+            "advantage/column": 0.3 * (1 - column),
+            "advantage/program": -0.2,
+            "advantage/direct": -0.3,
+            "groups/all_right": 0.1 + 0.3 * done,
+            "groups/all_wrong": 0.2 * (1 - done),
         }
         return Metrics(t=self.t, step=self.step, v=values, phase="")
 
@@ -288,7 +296,28 @@ class FakeRun:
         accuracy = np.clip(middle - 0.22 * middle * (1 - done) - 0.08 * middle, 0, 1)
         ece = float(np.average(np.abs(accuracy - middle), weights=count))
         self._layers(done)
+        examined = [self._evaluation(), self._rank(done)] if self.step % 100 == 0 else []
         return [
+            *examined,
+            Probe(
+                t=self.t,
+                name="after",
+                step=self.step,
+                v={
+                    "dlogp/right": 0.01 + 0.002 * float(np.sin(self.step)),
+                    "dlogp/wrong": -0.02 + 0.002 * float(np.sin(self.step)),
+                },
+            ),
+            Probe(
+                t=self.t,
+                name="gradients",
+                step=self.step,
+                v={
+                    "gradient/positive": 0.5,
+                    "gradient/negative": 1.5 - 0.5 * done,
+                    "gradient/cosine": 0.2 - 0.5 * done,
+                },
+            ),
             Probe(
                 t=self.t,
                 name="kl",
@@ -331,6 +360,29 @@ class FakeRun:
                 },
             ),
         ]
+
+    def _evaluation(self) -> Probe:
+        """Prompt i of the base is right in i of 8; the policy learns the first, forgets the last, keeps the rest."""
+        base = [i % 9 / 8 for i in range(len(HELD_OUT))]
+        rate = [1.0, *base[1:-1], 0.0]
+        return Probe(
+            t=self.t,
+            name="eval",
+            step=self.step,
+            v={"eval/pass@1": float(np.mean(rate))},
+            n=len(rate),
+            facts={"samples": 8},
+            arrays={"rate": [*rate], "base_rate": [*base]},
+        )
+
+    def _rank(self, done: float) -> Probe:
+        return Probe(
+            t=self.t,
+            name="rank",
+            step=self.step,
+            v={"update/rank": 1.0, "update/stable_rank": 4 + 2 * done, "update/angle": 0.3, "update/nss": 2e-5},
+            facts={"model.layers.0.self_attn.q_proj.weight": "rank 128, stable rank 5.0, angle 0.30 degrees"},
+        )
 
     def _layers(self, done: float) -> None:
         names, share, sizes = ["model.embed_tokens.weight"], [0.97], [8192]
@@ -380,6 +432,7 @@ class FakeRun:
                 truncated=[i % 13 == 12 for i in range(n)],
                 task=["three operands"] * n,
                 correct=reward.tolist(),
+                confidence=[0.6 + 0.1 * (i % 4) for i in range(n)],
                 format=[("column", "program", "direct", "column")[i % 4] for i in range(n)],
             )
         )
@@ -388,6 +441,8 @@ class FakeRun:
 def steered_run(root: Path, *, steps: int = 412, max_steps: int = 1000, world: int = 1) -> FakeRun:
     """A live run with phases, commands that changed something, and a console."""
     run = FakeRun(root, max_steps=max_steps, world=world)
+    tasks = ["two operands"] * len(HELD_OUT)
+    write_held_out(run.layout, HeldOutPrompts(prompts=HELD_OUT, tasks=tasks))
     run.state("running")
     run.phase("two operands", 0)
     run.console("accelerate launch: 1 process on cpu", "model tiny-arith loaded, 643,456 parameters")

@@ -96,5 +96,5 @@ def follow_advice(app: Cockpit) -> None:
 def no_advice(app: Cockpit) -> str:
     """Why there is nothing to follow; empty when there is."""
     if not app.advice:
-        return "the verdict advises no command"
+        return f"the {'picked check' if app.enlarged == 'checks' else 'verdict'} advises no command"
     return refusal(app, app.advice.split(" ")[0])

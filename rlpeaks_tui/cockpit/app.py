@@ -31,6 +31,7 @@ from .expected import Rates
 from .herald import Herald, Notify
 from .link import Pace, waiting
 from .panels import BY_ID
+from .panels import checks as each_check
 from .reader import Reader, Reading, Wanted
 from .scene import Look, Scene, View
 from .screens.ask import Confirm
@@ -402,9 +403,12 @@ class Cockpit(App[int]):
 
     @property
     def advice(self) -> str:
-        """The command that the verdict advises; empty when it advises none, as where a rank is stuck."""
+        """The command that the verdict advises, in the panel of the checks the picked one; empty when there is none, as
+        where a rank is stuck."""
         if self._newest is None or self._newest.snapshot.pace.ranks:
             return ""
+        if self.enlarged == "checks" and self.scene is not None:
+            return each_check.advice(self.scene)
         return advised(self._newest.snapshot, self._newest.health.findings)
 
     def look_again(self) -> None:

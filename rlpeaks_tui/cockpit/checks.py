@@ -12,6 +12,8 @@ from .panels import BY_ID
 from .scene import Finding, Health
 
 _PANEL = {"format": "formats", "completions": "completion", "optimizer": "metrics"}
+_BY_PROMPT = ("eval/kept", "eval/gain_high")
+"""What these say of all held-out prompts together is seen prompt by prompt."""
 
 
 def check(evaluator: Evaluator, snapshot: Snapshot, step: int) -> Health:
@@ -24,12 +26,14 @@ def check(evaluator: Evaluator, snapshot: Snapshot, step: int) -> Health:
         passed=sum(finding.state == "ok" for finding in judged),
         not_applying=sum(finding.state == "n/a" for finding in judged),
         unknown=tuple((finding.rule.id, finding.evidence) for finding in judged if finding.state == "unknown"),
+        judged=judged,
     )
 
 
 def _shown(finding: Judged) -> Finding:
-    metric = lookup(finding.rule.needs[0].split("|")[0])
-    panel = _PANEL.get(metric.panel, metric.panel) if metric else ""
+    name = finding.rule.needs[0].split("|")[0]
+    metric = lookup(name)
+    panel = "prompts" if name in _BY_PROMPT else _PANEL.get(metric.panel, metric.panel) if metric else ""
     return Finding(
         rule=finding.rule.id,
         text=finding.rule.title,

@@ -15,6 +15,7 @@ from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.run.stacks import Stack
+from rlpeaks_tui.stats.judging import Finding as Judged
 from rlpeaks_tui.stats.summaries import smooth
 
 from .axes import Floats, extent
@@ -82,12 +83,14 @@ class Health:
         findings: worst first.
         passed, not_applying: how many checks.
         unknown: checks that could not be made, by name and why.
+        judged: what every check says, in the order of the rules.
     """
 
     findings: tuple[Finding, ...] = ()
     passed: int = 0
     not_applying: int = 0
     unknown: tuple[tuple[str, str], ...] = ()
+    judged: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,8 @@ class Scene:
         probed = None if self.layers is None else self.layers.step
         written = None if self.rollouts is None else self.rollouts.step
         run = self.snapshot.directory, self.snapshot.version
-        return run, self.view, self.look, probed, written, id(self.study), id(self.stack)
+        given = id(self.study), id(self.stack), id(self.health)
+        return run, self.view, self.look, probed, written, *given
 
     @property
     def step(self) -> int:

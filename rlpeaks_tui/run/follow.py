@@ -52,6 +52,8 @@ from .text import console_lines
 CONSOLE_BYTES = 64 << 10
 CONSOLE_LINES = 500
 KEPT_ERRORS = 200
+MOST_SAMPLES, MOST_PROMPTS = 1_000_000, 10_000
+"""Of an evaluation: one that claims more is damaged, and would cost a viewer dearly."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,20 @@ class Reliability:
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     source: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation, by held-out prompt: shares right of `samples` completions, float64[P], NaN where not known.
+
+    `base_rate` is that of the starting weights on the same prompts. `t` tells on which branch it was made.
+    """
+
+    step: int
+    t: float
+    samples: int
+    rate: NDArray[np.float64]
+    base_rate: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -115,6 +131,7 @@ class Snapshot:
     notes: tuple[Note, ...]
     probes: dict[str, Probe]
     calibrations: tuple[Reliability, ...]
+    evaluations: tuple[Evaluation, ...]
     layer_steps: NDArray[np.int64]
     rollout_steps: NDArray[np.int64]
     exit: Exit | None
@@ -171,6 +188,7 @@ class Follower:
         self._notes: list[Note] = []
         self._probes: dict[str, Probe] = {}
         self._calibrations: list[Reliability] = []
+        self._evaluations: list[Evaluation] = []
         self._step = 0
         self._seconds: deque[float] = deque(maxlen=20)
         self._lost = 0
@@ -268,6 +286,7 @@ class Follower:
             notes=tuple(self._notes),
             probes=dict(self._probes),
             calibrations=tuple(self._calibrations),
+            evaluations=tuple(self._evaluations),
             layer_steps=self._layer_steps,
             rollout_steps=self._rollouts.index["step"],
             exit=self._exit,
@@ -331,6 +350,8 @@ class Follower:
                     self._probes[entry.name] = entry
                     if entry.name == "calibration":
                         self._calibrations.extend(_reliability(entry))
+                    elif entry.name == "eval":
+                        self._evaluations.extend(_evaluation(entry))
                 case State():
                     self._states[entry.by] = entry
                     if self._last_state is None or entry.t >= self._last_state.t:
@@ -403,3 +424,14 @@ def _reliability(probe: Probe) -> list[Reliability]:
     source = str(probe.facts.get("calibration/source", ""))
     whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
     return [Reliability(probe.step, edges, whole, confidence, accuracy, source)]
+
+
+def _evaluation(probe: Probe) -> list[Evaluation]:
+    rate, base = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in ("rate", "base_rate"))
+    samples = probe.facts.get("samples")
+    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+        return []
+    if not 1 <= len(rate) <= MOST_PROMPTS:
+        return []
+    base = base if len(base) == len(rate) else np.full(len(rate), np.nan)
+    return [Evaluation(probe.step, probe.t, samples, rate, base)]

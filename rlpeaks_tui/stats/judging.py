@@ -47,6 +47,8 @@ class Finding:
         since: step of the first of the evaluations that made it fire, else None.
         evidence: one line with numbers.
         remedy: the command that would act on it; "" unless firing.
+        line: value of the rule's first metric at which it begins to fire, at this step; None where there is no such
+            value, or none yet.
     """
 
     rule: Rule
@@ -55,6 +57,7 @@ class Finding:
     since: int | None
     evidence: str
     remedy: str
+    line: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,9 @@ class Judged:
     shown: Shown
 
 
-def silent(rule: Rule, state: State, why: str) -> Finding:
+def silent(rule: Rule, state: State, why: str, line: float | None = None) -> Finding:
     """A finding of a rule that does not fire."""
-    return Finding(rule, state, None, None, why, "")
+    return Finding(rule, state, None, None, why, "", line)
 
 
 def out_of_scope(rule: Rule, dtype: str | None) -> Finding | None:
@@ -127,10 +130,17 @@ def conclude(rule: Rule, step: int, judged: Judged) -> Finding:
         return silent(rule, "unknown", f"{judged.count} of the {rule.least} evaluations that it takes")
     text = rule.idle if judged.idle and not judged.level else rule.evidence
     evidence = text.format(**{key: _shown(rule, judged.names, key, value) for key, value in judged.shown.items()})
+    line = _line(judged.shown)
     if judged.level:
         severity = _SEVERITY[judged.level - 1]
-        return Finding(rule, "firing", severity, judged.since, evidence, rule.remedy)
-    return silent(rule, "n/a" if judged.idle else "ok", evidence)
+        return Finding(rule, "firing", severity, judged.since, evidence, rule.remedy, line)
+    return silent(rule, "n/a" if judged.idle else "ok", evidence, line)
+
+
+def _line(shown: Shown) -> float | None:
+    given = shown.get("line", np.nan)
+    last = float(given[-1] if isinstance(given, np.ndarray) else given)
+    return last if np.isfinite(last) else None
 
 
 class _Unknown:

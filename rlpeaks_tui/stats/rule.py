@@ -45,7 +45,7 @@ class Rule:
             member of the family.
         judge: (steps [n], one array [n] per metric, those it wants last) -> (levels [n]: 0, 1 warn, 2 critical,
             IDLE; numbers to show). Entry t must depend on the last `window` entries up to t and on those of the
-            warm-up only.
+            warm-up only. A number called `line` is the value of the first metric at which the rule begins to fire.
         least: evaluations that it takes to say anything.
         wants: metrics as in `needs` that it can do without, nan where they have no value. A rule that needs a family
             wants nothing.

@@ -26,29 +26,30 @@ REFITS = 5
 
 
 def _zero_variance(steps: Steps, share: Floats, reward: Floats) -> tuple[Levels, Shown]:
-    now = mean(share, 40)
+    now, line = mean(share, 40), 0.5
     # Of most of the last 20: with a few groups a step, one half is crossed to and fro by chance.
-    many = total((now > 0.5).astype(np.float64), 20) > 10
-    return levels(many, now > 0.8), {"now": now, "reward": mean(reward, 40)}
+    many = total((now > line).astype(np.float64), 20) > 10
+    return levels(many, now > 0.8), {"now": now, "reward": mean(reward, 40), "line": line}
 
 
 def _rare_success(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
-    now = mean(share, 10)
-    return levels(now > 0.3), {"now": now}
+    now, line = mean(share, 10), 0.3
+    return levels(now > line), {"now": now, "line": line}
 
 
 def _repetition(steps: Steps, repeated: Floats, stated: Floats) -> tuple[Levels, Shown]:
     loops, again = mean(repeated, 10), mean(stated, 10)
     first, first_again = start(steps, repeated), start(steps, stated)
+    line = first + 0.05
     return (
-        levels((loops > first + 0.05) | (again > first_again + 0.05)),
-        {"loops": loops, "start": first, "again": again, "start_again": first_again},
+        levels((loops > line) | (again > first_again + 0.05)),
+        {"loops": loops, "start": first, "again": again, "start_again": first_again, "line": line},
     )
 
 
 def _skipped_work(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
-    now = mean(share, 10)
-    return levels(now > 0.3), {"now": now}
+    now, line = mean(share, 10), 0.3
+    return levels(now > line), {"now": now, "line": line}
 
 
 def _format_lock_in(steps: Steps, entropy: Floats, *shares: Floats) -> tuple[Levels, Shown]:
@@ -72,18 +73,19 @@ def _reward_hacking(steps: Steps, held_out: Floats, reward: Floats) -> tuple[Lev
 
 
 def _skill_damage(steps: Steps, kept: Floats, error: Floats) -> tuple[Levels, Shown]:
-    margin = 2 * np.sqrt(np.square(error) + np.square(error[:1]))
-    return levels(kept < kept[:1] - margin), {
+    line = kept[:1] - 2 * np.sqrt(np.square(error) + np.square(error[:1]))
+    return levels(kept < line), {
         "now": kept,
         "start": float(kept[0]) if kept.size else np.nan,
         "se": error,
+        "line": line,
     }
 
 
 def _exhaustion(steps: Steps, left: Floats, error: Floats, fit: Floats) -> tuple[Levels, Shown]:
     result = levels(left < error)
     result[fit < HOLDS] = IDLE
-    return result, {"left": left, "se": error, "fit": fit}
+    return result, {"left": left, "se": error, "fit": fit, "line": error}
 
 
 def _narrowing(
@@ -98,13 +100,15 @@ def _narrowing(
 ) -> tuple[Levels, Shown]:
     before = np.where(np.isnan(base), once[:1], base)
     margin = 2 * np.sqrt(np.square(error) + np.square(error[:1]))
-    return levels((once > before + margin) & (high < 0)), {
+    line = 0.0
+    return levels((once > before + margin) & (high < line)), {
         "once": once,
         "before": before,
         "gain": gain,
         "high": high,
         "base_only": base_only,
         "policy_only": policy_only,
+        "line": line,
     }
 
 
@@ -119,15 +123,18 @@ def _plateau(steps: Steps, ceiling: Floats, once: Floats) -> tuple[Levels, Shown
 
 def _calibration(steps: Steps, error: Floats, high: Floats) -> tuple[Levels, Shown]:
     first = float(high[0]) if high.size else np.nan
-    return levels(error > first + 0.05), {"now": error, "start": first}
+    line = first + 0.05
+    return levels(error > line), {"now": error, "start": first, "line": line}
 
 
 def _confidence_collapse(steps: Steps, spread: Floats) -> tuple[Levels, Shown]:
-    return levels(spread < 0.05), {"now": spread}
+    line = 0.05
+    return levels(spread < line), {"now": spread, "line": line}
 
 
 def _dead_update(steps: Steps, unchanged: Floats) -> tuple[Levels, Shown]:
-    return levels(unchanged > 0.99), {"now": unchanged}
+    line = 0.99
+    return levels(unchanged > line), {"now": unchanged, "line": line}
 
 
 POLICY: tuple[Rule, ...] = (

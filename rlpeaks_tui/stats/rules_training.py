@@ -31,24 +31,28 @@ _RESET = "the reference was reset by step {reset}: not judged until KL has had 2
 def _entropy_collapse(steps: Steps, entropy: Floats, reward: Floats) -> tuple[Levels, Shown]:
     first, now, gains = start(steps, entropy, 5), mean(entropy, 5), rising(reward, 20)
     level = mean(entropy, 10)
-    warn = (now < SPENT * first) & (level < ago(level, 10)) & ~gains
+    line = SPENT * first
+    warn = (now < line) & (level < ago(level, 10)) & ~gains
     critical = ((now < 0.05 * first) | (now < 0.02)) & ~gains
-    return levels(warn, critical), {"now": now, "start": first, "share": now / first, "trend": gains}
+    return levels(warn, critical), {"now": now, "start": first, "share": now / first, "trend": gains, "line": line}
 
 
 def _entropy_explosion(steps: Steps, entropy: Floats) -> tuple[Levels, Shown]:
     first, now = start(steps, entropy, 5), mean(entropy, 5)
-    before = ago(now, 20)
-    return levels((now > 2 * first) | ((now > 1.5 * before) & (now > first))), {"now": now, "start": first}
+    before, line = ago(now, 20), 2 * first
+    result = levels((now > line) | ((now > 1.5 * before) & (now > first)))
+    return result, {"now": now, "start": first, "line": line}
 
 
 def _kl_blow_up(steps: Steps, kl: Floats, reward: Floats, reference: Floats, base: Floats) -> tuple[Levels, Shown]:
     usual, now, gains = median_before(kl, 50), mean(kl, 5), rising(reward, 50)
-    jump = (kl > 5 * usual) & (kl > 1e-3)  # below a thousandth of a nat a factor of five is noise
+    line = np.maximum(5 * usual, 1e-3)  # below a thousandth of a nat a factor of five is noise
+    jump = kl > line
     grows = (mean(kl, 50) > FAR) & rising(kl, 50, 2.0) & ~gains
     # Of most of the last 50: on a plateau the comparison of two noisy means says yes and no by turns.
     drift = total(grows.astype(np.float64), 50) > 25
-    return _unless_reset(steps, levels(jump | drift), reference, base, {"now": now, "usual": usual, "trend": gains})
+    shown: Shown = {"now": now, "usual": usual, "trend": gains, "line": line}
+    return _unless_reset(steps, levels(jump | drift), reference, base, shown)
 
 
 def _kl_leash(steps: Steps, kl: Floats, reward: Floats, no_signal: Floats, base: Floats) -> tuple[Levels, Shown]:
@@ -67,19 +71,21 @@ def _unless_reset(steps: Steps, result: Levels, reference: Floats, base: Floats,
 
 
 def _truncation(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
-    now = mean(share, 10)
-    return levels(now > 0.05, now > 0.10), {"now": now}
+    now, line = mean(share, 10), 0.05
+    return levels(now > line, now > 0.10), {"now": now, "line": line}
 
 
 def _length_explosion(steps: Steps, length: Floats, reward: Floats) -> tuple[Levels, Shown]:
     first, now, gains = start(steps, length), mean(length, 5), rising(reward, 20)
-    return levels((now > 2 * first) & ~gains), {"now": now, "start": first, "trend": gains}
+    line = 2 * first
+    return levels((now > line) & ~gains), {"now": now, "start": first, "trend": gains, "line": line}
 
 
 def _gradient(steps: Steps, norm: Floats) -> tuple[Levels, Shown]:
     finite = np.isfinite(norm)
     usual = median_before(np.where(finite, norm, np.inf), 50)
-    return levels(norm > 5 * usual, ~finite), {"now": norm, "usual": usual}
+    line = 5 * usual
+    return levels(norm > line, ~finite), {"now": norm, "usual": usual, "line": line}
 
 
 def _reward_zero(steps: Steps, reward: Floats) -> tuple[Levels, Shown]:
@@ -92,19 +98,20 @@ def _clip_ratio(steps: Steps, either: Floats, low: Floats, high: Floats) -> tupl
     now, below, above = mean(either, 10), mean(low, 10), mean(high, 10)
     # Below two in a hundred the two sides are too few tokens to compare.
     lopsided = (np.maximum(below, above) > 5 * np.minimum(below, above)) & (now > 0.02)
-    result = levels((now > 0.2) | lopsided)
+    line = 0.2
+    result = levels((now > line) | lopsided)
     result[total((either != 0).astype(np.float64), 20) == 0] = IDLE
-    return result, {"now": now, "low": below, "high": above}
+    return result, {"now": now, "low": below, "high": above, "line": line}
 
 
 def _mismatch(steps: Steps, apart: Floats) -> tuple[Levels, Shown]:
-    now = mean(apart, 10)
-    return levels(now > 0.02, now > 0.1), {"now": now}
+    now, line = mean(apart, 10), 0.02
+    return levels(now > line, now > 0.1), {"now": now, "line": line}
 
 
 def _sampler_weights(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
-    now = mean(share, 10)
-    return levels(now < 0.5), {"now": now}
+    now, line = mean(share, 10), 0.5
+    return levels(now < line), {"now": now, "line": line}
 
 
 TRAINING: tuple[Rule, ...] = (

@@ -13,16 +13,24 @@ import numpy as np
 from rlpeaks_tui.run.follow import Reliability
 from rlpeaks_tui.stats.summaries import wilson
 
-from ..axes import linear, span_of
+from ..axes import Floats, linear, span_of
 from ..bars import STANDING, stand
 from ..cells import BOLD, SOFT, Cells, Ink, fit
 from ..chart import GUTTER, Band, Line, draw
 from ..scene import Scene
+from .confidence_study import METRIC, Parts
 from .parts import Row, chart, heading, metric_table, nothing, ticks_for
+from .picking import between, first_shown, picked, raise_row
 
 ECE = "calibration/ece"
 FEW = 10
 """Bins with fewer rollouts are drawn quietly: their height says little."""
+WHISKER = 3
+"""Columns a bin from which on its interval has one of its own."""
+READING = (
+    "bars: share correct, dashes: what was stated, │ 95 % interval; shades below: how many; ▲ the picked bin, "
+    "enter shows its completions"
+)
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -39,7 +47,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds every bin in figures with its interval, the error over time, and the scores that the error alone hides."""
+    """Adds the interval of every bin, the bins in figures, the error over time, and the scores that it alone hides."""
     cells = Cells(width, height)
     found = scene.snapshot.reliability(scene.step)
     if found is None:
@@ -49,7 +57,8 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     source = f"confidence: {found.source}, at step {found.step:,}" if found.source else f"at step {found.step:,}"
     over = overclaim(found)
     said = f"{verdict(found)} by {abs(over):.2f}" if over is not None and abs(over) >= 0.02 else verdict(found)
-    heading(cells, scene, "", "", "Calibration", Ink.CALIBRATION, value, f"{note}  {said}", source)
+    heading(cells, scene, "", "", "Calibration", Ink.CALIBRATION, f"{value}  {said}", note, source)
+    cells.put(1, 0, fit(READING if width >= 100 else READING.partition(";")[0], width), Ink.FAINT)
     rows: list[Row] = [
         ("calibration error (ECE)", ECE, Ink.CALIBRATION),
         ("debiased ECE", "calibration/ece_debiased", Ink.CALIBRATION),
@@ -60,21 +69,42 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         ("rollouts in the window", "calibration/n", Ink.TEXT),
     ]
     table_height = min(len(rows) + 1, max(4, height // 3))
-    body = height - table_height - 2
+    body = height - table_height - 3
+    filled = np.flatnonzero(found.count > 0)
+    at = picked(cells, scene, len(filled))
     left = max(38, width * 9 // 20)
-    cells.blit(1, 0, diagram(scene, found, left, body))
+    pick = int(filled[at]) if len(filled) else None
+    cells.blit(2, 0, diagram(scene, found, left, body, pick))
     right = width - left - 3
-    table = _bins(found, right)
-    shown = min(table.height, max(0, body - 8))
     if right >= 30:
-        cells.blit(1, left + 3, table)
-        over_time = body - shown - 1
-        if over_time >= 5:
-            cells.put(shown + 2, left + 3, "error over time; thin: debiased, dotted: its 95 % interval", Ink.FAINT)
-            cells.blit(shown + 3, left + 3, _history(scene, right, over_time - 1))
+        table = bin_table(found, right, min(len(filled) + 1, max(0, body - 7 if body >= 18 else body)), at)
+        cells.blit(2, left + 3, table)
+        over_time = body - table.height - 1
+        if over_time >= 6:
+            cells.put(
+                table.height + 3, left + 3, "error over time; thin: debiased, dotted: its 95 % interval", Ink.FAINT
+            )
+            cells.blit(table.height + 4, left + 3, _history(scene, right, over_time - 1))
     y = height - table_height
     cells.blit(y, 0, metric_table(scene, rows, width, table_height))
     return cells
+
+
+def query(scene: Scene) -> str:
+    """The completions of the picked bin, from the window that the diagram was made of as far as it is known.
+
+    Only what a completion states is kept with it, so that no other source of confidence can be asked for.
+    """
+    found = scene.snapshot.reliability(scene.step)
+    if found is None or not (found.count > 0).any() or found.source in METRIC:
+        return ""
+    filled = np.flatnonzero(found.count > 0)
+    at = int(filled[min(scene.view.scroll, len(filled) - 1)])
+    low, high = float(found.edges[at]), float(found.edges[at + 1])
+    # The query takes both ends in, a bin only its lower one, unless it is the last.
+    end = f"{high:g}" if at + 1 == len(found.count) else f"{high - 1e-6:.6f}"
+    first = scene.study.first if isinstance(scene.study, Parts) else 0
+    return f"conf:{low:g}-{end} {between(first, found.step)}"
 
 
 def headline(scene: Scene) -> tuple[str, str]:
@@ -108,8 +138,11 @@ def verdict(found: Reliability) -> str:
     return "overconfident" if over > 0 else "underconfident"
 
 
-def diagram(scene: Scene, found: Reliability, width: int, height: int) -> Cells:
-    """Bars of the share correct by bin, a mark at what was stated, a row of counts, and the confidence axis."""
+def diagram(scene: Scene, found: Reliability, width: int, height: int, pick: int | None = None) -> Cells:
+    """Bars of the share correct by bin, a mark at what was stated, a row of counts, and the confidence axis.
+
+    The 95 % interval of each share stands beside its bar where there is room. `pick` is the bin that is pointed at.
+    """
     cells = Cells(width, height)
     bins = len(found.count)
     step = (width - GUTTER) // bins
@@ -121,6 +154,7 @@ def diagram(scene: Scene, found: Reliability, width: int, height: int) -> Cells:
         if share != 0.5 or plot >= 7:
             cells.put_right(round((1 - share) * (plot - 1)), GUTTER - 1, label, Ink.DIM)
     biggest = max(1, int(found.count.max()))
+    low, high = intervals(found)
     for i in range(bins):
         x = GUTTER + i * step
         count = int(found.count[i])
@@ -133,6 +167,10 @@ def diagram(scene: Scene, found: Reliability, width: int, height: int) -> Cells:
             level = max(1, round(count / biggest * 6))
             mark = str(min(9, round(count / biggest * 9))) if scene.ascii_only else STANDING[level]
             cells.fill(plot, x, bar, mark, Ink.FAINT)
+            if step >= WHISKER and plot >= 7:
+                rows = [min(plot - 1, max(0, int((1 - float(end)) * plot))) for end in (high[i], low[i])]
+                for row in range(rows[0], rows[1] + 1):
+                    cells.put(row, x + bar, "│", Ink.TEXT if count >= FEW else Ink.DIM)
         row = min(plot - 1, max(0, int((1 - said) * plot)))
         for column in range(x, x + bar):
             under = chr(int(cells.chars[row, column]))
@@ -143,40 +181,59 @@ def diagram(scene: Scene, found: Reliability, width: int, height: int) -> Cells:
                 cells.chars[row, column] = ord("=" if scene.ascii_only else "━")
     end = GUTTER + bins * step - 1
     row = height - 1
-    cells.put(row, GUTTER, "0", Ink.DIM)
-    cells.put_right(row, end, "1", Ink.DIM)
     total = f"n {int(found.count.sum()):,}"
-    label = f"stated confidence, {total}"
+    label = f"{found.source or 'confidence'}, {total}"
     if end - GUTTER < len(label) + 6:
         label = total
-    cells.put(row, GUTTER + (end - GUTTER - len(label)) // 2, label, Ink.DIM)
+    if pick is None:
+        cells.put(row, GUTTER + (end - GUTTER - len(label)) // 2, label, Ink.DIM)
+    cells.put(row, GUTTER, "0", Ink.DIM)
+    cells.put_right(row, end, "1", Ink.DIM)
+    if pick is not None:
+        cells.put(row, GUTTER + pick * step + (bar - 1) // 2, "▲", Ink.CURSOR)
     return cells
 
 
-def _bins(found: Reliability, width: int) -> Cells:
-    """One row a bin: its range, what was said, what came true with its interval, and how many."""
-    bins = len(found.count)
-    cells = Cells(width, bins + 1)
-    for stop, title in ((11, "stated"), (19, "mean"), (28, "correct"), (42, "95 %"), (50, "n")):
-        cells.put_right(0, stop, title, Ink.FAINT)
+def intervals(found: Reliability) -> tuple[Floats, Floats]:
+    """float64[bins] twice: Wilson's 95 % interval of each bin's share correct, as if rollouts were independent."""
     filled = found.count > 0
     hits = np.where(filled, np.nan_to_num(found.accuracy) * found.count, 0.0)
-    low, high = wilson(hits, np.maximum(found.count, 1))
-    for i in range(bins):
-        y = i + 1
-        cells.put_right(y, 11, f"{found.edges[i]:.1f} to {found.edges[i + 1]:.1f}", Ink.DIM)
-        if not filled[i]:
-            cells.put_right(y, 50, "0", Ink.FAINT)
-            continue
-        over = found.confidence[i] - found.accuracy[i]
-        ink = Ink.TEXT | BOLD if low[i] > found.confidence[i] or high[i] < found.confidence[i] else Ink.TEXT
-        cells.put_right(y, 19, f"{found.confidence[i]:.2f}", Ink.TEXT)
-        cells.put_right(y, 28, f"{found.accuracy[i]:.2f}", ink)
-        cells.put_right(y, 42, f"{low[i]:.2f} to {high[i]:.2f}", Ink.DIM)
-        cells.put_right(y, 50, f"{int(found.count[i]):,}", Ink.DIM)
-        outside = ink != Ink.TEXT
-        if outside:
-            cells.put(y, 53, fit("too high" if over > 0 else "too low", width - 53), Ink.WARN)
+    return wilson(hits, np.maximum(found.count, 1))
+
+
+def bin_table(found: Reliability, width: int, height: int, at: int) -> Cells:
+    """One row a filled bin: its range, what was said, what came true with its interval, how many, and what that means.
+
+    `at` is the picked row. Columns that have no room are left out.
+    """
+    cells = Cells(width, height)
+    columns = {"stated": 12, "correct": 9, "mean": 7, "n": 7, "": 11, "95 %": 14}
+    while sum(columns.values()) > width and len(columns) > 2:
+        columns.popitem()
+    stops: dict[str, int] = {}
+    x = 0
+    for name in ("stated", "mean", "correct", "95 %", "n", ""):
+        if name in columns:
+            x = stops[name] = x + columns[name]
+            cells.put_right(0, x, name, Ink.FAINT)
+    low, high = intervals(found)
+    filled = np.flatnonzero(found.count > 0).tolist()
+    top = first_shown(at, len(filled), height - 1)
+    for y, i in enumerate(filled[top : top + height - 1], 1):
+        said, right = float(found.confidence[i]), float(found.accuracy[i])
+        outside = low[i] > said or high[i] < said
+        texts = {
+            "stated": (f"{found.edges[i]:.1f} to {found.edges[i + 1]:.1f}", Ink.DIM),
+            "mean": (f"{said:.2f}", Ink.TEXT),
+            "correct": (f"{right:.2f}", Ink.TEXT | BOLD if outside else Ink.TEXT),
+            "95 %": (f"{low[i]:.2f} to {high[i]:.2f}", Ink.DIM),
+            "n": (f"{int(found.count[i]):,}", Ink.DIM),
+            "": (("too high" if said > right else "too low") if outside else "", Ink.WARN),
+        }
+        for name, stop in stops.items():
+            cells.put_right(y, stop, texts[name][0], texts[name][1])
+        if top + y - 1 == at:
+            raise_row(cells, y, 0, x)
     return cells
 
 

@@ -10,6 +10,7 @@ from ..chart import Line
 from ..scene import Scene
 from ..words import number, percent, signed
 from .parts import Row, axis_over, chart_over_table, heading, nothing
+from .picking import first_shown, picked, quoted, raise_row
 
 PREFIX = "format/"
 ENTROPY = "format/entropy"
@@ -47,32 +48,37 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds every share over time, so that a take-over can be dated."""
+    """Adds every share over time, so that a take-over can be dated; one of them is picked."""
     cells = Cells(width, height)
     found = names(scene)
     if not found:
         heading(cells, scene, "", "", "Formats", Ink.UNKNOWN)
         return nothing(cells, scene.why(f"{PREFIX}*"))
     entropy = scene.value(ENTROPY)
-    heading(
-        cells,
-        scene,
-        "",
-        "",
-        "Formats",
-        Ink.FORMAT,
-        number(entropy and max(0.0, entropy)),
-        "nats of format entropy",
-        "share of completions by form",
-    )
+    value = f"{found[0].removeprefix(PREFIX)} leads, {percent(scene.value(found[0]))}"
+    note = f"{number(entropy and max(0.0, entropy))} nats of format entropy"
+    heading(cells, scene, "", "", "Formats", Ink.FORMAT, fit(value, width // 3), note, "share of completions by form")
     order = sorted(found)
-    rows: list[Row] = [(name.removeprefix(PREFIX), name, SERIES[order.index(name) % len(SERIES)]) for name in found]
-    rows.append(("format entropy", ENTROPY, Ink.FORMAT))
+    at = picked(cells, scene, len(found))
+    table = min(len(found) + 2, max(4, height // 3))
+    top = first_shown(at, len(found), table - 2)
+    inks = {name: SERIES[order.index(name) % len(SERIES)] for name in found}
+    rows: list[Row] = [(f"  {name.removeprefix(PREFIX)}", name, inks[name]) for name in found[top : top + table - 2]]
+    rows.append(("  format entropy", ENTROPY, Ink.FORMAT))
     lines = []
-    for label, name, ink in rows[:-1]:
+    for name in found:
         series = scene.series(name)
-        lines.append(Line(series.steps, series.values, ink | SOFT))
-        lines.append(Line(series.steps, scene.smoothed(name), ink, label, behind=scene.behind(name, smoothed=True)))
+        lines.append(Line(series.steps, series.values, inks[name] | SOFT))
+        behind = scene.behind(name, smoothed=True)
+        label = fit(name.removeprefix(PREFIX), 20)
+        lines.append(Line(series.steps, scene.smoothed(name), inks[name], label, behind=behind))
     caption = f"share of each step's completions, smoothed over a half-life of {scene.half_life:.0f} steps"
     chart_over_table(cells, scene, lines, lambda count: axis_over(lines, count, 0.0, 1.0), rows, caption)
+    raise_row(cells, height - min(len(rows) + 1, max(4, height // 3)) + 1 + at - top, 0, width)
     return cells
+
+
+def query(scene: Scene) -> str:
+    """The completions of the picked format."""
+    found = names(scene)
+    return quoted("format", found[min(scene.view.scroll, len(found) - 1)].removeprefix(PREFIX)) if found else ""

@@ -16,17 +16,19 @@ from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.stats.modules import grid, place
 
 from ..axes import Floats, linear, span_of
-from ..cells import BOLD, Cells, Ink
+from ..cells import BOLD, Cells, Ink, fit
 from ..chart import Line, Points, draw
 from ..heatmap import half_blocks, shaded
 from ..scene import Scene
 from .parts import Row, chart, clauses, heading, metric_table, nothing, ticks_for
+from .update_geometry import rank_said
 
 LABEL = 10
 MAP_COLUMNS = 48
 """Probes that a map over time shows at most."""
 MAP = "by layer and probe: bright where nothing moved"
 BF16, EXACT, RELATIVE, NULL = "sparsity/bf16", "sparsity/exact", "sparsity/relative", "sparsity/null"
+ATOL = "sparsity/atol"
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -55,19 +57,26 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         heading(cells, scene, "", "", "Update sparsity", Ink.UNKNOWN)
         return nothing(cells, scene.why(BF16))
     value, note = headline(layers)
-    unit = f"share of weights whose bfloat16 value is still that of the start, at step {layers.step:,}"
+    unit = f"at step {layers.step:,}"
     heading(cells, scene, "", "", "Update sparsity", Ink.SPARSITY, value, note, unit)
+    reading = "share of weights whose bfloat16 value is still that of the start"
+    cells.put(1, 0, fit(reading, width), Ink.FAINT)
     rows: list[Row] = [
         ("unchanged in bfloat16", BF16, Ink.SPARSITY),
         ("the same, updates shuffled", NULL, Ink.DIM),
         ("moved less than 0.1 %", RELATIVE, Ink.SERIES_0),
         ("exactly unchanged", EXACT, Ink.SERIES_2),
     ]
+    if len(scene.series(ATOL)):
+        rows.append(("moved less than 1e-5", ATOL, Ink.SERIES_4))
     y = height - len(rows) - 1
     cells.blit(y, 0, metric_table(scene, rows, width, len(rows) + 1))
-    for line in clauses(caveat(scene, layers), width, 1):
-        cells.put(y - 2, 0, line, Ink.DIM)
-    body = y - 4
+    structure, *shares, dtype = caveat(scene, layers)
+    # The shares are in the table as well, so that they give way first.
+    said = clauses([part for part in (structure, dtype, rank_said(scene), *shares) if part], width, 2)
+    for row, line in enumerate(said, y - 1 - len(said)):
+        cells.put(row, 0, line, Ink.DIM)
+    body = y - 3 - len(said)
     kinds = [kind for kind in grid(layers.names)[1] if kind not in ("embed", "head")]
     left = min(width, LABEL + 9 * len(kinds))
     drawn = table(scene, layers, layers.bf16, left, min(body, len(grid(layers.names)[0]) + 2))

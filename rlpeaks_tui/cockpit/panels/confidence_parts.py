@@ -1,0 +1,175 @@
+"""Calibration by source of confidence and by difficulty: the same diagram several times, beside the same figures.
+
+One error for everything can hide that easy prompts are undersold and hard ones oversold. And what a policy states,
+how sure its tokens are, and how far its group agrees are three things that only happen to be called confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlpeaks_tui.run.follow import Reliability
+from rlpeaks_tui.stats.summaries import Z95
+
+from ..axes import linear, span_of
+from ..cells import BOLD, Cells, Ink, fit
+from ..chart import Line, draw
+from ..scene import Scene
+from .calibration import ECE, diagram
+from .confidence_study import EASY, HARD, METRIC, SOURCES, Part, Parts
+from .parts import chart, heading, nothing, ticks_for
+
+NARROWEST = 26
+"""Columns that a diagram takes at least."""
+SPLIT = 0.05
+"""Difference of mean confidence between easy and hard prompts from which on the policy counts as telling them apart."""
+INKS = (Ink.CALIBRATION, Ink.SERIES_1, Ink.SERIES_4)
+
+
+def sources(scene: Scene, width: int, height: int) -> Cells:
+    """The three sources side by side, and the error of each over time."""
+    cells = Cells(width, height)
+    parts = _ready(cells, scene)
+    if parts is None:
+        return cells
+    known = [part for part in parts.by_source if part.found.ece is not None]
+    best = min(known, key=lambda part: part.found.ece or 0.0, default=None)
+    value = f"closest: {best.name}" if best else "no source has enough rollouts"
+    note = f"ECE {best.found.ece:.2f}" if best and best.found.ece is not None else ""
+    heading(
+        cells, scene, "", "", "Calibration by source", Ink.CALIBRATION, value, note, f"the run's own: {parts.source}"
+    )
+    said = "each source means something else: compare their errors, not their levels"
+    cells.put(1, 0, fit(said, width), Ink.FAINT)
+    rest = height - 3 - _body(cells, scene, parts.by_source, 3, height)
+    if rest >= 8:
+        y = height - rest + 1
+        cells.put(y, 0, "calibration error by source over time, as journaled", Ink.FAINT)
+        cells.blit(y + 1, 0, _history(scene, parts, width, min(rest - 2, 20)))
+    return cells
+
+
+def difficulty(scene: Scene, width: int, height: int) -> Cells:
+    """Hard, medium and easy prompts side by side, by what the rest of the group achieved."""
+    cells = Cells(width, height)
+    parts = _ready(cells, scene)
+    if parts is None:
+        return cells
+    title, ink = "Calibration by difficulty", Ink.CALIBRATION
+    heading(cells, scene, "", "", title, ink, point(parts), parts.source, _window(parts))
+    said = f"by the share right of the others in the group: hard to {HARD:g}, easy from {EASY:g}"
+    cells.put(1, 0, fit(said, width), Ink.FAINT)
+    _body(cells, scene, parts.by_difficulty, 3, height)
+    return cells
+
+
+def point(parts: Parts) -> str:
+    """Whether confidence follows difficulty: the means on hard and on easy prompts, and what they come to."""
+    hard, _, easy = (part.found.confidence for part in parts.by_difficulty)
+    if hard is None or easy is None:
+        return "too few prompts are hard, or easy"
+    words = "states less where it is hard" if easy - hard >= SPLIT else "does not know what is hard"
+    return f"{words}: {hard:.2f} hard, {easy:.2f} easy"
+
+
+def said_of(part: Part) -> tuple[str, int]:
+    """Over- or underconfident with the interval between prompts, and its ink."""
+    gap, spread = part.gap.mean, Z95 * part.gap.se
+    if not np.isfinite(gap):
+        return "no outcomes", Ink.UNKNOWN
+    if not np.isfinite(spread):
+        return f"{_signed(gap)}, one prompt", Ink.UNKNOWN
+    if abs(gap) <= spread:
+        return f"about right {_signed(gap)} ±{spread:.2f}", Ink.GOOD
+    return f"{'over' if gap > 0 else 'under'}confident {abs(gap):.2f} ±{spread:.2f}", Ink.WARN
+
+
+def _ready(cells: Cells, scene: Scene) -> Parts | None:
+    if isinstance(scene.study, Parts):
+        return scene.study
+    heading(cells, scene, "", "", "Calibration", Ink.UNKNOWN)
+    known = scene.snapshot.reliability(scene.step) is not None
+    nothing(cells, "no completions of this window are kept, or they are being read" if known else scene.why(ECE))
+    return None
+
+
+def _window(parts: Parts) -> str:
+    return f"rollouts of steps {parts.first:,} to {parts.last:,}"
+
+
+def _body(cells: Cells, scene: Scene, parts: Sequence[Part], y: int, bottom: int) -> int:
+    """The table and, over it where there is room, the diagrams; gives the rows used."""
+    width, table = cells.width, len(parts) + 1
+    tall = min(bottom - y - table - 2, 22)
+    pitch = width // len(parts)
+    used = 0
+    if pitch >= NARROWEST and tall >= 6:
+        for i, part in enumerate(parts):
+            wide = min(pitch - 2 if pitch > NARROWEST + 2 else pitch, 70)
+            cells.put(y, i * pitch + 4, fit(part.name, wide - 4), INKS[i] | BOLD)
+            cells.blit(y + 1, i * pitch, _diagram(scene, part, wide, tall - 1))
+        used = tall + 1
+    _table(cells, y + used, parts)
+    return used + table
+
+
+def _diagram(scene: Scene, part: Part, width: int, height: int) -> Cells:
+    bins = part.found.reliability
+    if bins is None:
+        return nothing(Cells(width, height), part.found.why.get("reliability", "no rollouts"))
+    found = Reliability(0, bins.edges, bins.count, bins.confidence, bins.accuracy, part.name)
+    return diagram(scene, found, width, height)
+
+
+def _table(cells: Cells, y: int, parts: Sequence[Part]) -> None:
+    """One row a part, in figures; columns that have no room are left out."""
+    columns = {"n": 6, "ECE": 6, "stated": 7, "correct": 8, "AUROC": 8, "debiased, 95 %": 22, "prompts": 9}
+    name, words = max(len(part.name) for part in parts), 27
+    while name + sum(columns.values()) + words > cells.width and len(columns) > 2:
+        columns.popitem()
+    stops: dict[str, int] = {}
+    x = name
+    for title, wide in columns.items():
+        x = stops[title] = x + wide
+        cells.put_right(y, x, title, Ink.FAINT)
+    for row, part in enumerate(parts, y + 1):
+        cells.put(row, 0, part.name, INKS[row - y - 1])
+        found = part.found
+        interval = f"{_two(found.ece_debiased)}, {_two(found.ece_low)} to {_two(found.ece_high)}"
+        texts = {
+            "n": f"{found.n:,}",
+            "prompts": f"{found.clusters:,}",
+            "stated": _two(found.confidence),
+            "correct": _two(found.accuracy),
+            "ECE": _two(found.ece),
+            "AUROC": _two(found.auroc),
+            "debiased, 95 %": interval if found.ece_debiased is not None else "-",
+        }
+        for title, stop in stops.items():
+            cells.put_right(row, stop, texts[title], Ink.TEXT if title == "ECE" else Ink.DIM)
+        said, ink = said_of(part)
+        cells.put(row, x + 2, fit(said, cells.width - x - 2), ink)
+
+
+def _history(scene: Scene, parts: Parts, width: int, height: int) -> Cells:
+    lines = []
+    for ink, source in zip(INKS, SOURCES, strict=True):
+        name = ECE if source == parts.source else METRIC.get(source, "")
+        series = scene.series(name)
+        if len(series):
+            lines.append(Line(series.steps, series.values, ink, source.split(" ")[0], behind=scene.behind(name)))
+    if not lines:
+        return nothing(Cells(width, height), scene.why(ECE))
+    _, top = span_of(*(line.values for line in lines)) or (0.0, 0.1)
+    axis = linear(0.0, top, ticks_for(height - 1), floor=0.0, ceiling=1.0)
+    return draw(chart(scene, lines, axis, labels=11), width, height)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _two(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,151 @@
+"""Calibration taken apart: by where confidence comes from, and by how hard the prompt is.
+
+The run journals one reliability diagram, of its best source. The completions that it keeps hold what the others need,
+so they are computed here from the same window of rollouts, which ends where the journaled diagram was made.
+
+How hard a prompt is must not be told from the completion that is judged by it: sorting completions by their own
+outcome would make every hard one overconfident by construction. So each is sorted by the others of its group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rlpeaks_tui.run.follow import Follower, Reliability, Snapshot
+from rlpeaks_tui.run.rollouts import Rollouts
+from rlpeaks_tui.stats.calibration import Calibration, calibrate
+from rlpeaks_tui.stats.groups import agreement_confidence
+from rlpeaks_tui.stats.summaries import Estimate, Floats, clustered_mean
+from rlpeaks_tui.stats.texts import answers
+
+from ..generations import Generations
+
+STATED, TOKENS, AGREEMENT = "stated confidence", "mean token probability", "agreement of the group"
+SOURCES = (STATED, TOKENS, AGREEMENT)
+METRIC = {TOKENS: "calibration/tokens/ece", AGREEMENT: "calibration/agreement/ece"}
+"""Under which name the run journals the error of a source that is not its main one."""
+
+WINDOW = 512
+"""Rollouts, where the run does not say how many it looks at."""
+MOST = 4096
+HARD, EASY = 0.25, 0.75
+"""Share right of the other completions of the group up to which a prompt is hard, and from which on it is easy."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The calibration of some rollouts: all with one source of confidence, or those of one difficulty.
+
+    `gap` is mean confidence less share right, with its error between prompts; positive where too much is claimed.
+    """
+
+    name: str
+    found: Calibration
+    gap: Estimate
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the stories show. Steps of the first and the last generation in the window; by difficulty: `source` only."""
+
+    first: int
+    last: int
+    source: str
+    by_source: tuple[Part, ...]
+    by_difficulty: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Of one generation: its step, float64[n] of confidence by source, of outcomes, and int64[n] of prompts."""
+
+    step: int
+    confidence: dict[str, Floats]
+    correct: Floats
+    group: Floats
+
+
+def kept_of(rollouts: Rollouts) -> Kept:
+    """The confidence of each completion by every source, nan where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_token = np.exp(np.minimum(0.0, rollouts.logp / rollouts.length))
+    said = [found[-1] if (found := answers(text)) else None for text in rollouts.completions]
+    sources = (rollouts.confidence, per_token, agreement_confidence(said, rollouts.group))
+    confidence = {
+        name: np.where((values >= 0) & (values <= 1), values, np.nan)
+        for name, values in zip(SOURCES, sources, strict=True)
+    }
+    known = (rollouts.correct == 0) | (rollouts.correct == 1)
+    correct = np.where(known, rollouts.correct, np.nan)
+    return Kept(rollouts.step, confidence, correct, rollouts.group.astype(np.float64))
+
+
+class Confidence:
+    """The study of the panel of calibration; computed anew when the diagram is, not with every step."""
+
+    def __init__(self) -> None:
+        self._generations = Generations(kept_of)
+        self._made: tuple[tuple[int, str, int], Parts | None] | None = None
+
+    def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> object:
+        diagram = snapshot.reliability(step)
+        if diagram is None:
+            return None
+        key = diagram.step, diagram.source, len(snapshot.branches)
+        if self._made is None or self._made[0] != key:
+            self._made = key, self._make(follower, snapshot, diagram)
+        return self._made[1]
+
+    def _make(self, follower: Follower, snapshot: Snapshot, diagram: Reliability) -> Parts | None:
+        size = window_of(snapshot)
+        found: list[Kept] = []
+        for kept in self._generations.newest_first(follower, snapshot, diagram.step):
+            found.insert(0, kept)
+            if sum(len(one.correct) for one in found) >= size:
+                break
+        return parts_of(found, size, diagram.source) if found else None
+
+
+def window_of(snapshot: Snapshot) -> int:
+    """How many rollouts the run's own diagram rests on."""
+    probes = snapshot.info.config.get("probes")
+    given = probes.get("calibration_window") if isinstance(probes, dict) else None
+    if isinstance(given, bool) or not isinstance(given, int):
+        return WINDOW
+    return min(MOST, max(1, given))
+
+
+def parts_of(found: Sequence[Kept], size: int, source: str) -> Parts:
+    """The newest `size` rollouts of `found`, which is in the order of training, taken apart."""
+    correct = np.concatenate([kept.correct for kept in found])[-size:]
+    prompts = np.concatenate([kept.group + 1e6 * i for i, kept in enumerate(found)])[-size:]
+    confidence = {name: np.concatenate([kept.confidence[name] for kept in found])[-size:] for name in SOURCES}
+    source = source if source in SOURCES else STATED
+    others = np.concatenate([rate_of_others(kept.correct, kept.group) for kept in found])[-size:]
+    sorts = (("hard", others <= HARD), ("medium", (others > HARD) & (others < EASY)), ("easy", others >= EASY))
+    return Parts(
+        found[0].step,
+        found[-1].step,
+        source,
+        tuple(_part(name, confidence[name], correct, prompts) for name in SOURCES),
+        tuple(_part(name, confidence[source][of], correct[of], prompts[of]) for name, of in sorts),
+    )
+
+
+def rate_of_others(correct: Floats, group: Floats) -> Floats:
+    """float64[n]: share right among the other completions of the same group whose outcome is known; nan without any."""
+    _, index = np.unique(group, return_inverse=True)
+    known = np.isfinite(correct)
+    right = np.bincount(index[known], correct[known], index.max(initial=-1) + 1)[index] - np.where(known, correct, 0)
+    count = np.bincount(index[known], minlength=index.max(initial=-1) + 1)[index] - known
+    result: Floats = np.divide(right, count, out=np.full(len(correct), np.nan), where=count > 0)
+    return result
+
+
+def _part(name: str, confidence: Floats, correct: Floats, prompts: Floats) -> Part:
+    # The same seed each time: an interval that trembled from look to look would say that something happened.
+    found = calibrate(confidence, correct, prompts, np.random.default_rng(0))
+    return Part(name, found, clustered_mean(confidence - correct, prompts))

@@ -1,0 +1,206 @@
+"""What an update does to right and to wrong answers: is the policy pushed up on the one, or only down on the other?
+
+The log-probability of the step's own completions is measured again after the update. Where wrong answers lose and
+right ones gain nothing, or lose as well, because they share tokens with wrong ones, the likelihood that is taken
+away goes somewhere that nobody judged: lazy likelihood displacement (2505.18830).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlpeaks_tui.stats.summaries import Z95, Estimate, effective_size
+
+from ..cells import SOFT, Cells, Ink, fit, wrap
+from ..chart import Line, Points, draw
+from ..scene import Scene
+from ..words import number, signed
+from .parts import Row, axis_over, chart, clauses, heading, metric_table, misleading, nothing, ticks_for
+
+RIGHT, WRONG = "dlogp/right", "dlogp/wrong"
+POSITIVE, NEGATIVE, COSINE = "gradient/positive", "gradient/negative", "gradient/cosine"
+WINDOW = 20
+"""Probes that are averaged for what is said in words: one alone is mostly noise."""
+LEAST = 3
+ROWS: tuple[Row, ...] = (
+    ("right, nats/token an update", RIGHT, Ink.SERIES_0),
+    ("wrong, nats/token an update", WRONG, Ink.SERIES_1),
+    ("gradient of positive", POSITIVE, Ink.SERIES_2),
+    ("gradient of negative", NEGATIVE, Ink.SERIES_3),
+    ("cosine of both", COSINE, Ink.TEXT),
+)
+PEAKS: tuple[Row, ...] = (
+    ("peaks", "peaks/ratio", Ink.TEXT),
+    ("peaks, shuffled gold", "peaks/control", Ink.DIM),
+    ("peak height", "peaks/aom", Ink.TEXT),
+)
+
+
+def overview(scene: Scene, width: int, height: int) -> Cells:
+    cells = Cells(width, height)
+    if not len(scene.series(RIGHT)) and not len(scene.series(WRONG)):
+        heading(cells, scene, "signs", "f", "Right and wrong", Ink.UNKNOWN)
+        return nothing(cells, scene.why(RIGHT))
+    said, _ = verdict(recent(scene, RIGHT), recent(scene, WRONG))
+    heading(cells, scene, "signs", "f", "Right and wrong", Ink.REWARD, said, figures(scene), "log-prob change")
+    cells.blit(1, 0, _changes(scene, width, height - 1))
+    return cells
+
+
+def changes(scene: Scene, width: int, height: int) -> Cells:
+    """The change of log-probability through each measured update, of right and of wrong completions."""
+    cells = Cells(width, height)
+    if not len(scene.series(RIGHT)) and not len(scene.series(WRONG)):
+        heading(cells, scene, "", "", "Right and wrong", Ink.UNKNOWN)
+        return nothing(cells, scene.why(RIGHT))
+    right, wrong = recent(scene, RIGHT), recent(scene, WRONG)
+    said, more = verdict(right, wrong)
+    unit = "log-probability through one update"
+    heading(cells, scene, "", "", "Right and wrong", Ink.REWARD, said, "nats/token", unit)
+    rows = _rows(scene)
+    table = min(len(rows) + 1, max(3, height // 3))
+    warnings = misleading(RIGHT, width, 2 if height >= 24 else 0)
+    y = height - table - len(warnings) - 1
+    told = wrap(more, width, 2)
+    for at, line in enumerate(told, 1):
+        cells.put(at, 0, line, Ink.TEXT)
+    top = 1 + len(told)
+    cells.blit(top, 0, _changes(scene, width, y - 2 - top))
+    caption = [f"mean of the last {max(right.n, wrong.n)}: {figures(scene)}", "±: 95 % interval", "points: each update"]
+    for line in clauses(caption, width, 1):
+        cells.put(y - 1, 0, line, Ink.FAINT)
+    for at, line in enumerate(warnings, y):
+        cells.put(at, 0, line, Ink.DIM)
+    cells.blit(height - table, 0, metric_table(scene, rows, width, table))
+    return cells
+
+
+def gradients(scene: Scene, width: int, height: int) -> Cells:
+    """How hard both halves of the objective pull, and whether they pull apart."""
+    cells = Cells(width, height)
+    cosine = scene.value(COSINE)
+    if cosine is None and scene.value(POSITIVE) is None and scene.value(NEGATIVE) is None:
+        heading(cells, scene, "", "", "Gradients by sign", Ink.UNKNOWN)
+        return nothing(cells, scene.why(COSINE))
+    positive, negative = (recent(scene, name).mean for name in (POSITIVE, NEGATIVE))
+    said = balance(positive, negative)
+    note = f"cosine {signed(cosine)}"
+    heading(cells, scene, "", "", "Gradients by sign", Ink.REWARD, said, note, "of positive and negative advantage")
+    rows = _rows(scene)
+    table = min(len(rows) + 1, max(3, height // 3))
+    warnings = misleading(COSINE, width, 2 if height >= 24 else 0)
+    room = height - table - len(warnings) - 3
+    norms = [
+        _line(scene, POSITIVE, Ink.SERIES_2, "positive"),
+        _line(scene, NEGATIVE, Ink.SERIES_3, "negative"),
+    ]
+    caption = "norm of each part's gradient"
+    angle = "cosine: below 0 the parts cancel"
+    upper = room - room // 2 if room >= 14 else room
+    cells.put(1, 0, fit(caption if upper < room else f"{caption}; {angle}", width), Ink.FAINT)
+    axis = axis_over(norms, ticks_for(upper - 2), 0.0)
+    cells.blit(2, 0, draw(chart(scene, norms, axis, labels=10), width, upper - 1))
+    if upper < room:
+        lines = [_zero(scene), _line(scene, COSINE, Ink.REWARD, "cosine")]
+        cells.put(upper + 1, 0, fit(angle, width), Ink.FAINT)
+        axis = axis_over(lines, ticks_for(room - upper - 1), -1.0, 1.0)
+        cells.blit(upper + 2, 0, draw(chart(scene, lines, axis, labels=10), width, room - upper - 1))
+    for at, line in enumerate(warnings, height - table - len(warnings)):
+        cells.put(at, 0, line, Ink.DIM)
+    cells.blit(height - table, 0, metric_table(scene, rows, width, table))
+    return cells
+
+
+def recent(scene: Scene, name: str) -> Estimate:
+    """Mean of the last WINDOW values up to the step shown; its error counts that neighbours resemble each other."""
+    series = scene.series(name)
+    values = series.values[series.steps <= scene.step]
+    values = values[np.isfinite(values)][-WINDOW:]
+    if len(values) < LEAST:
+        return Estimate(float(values.mean()) if len(values) else np.nan, np.nan, len(values), len(values))
+    pieces = max(1.0, effective_size(values))
+    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(pieces)), len(values), int(pieces))
+
+
+def clear(found: Estimate) -> int:
+    """The sign of a mean whose 95 % interval leaves out 0; 0 where it does not, or is not known."""
+    return int(np.sign(found.mean)) if abs(found.mean) > Z95 * found.se else 0
+
+
+def verdict(right: Estimate, wrong: Estimate) -> tuple[str, str]:
+    """In a few words and in a sentence: on which answers the policy is moved, and what that may mean."""
+    if not right.n or not wrong.n:
+        return "one side is not known", ""
+    match clear(right), clear(wrong):
+        case 1, -1:
+            return "right up, wrong down", "Right answers are pushed up and wrong ones down: both signs teach."
+        case 1, 1:
+            apart = "by more" if right.mean > wrong.mean else "by less, which is no learning"
+            return "both up", f"Right and wrong answers gain, the right ones {apart}."
+        case 1, _:
+            return "right up", "Right answers are pushed up; wrong ones do not clearly change."
+        case -1, -1 if right.mean > wrong.mean:
+            return (
+                "right ones fall too",
+                "Wrong answers fall and take right ones with them: lazy likelihood displacement (2505.18830).",
+            )
+        case -1, _:
+            return (
+                "right ones fall",
+                "Right answers lose and wrong ones do not lose more: look at the advantages.",
+            )
+        case _, -1:
+            return (
+                "only wrong down",
+                "Only pushed down on wrong answers, right ones gain nothing clear: near displacement (2505.18830).",
+            )
+        case _, 1:
+            return "wrong up", "Wrong answers gain and right ones do not: look at the reward."
+    return "no clear change", "Neither side clearly changes through an update: noise is larger."
+
+
+def figures(scene: Scene) -> str:
+    """Both means with the half-width of their 95 % interval."""
+    return "  ".join(f"{word} {_mean(recent(scene, name))}" for word, name in (("right", RIGHT), ("wrong", WRONG)))
+
+
+def balance(positive: float, negative: float) -> str:
+    """Which part of the objective has the larger gradient."""
+    if not (positive > 0 and negative > 0):
+        return "one part has no gradient"
+    larger, times = ("negative", negative / positive) if negative > positive else ("positive", positive / negative)
+    return "both pull alike" if times < 1.5 else f"{larger} pulls {times:.1f} times as hard"
+
+
+def _mean(found: Estimate) -> str:
+    if not found.n:
+        return "-"
+    spread = f" ±{number(Z95 * found.se)}" if np.isfinite(found.se) else ""
+    return f"{signed(found.mean)}{spread}"
+
+
+def _rows(scene: Scene) -> list[Row]:
+    """The table; the peaks only where the run records them."""
+    return [*ROWS, *(row for row in PEAKS if len(scene.series(row[1])))]
+
+
+def _line(scene: Scene, name: str, ink: int, label: str) -> Line:
+    series = scene.series(name)
+    return Line(series.steps, series.values, ink, label, behind=scene.behind(name))
+
+
+def _zero(scene: Scene) -> Line:
+    return Line(np.array(scene.x, np.int64), np.zeros(2), Ink.DIM, "0")
+
+
+def _changes(scene: Scene, width: int, height: int) -> Cells:
+    lines, points = [_zero(scene)], []
+    for name, ink, label, sign in ((RIGHT, Ink.SERIES_0, "right", "•"), (WRONG, Ink.SERIES_1, "wrong", "x")):
+        series = scene.series(name)
+        smooth = scene.smoothed(name)
+        behind = scene.behind(name, smoothed=True)
+        lines.append(Line(series.steps, smooth, ink, label, heavy=True, behind=behind))
+        points.append(Points(series.steps, series.values, ink | SOFT, sign))
+    spans = [Line(one.steps, one.values, one.ink) for one in points] + lines
+    axis = axis_over(spans, ticks_for(height - 1))
+    return draw(chart(scene, lines, axis, points, labels=7), width, height)

@@ -1,0 +1,142 @@
+"""The checks one by one: all of them, as the rules say, with the value at which they fire, and their own remedy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlpeaks_tui.cockpit.panels import BY_ID
+from rlpeaks_tui.cockpit.panels.checks import history, in_order
+from rlpeaks_tui.cockpit.scene import Scene, View
+from rlpeaks_tui.run.columns import Series
+from rlpeaks_tui.run.entries import Metrics
+from rlpeaks_tui.stats.health import RULES, evaluate
+from tests.cockpit_fakes import FakeRun, scene_of
+from tests.cockpit_pilot import app_of, opened, until_seen
+
+SIZES = [(78, 18), (118, 34), (198, 54)]
+
+
+def sick_run(root: Path) -> FakeRun:
+    """A run in which most groups teach nothing and completions are cut off, which has fired before."""
+    run = FakeRun(root, max_steps=100, probes=False)
+    run.state("running")
+    run.checkpoint("auto-0")
+    run.alert("truncation", "Completions are cut off")
+    rows = []
+    for step in range(1, 81):
+        run.step = step
+        v = {"reward": 0.5, "frac_reward_zero_std": 0.7, "completions/clipped_ratio": 0.07, "entropy": 0.5}
+        rows.append(Metrics(t=run.t, step=step, v=v, why={"kl": "beta is 0"}))
+    run.journal.write(*rows)
+    for run.step, on in ((40, False), (60, True)):
+        run.alert("truncation", "Completions are cut off", on)
+    run.step = 80
+    run.beat()
+    return run
+
+
+@pytest.fixture(scope="module")
+def sick(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return scene_of(sick_run(tmp_path_factory.mktemp("runs") / "quickstart").layout.root, panel="checks")
+
+
+def text_of(scene: Scene, width: int, height: int, **view: int | str) -> str:
+    shown = replace(scene, view=replace(scene.view, **view))  # type: ignore[arg-type]
+    return "\n".join(BY_ID["checks"].stories[0].draw(shown, width, height).rows())
+
+
+def test_every_rule_is_there_once_as_the_definition_judges_it(sick: Scene) -> None:
+    expected = {found.rule.id: found for found in evaluate(sick.snapshot.columns, sick.step, dtype="float32")}
+    assert {one.rule.id: one for one in sick.health.judged} == expected
+    assert len(sick.health.judged) == len(RULES)
+    states = [one.state for one in in_order(sick)]
+    assert states == sorted(states, key=["firing", "unknown", "ok", "n/a"].index)
+    assert {"firing", "unknown", "ok", "n/a"} == set(states)
+    firing = states.count("firing")
+    words = text_of(sick, 118, 60)
+    assert f"{firing} checks fire  {states.count('unknown')} unknown, {states.count('ok')} ok" in words
+
+
+def test_the_picked_check_gives_evidence_history_remedy_and_threshold_on_every_size(sick: Scene) -> None:
+    at = [one.rule.id for one in in_order(sick)].index("truncation")
+    for width, height in SIZES:
+        words = text_of(sick, width, height, scroll=at)
+        assert re.search(r"▸! firing +Completions are cut off +since \d", words)
+        assert "7% of completions reach the limit on length" in words
+        assert "fired 2 times: 0 to 40, 60 to now" in words
+        assert "2510.13786" in words and "fires at 0.05" in words
+    unknown = next(i for i, one in enumerate(in_order(sick)) if one.state == "unknown")
+    words = text_of(sick, 118, 34, scroll=unknown)
+    assert f"? unknown  {in_order(sick)[unknown].rule.title}" in words and "if it fired" in words
+
+
+def test_a_filter_keeps_states_and_words(sick: Scene) -> None:
+    assert "Entropy explodes" not in text_of(sick, 118, 34, filter="^firing")
+    assert "n/a" not in text_of(sick, 118, 34, filter="!^n/a").split("\n", 1)[1]
+    assert "no check matches" in text_of(sick, 118, 34, filter="gibberish")
+
+
+def test_a_check_that_never_fired_says_so(sick: Scene) -> None:
+    assert history(sick, "entropy-collapse") == "has not fired"
+    then = replace(sick, view=View(cursor=50))
+    assert history(then, "truncation") == "fired once: 0 to 40"
+
+
+LINES = {
+    "truncation": ("completions/clipped_ratio", 1),
+    "rare-success": ("groups/rare_success", 1),
+    "skipped-work": ("texts/skipped", 1),
+    "sampler-mismatch": ("sampling/sampling_logp_difference/mean", 1),
+    "sampler-weights": ("sampling/ess", -1),
+    "confidence-collapse": ("calibration/confidence_std", -1),
+    "zero-variance": ("frac_reward_zero_std", 1),
+}
+
+
+@pytest.mark.parametrize("rule", LINES)
+def test_a_rule_fires_on_one_side_of_its_line_and_not_on_the_other(rule: str) -> None:
+    name, side = LINES[rule]
+    steps = np.arange(1, 101)
+
+    def said(value: float) -> tuple[str, float | None]:
+        columns = {name: Series(steps, np.full(100, value)), "reward": Series(steps, np.full(100, 0.5))}
+        found = next(one for one in evaluate(columns, 100) if one.rule.id == rule)
+        return found.state, found.line
+
+    _, line = said(0.1)
+    assert line is not None
+    assert said(line * (1 + 0.01 * side)) == ("firing", line)
+    assert said(line * (1 - 0.01 * side)) == ("ok", line)
+
+
+def test_lines_that_follow_the_run_are_relative_to_its_start() -> None:
+    steps = np.arange(1, 101)
+    columns = {"entropy": Series(steps, np.full(100, 0.4)), "reward": Series(steps, np.full(100, 0.5))}
+    found = {one.rule.id: one.line for one in evaluate(columns, 100)}
+    assert found["entropy-collapse"] == pytest.approx(0.08) and found["entropy-explosion"] == pytest.approx(0.8)
+    assert found["kl-leash"] is None
+
+
+async def test_the_key_to_act_opens_the_remedy_of_the_picked_check(tmp_path: Path) -> None:
+    run = sick_run(tmp_path / "quickstart")
+    order = [one.rule.id for one in in_order(scene_of(run.layout.root, panel="checks"))]
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("x")
+        await until_seen(pilot, r"checks fire")
+        assert order[:2] == ["truncation", "zero-variance"]
+        assert app.advice.split(" ")[0] in ("rollback", "reset")
+        await pilot.press("down")
+        await until_seen(pilot, r"▸! firing +Many groups teach nothing")
+        assert app.advice == "phase NAME"
+        await pilot.press("a")
+        await until_seen(pilot, r"(?i)curriculum")
+        await pilot.press("escape", "down")
+        await until_seen(pilot, r"▸[?•]")
+        await pilot.press("a")
+        await until_seen(pilot, "the picked check advises no command")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import queue
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rlpeaks_tui.cockpit.browse.finder import Finder, Found
+from rlpeaks_tui.cockpit.browse.query import parse
 from rlpeaks_tui.run.rollouts import Block, RolloutReader, RolloutWriter
 from rlpeaks_tui.run.search import search
 
@@ -117,6 +120,22 @@ def main() -> None:
 
             return call
 
+        def first_rows(line: str, whole: bool) -> Callable[[], str]:
+            def call() -> str:
+                answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+                finder = Finder(short, answers.put)
+                finder.start()
+                finder.ask(parse(line))
+                found = answers.get()
+                while isinstance(found, Found) and not (found.done or (found.rows and not whole)):
+                    found = answers.get()
+                finder.stop()
+                finder.join()
+                assert isinstance(found, Found)
+                return f"{len(found.rows):,} rows, {found.blocks:,} blocks read"
+
+            return call
+
         def everything() -> str:
             reader = opened(short)
             read = sum(reader.read(number) is not None for number in range(len(reader.index)))
@@ -130,6 +149,10 @@ def main() -> None:
             "a rare text": find(text=RARE),
             "a rare regex": find(regex=r"\bpome\w+te\b"),
             "a text that is not there": find(text="quarantine zone"),
+            "browser, first rows": first_rows("", whole=False),
+            "browser, its whole list": first_rows("", whole=True),
+            "browser, a rare text": first_rows(RARE, whole=True),
+            "browser, wrong and sure": first_rows("correct:no length:>9 task:dates", whole=True),
             "everything, read": everything,
         }
         for what, look in looks.items():

@@ -16,6 +16,7 @@ from rlpeaks_tui.cockpit.panels import MISSION, PANELS
 from rlpeaks_tui.cockpit.reader import Reader, Reading, Wanted
 from rlpeaks_tui.cockpit.screens import help
 from rlpeaks_tui.cockpit.screens.ask import Confirm
+from rlpeaks_tui.cockpit.screens.browser import Browser
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
 from rlpeaks_tui.cockpit.screens.help import Help
 from rlpeaks_tui.run.entries import Metrics
@@ -88,12 +89,12 @@ async def test_every_panel_has_a_key_and_enlarges(run: FakeRun, size: tuple[int,
         for panel in PANELS:
             app.simulate_key(panel.key)
             await until(pilot, lambda panel=panel: app.view.panel == panel.id, "in focus")  # type: ignore[misc]
-            if not isinstance(app.screen, Enlarged):
+            if not isinstance(app.screen, Enlarged | Browser):
                 app.simulate_key("z")
-            await until(pilot, lambda: isinstance(app.screen, Enlarged), "enlarged")
+            await until(pilot, lambda: isinstance(app.screen, Enlarged | Browser), "enlarged")
             await until_seen(pilot, panel.title.split()[0])
             app.simulate_key("escape")
-            await until(pilot, lambda: not isinstance(app.screen, Enlarged), "back")
+            await until(pilot, lambda: not isinstance(app.screen, Enlarged | Browser), "back")
 
 
 async def test_a_small_screen_draws_the_chosen_panel(run: FakeRun) -> None:
@@ -161,7 +162,7 @@ async def test_scrubbing_stops_at_both_ends(run: FakeRun) -> None:
 async def test_in_an_enlarged_panel_arrows_move_by_one_step_and_scroll(run: FakeRun) -> None:
     async with opened(run.layout.root) as pilot:
         app = app_of(pilot)
-        await pilot.press("7", "z", "left", "left")
+        await pilot.press("0", "left", "left")
         assert app.view.cursor == 198
         await pilot.press("down", "down", "up")
         assert app.view.scroll == 1
@@ -173,7 +174,7 @@ async def test_a_list_scrolls_to_its_end_and_no_further(run: FakeRun) -> None:
     run.console(*(f"line {i}" for i in range(60)))
     async with opened(run.layout.root, (100, 30)) as pilot:
         app = app_of(pilot)
-        for panel, there, back in (("completion", "down", "up"), ("console", "up", "down")):
+        for panel, there, back in (("metrics", "down", "up"), ("console", "up", "down")):
             walk.select(app, panel)
             if not isinstance(app.screen, Enlarged):
                 walk.toggle(app)

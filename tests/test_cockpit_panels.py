@@ -169,11 +169,9 @@ def test_text_of_a_policy_cannot_leave_its_panel(tmp_path: Path) -> None:
         scene.rollouts, completions=("漢字" * 400 + "\n\n" + "a" * 4000,) * 32, prompts=("🚀\u0301 " * 300,) * 4
     )
     for width, height in ((33, 9), (78, 40)):
-        for enlarged in (False, True):
-            shown = replace(scene, rollouts=nasty)
-            cells = (completion.enlarged if enlarged else completion.overview)(shown, width, height)
-            assert (cells.width, cells.height) == (width, height)
-            assert not (cells.chars == ord("\n")).any()
+        cells = completion.overview(replace(scene, rollouts=nasty), width, height)
+        assert (cells.width, cells.height) == (width, height)
+        assert not (cells.chars == ord("\n")).any()
 
 
 def test_timeline_numbers_commands_and_gives_values_before_and_after(steered: Scene) -> None:

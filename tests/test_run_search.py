@@ -6,9 +6,11 @@ import math
 import re
 import tempfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,8 +18,8 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui.run.literals import ANYTHING, AllOf, OneOf, compiled, needs
 from rlpeaks_tui.run.rollout_index import NAMED_TASKS
-from rlpeaks_tui.run.rollouts import RECORD, Block, RolloutReader, RolloutWriter
-from rlpeaks_tui.run.search import Hit, search
+from rlpeaks_tui.run.rollouts import RECORD, Block, RolloutReader, RolloutWriter, TokenBlock
+from rlpeaks_tui.run.search import Hit, Search, Wanted, search
 from rlpeaks_tui.run.text_filter import BIGGEST_FILTER, Filters, build, fold
 
 # Case in every way that Unicode has it, an escape sequence, and half a character.
@@ -44,10 +46,13 @@ def blocks(draw: st.DrawFn) -> Block:
         rewards={},
         reward=column(numbers),
         advantage=column(numbers),
-        length=[1] * n,
-        truncated=[False] * n,
+        length=column(st.integers(0, 9)),
+        truncated=column(st.booleans()),
         task=column(tasks) if draw(st.booleans()) else [],
         correct=column(numbers) if draw(st.booleans()) else [],
+        format=column(st.sampled_from([None, "column", "direct"])) if draw(st.booleans()) else [],
+        confidence=column(numbers) if draw(st.booleans()) else [],
+        tokens=[TokenBlock(index=i, pieces=[], logp=b"") for i in draw(st.sets(st.integers(0, 5), max_size=2))],
     )
 
 
@@ -91,8 +96,20 @@ def scan(reader: RolloutReader, wanted: dict[str, Any]) -> list[tuple[int, int]]
             low, high = wanted.get("reward", (None, None))
             first, last = wanted.get("steps", (0, 99))
             right = wanted.get("right")
+            within = all(
+                wanted[name][0] <= getattr(block, name)[i] <= wanted[name][1]
+                for name in ("advantage", "confidence", "length")
+                if name in wanted
+            )
             if (
                 both
+                and within
+                and number >= wanted.get("since", 0)
+                and wanted.get("prompt", block.prompts[block.group[i]]) == block.prompts[block.group[i]]
+                and wanted.get("format", block.format[i]) == block.format[i]
+                and wanted.get("cut", block.truncated[i]) == block.truncated[i]
+                and wanted.get("group", block.group[i]) == block.group[i]
+                and wanted.get("traced", traced := any(trace.index == i for trace in block.tokens)) == traced
                 and (low is None or low <= block.reward[i] <= high)
                 and first <= block.step <= last
                 and wanted.get("task", block.task[i]) == block.task[i]
@@ -106,26 +123,40 @@ def places(hits: Any) -> list[tuple[int, int]]:
     return [(hit.number, hit.index) for hit in hits]
 
 
+spans = st.tuples(st.sampled_from([-math.inf, 0.0, 0.5]), st.sampled_from([0.0, 0.5, math.inf]))
 wants = st.fixed_dictionaries(
     {},
     optional={
         "text": texts.filter(lambda t: "\x1b" not in t and "\ud800" not in t),
         "regex": patterns,
         "task": tasks.map(lambda name: name.replace("\n", "\u23ce")),
-        "reward": st.tuples(st.sampled_from([-math.inf, 0.0, 0.5]), st.sampled_from([0.0, 0.5, math.inf])),
+        "reward": spans,
+        "advantage": spans,
+        "confidence": spans,
+        "length": spans,
+        "prompt": texts.filter(lambda t: "\x1b" not in t and "\ud800" not in t),
+        "format": st.sampled_from(["column", "direct"]),
+        "cut": st.booleans(),
+        "traced": st.booleans(),
+        "group": st.integers(0, 2),
+        "since": st.integers(0, 5),
         "steps": st.tuples(st.integers(0, 9), st.integers(0, 9)),
         "right": st.booleans(),
     },
 )
+# With ten filters at once nothing would ever be found.
+few_wants = wants.flatmap(
+    lambda w: st.sets(st.sampled_from(sorted(w)), max_size=3).map(lambda k: {n: w[n] for n in k}) if w else st.just(w)
+)
 
 
-@given(st.lists(blocks(), max_size=5), st.lists(wants, min_size=1, max_size=4))
+@given(st.lists(blocks(), max_size=5), st.lists(few_wants, min_size=1, max_size=4))
 @settings(max_examples=200)
 def test_a_search_finds_what_a_scan_of_everything_finds(written: list[Block], asked: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         reader = stored(Path(name), written)
         for wanted in asked:
-            assert places(search(reader, **wanted)) == scan(reader, wanted)
+            assert places(Search(reader, Wanted(**wanted), 500)) == scan(reader, wanted)
 
 
 @given(patterns, st.lists(texts, min_size=1, max_size=3))
@@ -252,13 +283,32 @@ def hundred(tmp_path_factory: pytest.TempPathFactory) -> RolloutReader:
 def test_only_blocks_that_can_match_are_read(hundred: RolloutReader, wanted: dict[str, Any]) -> None:
     work = search(hundred, **wanted)
     hit = next(work)
-    assert hit == Hit(40, 39, 0, 0, "1+1=", "its a pomegranate", 3.0, hit.advantage, "riddle") and math.isnan(
-        hit.advantage
-    )
+    known = Hit(40, 39, 0, 0, "1+1=", "its a pomegranate", 3.0, 0.0, "riddle", "", 1, False, 1.0, 0.0)
+    assert replace(hit, advantage=0.0, confidence=0.0) == known
+    assert math.isnan(hit.advantage) and math.isnan(hit.confidence)
     assert list(work) == []
     # A filter can be wrong for one block in a hundred or so.
     assert work.blocks_read <= (3 if "text" in wanted or "regex" in wanted else 1)
     assert work.done and work.generations_left == 0
+
+
+def test_a_prompt_is_found_whole_by_its_beginning_and_what_is_older_can_be_passed_over(tmp_path: Path) -> None:
+    long = words(7, 5000)
+    asked = {
+        step: long + ("" if step in (3, 30) else str(step)) if step % 3 == 0 else f"{step}+1=" for step in range(40)
+    }
+    reader = stored(tmp_path, [replace_prompt(plain(step, ["a", "b"]), asked[step]) for step in range(40)])
+    work = Search(reader, Wanted(prompt=long), 100)
+    assert places(work) == [(30, 0), (30, 1), (3, 0), (3, 1)]
+    # Only the blocks whose prompt begins alike, and a few that a filter cannot tell apart, are opened.
+    assert work.blocks_read <= 14 + 3
+    assert places(Search(reader, Wanted(prompt=long, since=4), 100)) == [(30, 0), (30, 1)]
+    late = Search(reader, Wanted(since=39), 100)
+    assert places(late) == [(39, 0), (39, 1)] and late.blocks_read == 1 and late.step == 39
+
+
+def replace_prompt(block: Block, prompt: str) -> Block:
+    return msgspec.structs.replace(block, prompts=[prompt])
 
 
 def test_hits_come_newest_first_and_no_more_is_read_than_is_asked_for(hundred: RolloutReader) -> None:

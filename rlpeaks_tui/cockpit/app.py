@@ -443,6 +443,10 @@ class Cockpit(App[int]):
     def open_help(self) -> None:
         self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self), self.table))
 
+    def open_browser(self, query: str = "") -> None:
+        """Read the completions that `query`, as typed in the browser, asks for."""
+        walk.read(self, query)
+
     def open_palette(self) -> None:
         self.action_command_palette()
 

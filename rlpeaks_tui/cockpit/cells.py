@@ -72,7 +72,10 @@ HEAT_LEVELS: Final = 16
 
 
 def heat(upper: int, lower: int | None = None) -> int:
-    """The ink of a heat cell: foreground level `upper` on background level `lower`, each 0 to 15; None: no ground."""
+    """The ink of a heat cell: foreground level `upper` on background level `lower`, each 0 to 15; None: no ground.
+
+    Of the flags only UNDERLINE may be added to it.
+    """
     ground = 0 if lower is None else (lower & 15) << 4 | TINT
     return HEAT | (upper & 15) | ground
 

@@ -193,7 +193,7 @@ class Palette:
             return Style()
         above = self._level(ink & 15)
         below = self._level(ink >> 4 & 15) if ink & TINT else self.ground
-        return Style(color=above, bgcolor=below)
+        return Style(color=above, bgcolor=below, underline=bool(ink & UNDERLINE) or None)
 
     def _level(self, level: int) -> str:
         place = level / 15 * (len(self.heat) - 1)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rlpeaks_tui.run.layout import Layout
+
 from . import plan
+from .browse.query import Mistake
 from .panels import BY_ID
 from .screens.ask import Filter
+from .screens.browser import Browser
 from .screens.enlarged import Enlarged
 
 if TYPE_CHECKING:
@@ -15,14 +19,11 @@ if TYPE_CHECKING:
 
 def select(app: Cockpit, panel: str) -> None:
     """Focus a panel; the one in focus already is enlarged; in an enlarged view the other panel takes its place."""
-    stage = app.stage
     again = panel == app.view.panel and app.chosen
     app.chosen = True
-    if isinstance(stage, Enlarged):
-        _replace(app, stage, panel)
-    elif again or (panel not in plan.overview(*app.size) and roomy(app)):
-        app.look_at(panel=panel)
-        enlarge(app, panel)
+    elsewhere = panel not in plan.overview(*app.size) and roomy(app)
+    if isinstance(app.stage, Enlarged | Browser) or again or elsewhere:
+        open_panel(app, panel)
     else:
         app.overview.feature(panel)
         app.look_at(panel=panel)
@@ -35,21 +36,55 @@ def roomy(app: Cockpit) -> bool:
 
 def toggle(app: Cockpit) -> None:
     """Enlarge the panel in focus, or go back to the overview."""
-    if isinstance(app.stage, Enlarged):
+    if isinstance(app.stage, Enlarged | Browser):
         back(app)
     else:
         enlarge(app, app.view.panel)
 
 
+def enter(app: Cockpit) -> None:
+    """Enlarge the panel in focus; in a list of an enlarged panel, read the completions of its picked row."""
+    stage, scene = app.stage, app.scene
+    query = BY_ID[stage.panel].story(app.view).query if isinstance(stage, Enlarged) else None
+    if query is None or scene is None:
+        toggle(app)
+    elif wanted := query(scene):
+        read(app, wanted)
+    else:
+        app.say("no completion that is kept belongs to this row")
+
+
 def open_panel(app: Cockpit, panel: str) -> None:
     """A panel on a screen of its own, whatever is there now."""
-    if isinstance(app.stage, Enlarged):
+    if isinstance(app.stage, Browser) and panel != "completion":
+        app.pop_screen()
+    if isinstance(app.stage, Enlarged) and panel != "completion":
         _replace(app, app.stage, panel)
     else:
         enlarge(app, panel)
 
 
+def read(app: Cockpit, line: str) -> None:
+    """The completions that a line of the browser's query asks for."""
+    try:
+        if isinstance(app.stage, Browser):
+            app.stage.find(line)
+            return
+        browser = Browser(app.palette, Layout(app.directory), line)
+    except Mistake as mistake:
+        app.say(str(mistake))
+        return
+    app.push_screen(browser)
+    app.call_after_refresh(app.repaint)
+
+
 def enlarge(app: Cockpit, panel: str) -> None:
+    if panel == "completion":
+        # Over an enlarged panel, which stays what it is, or over the overview.
+        if not isinstance(app.stage, Enlarged | Browser):
+            app.look_at(panel=panel)
+        read(app, "")
+        return
     app.overview.feature(panel)
     app.magnifier.panel = panel
     app.push_screen("enlarged")
@@ -63,7 +98,9 @@ def _replace(app: Cockpit, stage: Enlarged, panel: str) -> None:
 
 def tell(app: Cockpit, on: int) -> None:
     """The next story of the enlarged panel, or the one before; from the overview, the panel in focus enlarged."""
-    if not isinstance(app.stage, Enlarged):
+    if isinstance(app.stage, Browser):
+        app.stage.action_shade(on)
+    elif not isinstance(app.stage, Enlarged):
         enlarge(app, app.view.panel)
     elif len(BY_ID[app.stage.panel].stories) == 1:
         app.say("this panel has one view only")
@@ -77,6 +114,9 @@ def back(app: Cockpit) -> None:
         return
     if app.view.filter:
         app.look_at(filter="", scroll=0)
+    elif isinstance(app.stage, Browser):
+        app.pop_screen()
+        app.look_at()
     elif isinstance(app.stage, Enlarged):
         app.pop_screen()
         app.look_at(scroll=0)
@@ -119,6 +159,9 @@ def _scroll(app: Cockpit, stage: Enlarged, down: int) -> None:
 def search(app: Cockpit) -> None:
     """Filter the list of an enlarged panel; from elsewhere, the table of metrics."""
     stage = app.stage
+    if isinstance(stage, Browser):
+        stage.action_ask()
+        return
     if not (isinstance(stage, Enlarged) and BY_ID[stage.panel].listing):
         app.chosen = True
         if isinstance(stage, Enlarged):

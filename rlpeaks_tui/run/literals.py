@@ -105,3 +105,23 @@ _INSIDE: dict[object, Callable[[Any, bool], Need]] = {
     _constants.BRANCH: _branch,
     _constants.ASSERT: _ahead,
 }
+
+
+def explodes(pattern: re.Pattern[str]) -> bool:
+    """Whether an endless repeat stands within another, as in (a+)+, which can take for ever on a text made for it."""
+    try:
+        return _nested(_parser.parse(pattern.pattern, pattern.flags), False)
+    except (RecursionError, TypeError, ValueError, AttributeError):
+        return True
+
+
+def _nested(parsed: Any, within: bool) -> bool:
+    if isinstance(parsed, _parser.SubPattern | list):
+        return any(_nested(part, within) for part in parsed)
+    if not isinstance(parsed, tuple):
+        return False
+    endless = len(parsed) == 2 and parsed[0] in _BACKTRACKING and parsed[1][1] is _constants.MAXREPEAT
+    return (endless and within) or any(_nested(part, within or endless) for part in parsed)
+
+
+_BACKTRACKING = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)

@@ -26,13 +26,18 @@ CHUNK = 1024
 
 BIGGEST_READ = 256 << 20
 
+SIEVED = 200
+"""Characters of a prompt that its filter is asked for; more would cost time and rule out little."""
+
+Range = tuple[float, float]
+
 
 @dataclass(frozen=True)
 class Hit:
     """One completion that was found.
 
-    `number` is its generation in the reader's index, `index` its place in it. NaN where reward or advantage is not
-    known, and an empty task where none was recorded.
+    `number` is its generation in the reader's index, `index` its place in it. NaN where a number is not known, and an
+    empty task or format where none was recorded.
     """
 
     step: int
@@ -44,18 +49,45 @@ class Hit:
     reward: float
     advantage: float
     task: str
+    format: str
+    length: int
+    truncated: bool
+    correct: float
+    confidence: float
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is looked for; None is no limit. Ranges hold both ends."""
+    """What is looked for; None is no limit. Ranges hold both ends.
+
+    Attributes:
+        text: occurs in the prompt or in the completion, whatever its case.
+        regex: is found in the prompt or in the completion (with `text`: in the same of the two).
+        prompt: is the whole prompt.
+        task, format: is the name.
+        reward, advantage, confidence, length, steps: lowest and highest.
+        right: True for those known to be right, False for those known to be wrong.
+        cut: whether it ended because there was no more room.
+        traced: whether it was kept by token.
+        group: its number within the generation, from 0.
+        since: generations before this number of the index are passed over.
+    """
 
     text: str | None = None
     regex: str | None = None
     task: str | None = None
-    reward: tuple[float, float] | None = None
-    steps: tuple[float, float] | None = None
+    reward: Range | None = None
+    steps: Range | None = None
     right: bool | None = None
+    prompt: str | None = None
+    format: str | None = None
+    advantage: Range | None = None
+    confidence: Range | None = None
+    length: Range | None = None
+    cut: bool | None = None
+    traced: bool | None = None
+    group: int | None = None
+    since: int = 0
 
 
 class Search(Iterator[Hit]):
@@ -71,12 +103,16 @@ class Search(Iterator[Hit]):
         self._regex = compiled(wanted.regex) if wanted.regex is not None else None
         of_text: Need = self._folded if self._folded and len(self._folded) >= GRAM else ANYTHING
         of_regex = needs(self._regex) if self._regex else ANYTHING
-        self._need = AllOf(tuple(need for need in (of_text, of_regex) if need != ANYTHING))
+        start = fold((wanted.prompt or "")[:SIEVED])
+        of_prompt: Need = start if len(start) >= GRAM else ANYTHING
+        self._need = AllOf(tuple(need for need in (of_text, of_regex, of_prompt) if need != ANYTHING))
         self._candidates = np.flatnonzero(self._possible())[::-1]
         self._work = self._pieces()
         self.blocks_read = 0
         self.blocks_unreadable = 0
         self.generations_left = len(self._candidates)
+        self.step: int | None = None
+        """The step of the generation that was looked at last."""
         self.found = 0
         self.done = False
 
@@ -126,18 +162,24 @@ class Search(Iterator[Hit]):
         if wanted.task is not None:
             bits = task_bits(wanted.task, task_names(self._reader.folder), index)
             possible &= (index["tasks"] & np.uint64(bits)) != 0
+        possible[: wanted.since] = False
         return np.asarray(possible)
 
     def _pieces(self) -> Iterator[Hit | None]:
         for begin in range(0, len(self._candidates), CHUNK):
             chunk = self._candidates[begin : begin + CHUNK]
             self.generations_left = len(self._candidates) - begin
-            if self._need != ANYTHING:
-                chunk = chunk[self._may_match(chunk)]
+            self.step = int(self._index["step"][chunk[0]])
+            places = np.arange(len(chunk))
+            if self._need.parts:
+                places = np.flatnonzero(self._may_match(chunk))
                 yield None
-            for number in chunk.tolist():
+            for place in places.tolist():
+                number = int(chunk[place])
                 block = self._reader.read(number)
                 self.blocks_read += 1
+                self.generations_left = len(self._candidates) - begin - place - 1
+                self.step = int(self._index["step"][number])
                 if block is not None:
                     yield from self._hits(number, block)
                 else:
@@ -171,12 +213,29 @@ class Search(Iterator[Hit]):
     def _hits(self, number: int, block: Rollouts) -> Iterator[Hit]:
         wanted = self._wanted
         fit = np.ones(len(block.completions), np.bool_)
-        if wanted.reward is not None:
-            fit &= (block.reward >= wanted.reward[0]) & (block.reward <= wanted.reward[1])
+        for span, column in (
+            (wanted.reward, block.reward),
+            (wanted.advantage, block.advantage),
+            (wanted.confidence, block.confidence),
+            (wanted.length, block.length),
+        ):
+            if span is not None:
+                fit &= (column >= span[0]) & (column <= span[1])
         if wanted.right is not None:
             fit &= block.correct >= RIGHT if wanted.right else block.correct < RIGHT
         if wanted.task is not None:
             fit &= np.array([task == wanted.task for task in block.task], np.bool_)
+        if wanted.format is not None:
+            fit &= np.array([name == wanted.format for name in block.format], np.bool_)
+        if wanted.cut is not None:
+            fit &= block.truncated == wanted.cut
+        if wanted.traced is not None:
+            traced = [trace.index for trace in block.tokens]
+            fit &= np.isin(np.arange(len(fit)), traced) == wanted.traced
+        if wanted.group is not None:
+            fit &= block.group == wanted.group
+        if wanted.prompt is not None:
+            fit &= np.isin(block.group, [i for i, prompt in enumerate(block.prompts) if prompt == wanted.prompt])
         matching: dict[int, bool] = {}
         for i in np.flatnonzero(fit).tolist():
             group = int(block.group[i])
@@ -193,6 +252,11 @@ class Search(Iterator[Hit]):
                     reward=float(block.reward[i]),
                     advantage=float(block.advantage[i]),
                     task=block.task[i],
+                    format=block.format[i] or "",
+                    length=int(block.length[i]),
+                    truncated=bool(block.truncated[i]),
+                    correct=float(block.correct[i]),
+                    confidence=float(block.confidence[i]),
                 )
 
     def _matches(self, text: str) -> bool:
@@ -207,8 +271,8 @@ def search(
     text: str | None = None,
     regex: str | None = None,
     task: str | None = None,
-    reward: tuple[float, float] | None = None,
-    steps: tuple[float, float] | None = None,
+    reward: Range | None = None,
+    steps: Range | None = None,
     right: bool | None = None,
     limit: int = 500,
 ) -> Search:

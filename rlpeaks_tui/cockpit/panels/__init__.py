@@ -65,6 +65,8 @@ class Story:
 class Panel:
     """A panel: `draw` for its place in the overview, `stories` for a screen of its own, which shows more.
 
+    Without stories it opens the browser of the completions.
+
     `study` makes what its stories need beyond the snapshot. In a `listing`, `/` filters what is listed.
     """
 
@@ -164,7 +166,7 @@ PANELS: tuple[Panel, ...] = (
         ),
         format_selection.Outcomes,
     ),
-    Panel("completion", "7", "Completions", "what the policy wrote", completion.overview, _one(completion.enlarged)),
+    Panel("completion", "7", "Completions", "what the policy wrote", completion.overview, ()),
     Panel("timeline", "8", "Timeline", "what was done when", timeline.overview, _one(timeline.enlarged), listing=True),
     Panel(
         "console",

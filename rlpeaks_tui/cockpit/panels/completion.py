@@ -9,7 +9,7 @@ from rlpeaks_tui.run.rollouts import Rollouts
 from ..cells import BOLD, Cells, Ink, fit, wrap
 from ..raster import Ints
 from ..scene import Scene
-from .parts import heading, nothing, scrolled
+from .parts import heading, nothing
 
 RETURN = "⏎"
 
@@ -40,42 +40,6 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         cells.put(height - 1, 0, "rewards", Ink.FAINT)
         cells.put(height - 1, 8, fit(earned, width - 8), Ink.DIM)
     return cells
-
-
-def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds every completion of the group with what each reward function gave it, and the prompt in full."""
-    cells = Cells(width, height)
-    rollouts = scene.rollouts
-    if rollouts is None or not len(rollouts.completions):
-        heading(cells, scene, "", "", "Completions", Ink.UNKNOWN)
-        return nothing(cells, why(scene))
-    note = f"{len(rollouts.completions)} completions of {len(rollouts.prompts)} prompts"
-    heading(cells, scene, "", "", "Completions", Ink.TEXT, f"step {rollouts.step:,}", note, rollouts.phase)
-    lines: list[tuple[str, int]] = []
-    for group, prompt in enumerate(rollouts.prompts):
-        members = np.flatnonzero(rollouts.group == group)
-        task = next((rollouts.task[i] for i in members.tolist() if rollouts.task[i]), "")
-        lines.append((f"group {group + 1}  {task}".rstrip(), Ink.ACCENT | BOLD))
-        lines += [(line, Ink.DIM) for line in wrap(one_line(prompt), width - 2, 6)]
-        for index in members[np.argsort(-np.nan_to_num(rollouts.reward[members]), kind="stable")].tolist():
-            lines += _entry(rollouts, index, width)
-        lines.append(("", Ink.TEXT))
-    top = scrolled(cells, len(lines), height - 3, scene.view.scroll)
-    for y, (text, ink) in enumerate(lines[top : top + height - 3], 2):
-        cells.put(y, 0, text, ink)
-    return cells
-
-
-def _entry(rollouts: Rollouts, index: int, width: int) -> list[tuple[str, int]]:
-    parts = "  ".join(f"{name} {float(column[index]):.2f}" for name, column in rollouts.rewards.items())
-    marks = [rollouts.format[index] or "", "cut off" if rollouts.truncated[index] else ""]
-    head = f"  {earnings(rollouts, index)}"
-    head += f"  {int(rollouts.length[index]):>4} tokens  {parts}  " + "  ".join(mark for mark in marks if mark)
-    good = rollouts.advantage[index] > 0
-    body: list[tuple[str, int]] = [
-        ("    " + line, Ink.TEXT) for line in wrap(one_line(rollouts.completions[index]), width - 4, 8)
-    ]
-    return [(fit(head.rstrip(), width), Ink.GOOD if good else Ink.FAINT), *body]
 
 
 def strip(scene: Scene, width: int) -> Cells:

@@ -38,6 +38,12 @@ def quoted(name: str, text: str) -> str:
     return f'{name}:"{longest}"' if longest else ""
 
 
+def of_prompt(prompt: str) -> str:
+    """The query for the completions of a prompt: by the whole prompt where a query can hold it, else by text in it."""
+    part = quoted("prompt", prompt)
+    return part if part == f'prompt:"{prompt}"' else part.removeprefix("prompt:")
+
+
 def between(first: int, last: int) -> str:
     """The filter for steps."""
     return f"step:{first}-{last}"

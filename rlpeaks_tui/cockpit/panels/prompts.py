@@ -24,7 +24,7 @@ from ..words import signed
 from .completion import one_line
 from .console import matches
 from .parts import heading, nothing
-from .picking import first_shown, picked, quoted, raise_row
+from .picking import first_shown, of_prompt, picked, raise_row
 from .prompt_study import LONGEST, Asked
 
 ORDER = ("forgotten", "dead", "stuck", "learned", "kept", "unknown")
@@ -116,7 +116,7 @@ def listed(scene: Scene, found: Sequence[Fate]) -> tuple[list[Fate], str]:
 def query(scene: Scene) -> str:
     """The completions that training wrote for the picked prompt."""
     found, _ = listed(scene, fates(scene))
-    return quoted("prompt", found[min(scene.view.scroll, len(found) - 1)].prompt) if found else ""
+    return of_prompt(found[min(scene.view.scroll, len(found) - 1)].prompt) if found else ""
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:

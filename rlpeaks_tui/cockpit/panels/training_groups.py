@@ -16,7 +16,7 @@ from ..words import percent
 from .completion import one_line
 from .console import matches
 from .parts import axis_over, chart, heading, nothing, ticks_for
-from .picking import between, first_shown, picked, quoted, raise_row
+from .picking import between, first_shown, of_prompt, picked, raise_row
 from .prompt_study import Group, groups_at
 
 KINDS: dict[str, tuple[str, int]] = {
@@ -42,7 +42,7 @@ def query(scene: Scene) -> str:
     if not found:
         return ""
     one = found[min(scene.view.scroll, len(found) - 1)]
-    return f"{quoted('prompt', one.prompt)} {between(one.step, one.step)}".strip()
+    return f"{of_prompt(one.prompt)} {between(one.step, one.step)}".strip()
 
 
 def training(scene: Scene, width: int, height: int) -> Cells:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -44,29 +45,55 @@ class Confirm(ModalScreen[bool]):
 
 
 class Filter(ModalScreen[str | None]):
-    """One line for a filter, at the bottom of the screen; escape leaves the old one."""
+    """One line for a filter, at the bottom of the screen; escape leaves the old one.
+
+    Args:
+        before: what is filtered by now.
+        grammar: lines above it that say how it is written.
+        mistake: what is wrong with a line; empty when nothing is. A line with a mistake is not taken.
+    """
 
     DEFAULT_CSS = """
     Filter { align: left bottom; background: transparent; }
-    Filter > Horizontal { height: 1; padding: 0 1; background: $surface; }
-    Filter Static { width: auto; margin-right: 1; text-style: bold; }
+    Filter > Vertical { height: auto; padding: 0 1; background: $surface; }
+    Filter Horizontal { height: 1; }
+    Filter .sign { width: auto; margin-right: 1; text-style: bold; }
+    Filter .grammar { color: $foreground 70%; }
+    Filter .mistake { text-style: bold; color: $warning; display: none; }
     Filter Input { border: none; height: 1; padding: 0; background: $surface; width: 1fr; }
     Filter Input:focus { border: none; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
 
-    def __init__(self, before: str) -> None:
+    def __init__(
+        self, before: str, grammar: Sequence[str] = (), mistake: Callable[[str], str] = lambda line: ""
+    ) -> None:
         super().__init__()
-        self._before = before
+        self._before, self._grammar, self._mistake = before, grammar, mistake
 
     def compose(self) -> ComposeResult:
-        with Horizontal():
-            yield Static("/", markup=False)
-            yield Input(self._before, placeholder="regular expression, ! in front for what does not match")
+        with Vertical():
+            yield Static(classes="mistake", markup=False)
+            for line in self._grammar:
+                yield Static(line, classes="grammar", markup=False)
+            with Horizontal():
+                yield Static("/", classes="sign", markup=False)
+                hint = "" if self._grammar else "regular expression, ! in front for what does not match"
+                yield Input(self._before, placeholder=hint)
+
+    def on_input_changed(self) -> None:
+        self.query_one(".mistake", Static).display = False
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        if self.is_active:
-            self.dismiss(event.value.strip())
+        line = event.value.strip()
+        mistake = self._mistake(line)
+        if not mistake:
+            if self.is_active:
+                self.dismiss(line)
+            return
+        said = self.query_one(".mistake", Static)
+        said.update(mistake)
+        said.display = True
 
     def action_leave(self) -> None:
         if self.is_active:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from ..browse import keys as browser
 from ..cells import BOLD, Cells, Ink, fit, in_ascii
 from ..commands import BY_ID, COMMANDS, LEAVE, STEER, TIME, VIEW, Command
 from ..plan import Place, Places
@@ -75,9 +76,10 @@ def _columns(width: int, table: Sequence[Command] = COMMANDS) -> list[list[tuple
         [("", group), *((member.shown or NO_KEY, member.title) for member in members), ("", "")]
         for group, members in groups.items()
     ]
+    blocks.insert(1, [("", browser.TITLE), *browser.KEYS, ("", "")])
     if width < 2 * COLUMN:
         return [[row for block in blocks for row in block]]
-    return [blocks[0], [row for block in blocks[1:] for row in block]]
+    return [[row for block in part for row in block] for part in (blocks[:2], blocks[2:])]
 
 
 class Help(Screen[None]):

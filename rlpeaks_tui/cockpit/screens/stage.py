@@ -54,6 +54,7 @@ class Stage(Screen[None]):
         self._palette = palette
         self._surfaces: dict[str, Surface] = {}
         self._show: Show | None = None
+        self._key: object = None
         self._verdict_rows = 1
         self._card: Card | None = None
         self._placed: Places = {}
@@ -69,6 +70,10 @@ class Stage(Screen[None]):
     def draw(self, name: str, scene: Scene, width: int, height: int) -> Cells:
         """The cells of one panel."""
         raise NotImplementedError
+
+    def key(self, show: Show) -> object:
+        """Equal keys: everything but the frame is drawn the same."""
+        return show.scene.key, show.size
 
     def compose(self) -> ComposeResult:
         self._surfaces = {name: Surface(self._palette, id=name) for name in (*FRAME, *self.panels())}
@@ -95,6 +100,7 @@ class Stage(Screen[None]):
         if places != self._placed:
             self._placed = places
             self.replan()
+        same, self._key = self.key(show) == self._key, self.key(show)
         for name, place in places.items():
             if name == "verdict" and not show.settled and before is not None:
                 continue
@@ -102,7 +108,7 @@ class Stage(Screen[None]):
                 cells = self._strip(name, show, place.width, place.height)
             elif name == "card" and show.card is not None:
                 cells = show.card.draw(place.width, place.height)
-            elif before is not None and before.scene.key == show.scene.key and before.size == show.size:
+            elif before is not None and same:
                 continue
             else:
                 cells = self.draw(name, show.scene, place.width, place.height)

@@ -82,7 +82,7 @@ class Figure:
 
 
 class Wire(HeadlessDriver):
-    """A terminal that counts what it would receive and tells when something came."""
+    """A terminal that counts what it would receive and tells when a drawing came."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -95,7 +95,9 @@ class Wire(HeadlessDriver):
 
     def write(self, data: str) -> None:
         self.count += len(data.encode())
-        self.came.set()
+        # The terminal's title comes before the drawing.
+        if "\x1b]2;" not in data:
+            self.came.set()
 
 
 class Sheet(App[None]):
@@ -206,7 +208,7 @@ def redrawn(
         found = []
         async with app.run_test(headless=False, size=size) as pilot:
             await pilot.pause(1.0)
-            app.post_message(Cockpit.Fresh(reading))
+            app.post_message(Cockpit.Fresh(reading, app._follower))
             await pilot.press(*keys)
             await pilot.pause(1.0)
             for _ in range(count):
@@ -214,7 +216,7 @@ def redrawn(
                 began = time.process_time()
                 reading = reader.read(Wanted())
                 read = time.process_time() - began
-                message = Cockpit.Fresh(reading)
+                message = Cockpit.Fresh(reading, app._follower)
                 found.append((read, *await painted(app, lambda message=message: app.post_message(message))))
                 await pilot.pause(0.05)
         return found

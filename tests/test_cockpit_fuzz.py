@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
@@ -29,7 +30,7 @@ class Staying(Cockpit):
 
     left = 0
 
-    def leave(self) -> None:
+    def exit(self, *args: Any, **kwargs: Any) -> None:
         self.left += 1
 
 

@@ -167,7 +167,8 @@ class Cockpit(App[int]):
         self._herald.forget()
         while not isinstance(self.screen, Overview):
             self.pop_screen()
-        self.overview.restart()
+        for stage in (self.overview, self.magnifier):
+            stage.restart()
         self._reader.start()
         self._ask()
 
@@ -251,7 +252,8 @@ class Cockpit(App[int]):
         # A held view keeps its snapshot; what was read for its cursor still arrives.
         self._shown = reading if held is None else replace(reading, snapshot=held.snapshot)
         self._hear(reading)
-        if not reading.loading:
+        # What a busy terminal is not told now it is told with a later reading.
+        if not reading.loading and not waiting(self._driver):
             self._herald.tell(reading.snapshot, reading.latest, time.monotonic())
         self._feature()
         self.repaint()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -126,10 +127,11 @@ class Cells:
         A wide character that an edge would halve is left out. What it covers of an older wide character is blanked.
         """
         codes = _codes(text)
+        height, width = self.chars.shape
         end = x + len(codes)
-        if not len(codes) or not 0 <= y < self.height or end <= 0 or x >= self.width:
+        if not len(codes) or not 0 <= y < height or end <= 0 or x >= width:
             return end
-        left, right = max(0, x), min(self.width, end)
+        left, right = max(0, x), min(width, end)
         part = codes[left - x : right - x]
         if part[0] == FOLLOWS:
             part = part.copy()
@@ -140,7 +142,7 @@ class Cells:
         row = self.chars[y]
         if row[left] == FOLLOWS and left > 0:
             row[left - 1] = BLANK
-        if right < self.width and row[right] == FOLLOWS:
+        if right < width and row[right] == FOLLOWS:
             row[right] = BLANK
         row[left:right] = part
         self.inks[y, left:right] = ink
@@ -225,8 +227,10 @@ def width_of(text: str) -> int:
     return len(text) if text.isascii() else sum(size_of(char) for char in text)
 
 
+# The same labels, units and numbers come again with every drawing.
+@lru_cache(maxsize=2048)
 def _codes(text: str) -> Chars:
-    """One code a cell; what takes no cell of its own (a joiner, a combining mark) is left out."""
+    """One code a cell; what takes no cell of its own (a joiner, a combining mark) is left out. Not to be written to."""
     if text.isascii():
         return np.frombuffer(text.encode("ascii"), np.uint8).astype(np.uint32)
     codes: list[int] = []

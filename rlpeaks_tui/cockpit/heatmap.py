@@ -6,6 +6,8 @@ Sixteen levels are enough for an eye and keep the bytes of a redraw low.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,11 +39,12 @@ def shaded(
     Gives the column after it.
     """
     end = x + width + 5
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         cells.put_right(y, end, "-".rjust(4), Ink.UNKNOWN)
         return end
-    level = int(levels(np.array([value]), 0.0, top)[0])
-    cells.put(y, x, shade(value / top, ascii_only) * width, heat(level))
+    share = min(1.0, max(0.0, value / (top or 1.0)))
+    level = min(HEAT_LEVELS - 1, int(share * HEAT_LEVELS))
+    cells.put(y, x, shade(share, ascii_only) * width, heat(level))
     texts = [f"{value:.{decimals}f}" for decimals in (2, 1, 0)]
     cells.put_right(y, end, next((text for text in texts if len(text) <= 4), texts[-1]), Ink.TEXT)
     return end

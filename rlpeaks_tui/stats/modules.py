@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -52,6 +53,7 @@ class Place(NamedTuple):
     kind: str
 
 
+@lru_cache(maxsize=8192)
 def place(parameter_name: str) -> Place:
     """The layer and kind of a parameter named as Llama, Qwen, Mistral, Gemma, Phi, GPT-2, NeoX or OPT do.
 

@@ -52,7 +52,5 @@ class Overview(Stage):
             self.replan()
 
     def restart(self) -> None:
-        """Nothing of the run before is left: another one is shown from now on."""
         self.shown, self.before_first = "reward", False
-        self._show, self._card, self._verdict_rows = None, None, 1
-        self.replan()
+        super().restart()

@@ -123,6 +123,11 @@ class Stage(Screen[None]):
         # A widget that asks for layout has its parent's arrangement forgotten, and every surface lies on the board.
         self._surfaces["header"].refresh(layout=True)
 
+    def restart(self) -> None:
+        """Nothing of the run before is left: another one is shown from now on."""
+        self._show, self._card, self._verdict_rows, self._placed = None, None, 1, {}
+        self.replan()
+
     def recolour(self, palette: Palette) -> None:
         self._palette = palette
         for name, surface in self._surfaces.items():

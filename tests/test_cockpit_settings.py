@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.screens import help
 from rlpeaks_tui.cockpit.screens.help import Help
 from rlpeaks_tui.cockpit.settings import Settings, over, read
+from rlpeaks_tui.verbs.doctor import examine
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import screen, until, until_read, until_seen
 from tests.terminal import Terminal
@@ -142,25 +142,35 @@ async def test_help_footer_palette_and_verdict_show_the_keys_in_force(tmp_path: 
     assert re.search(r" p +Pause training", drawn)
 
 
-def test_a_broken_file_is_said_on_screen_and_by_doctor(tmp_path: Path) -> None:
+def test_a_broken_file_is_said_on_screen(tmp_path: Path) -> None:
     run = steered_run(tmp_path / "quickstart", steps=40)
-    place = tmp_path / "config" / "rlpeaks"
-    place.mkdir(parents=True)
-    (place / "cockpit.yaml").write_text("fps: 4\ntheme: pink\n")
-    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    (tmp_path / "rlpeaks").mkdir()
+    (tmp_path / "rlpeaks" / "cockpit.yaml").write_text("fps: 4\ntheme: pink\n")
+    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
     terminal = Terminal([sys.executable, "-m", "rlpeaks_tui.cli", "watch", str(run.layout.root)], env, columns=200)
     terminal.wait("cockpit.yaml:2: theme: expected one of auto, dark, light, got 'pink'; the defaults are in force")
     terminal.press("q")
     assert terminal.wait_end() == 0
-    done = subprocess.run(
-        [sys.executable, "-m", "rlpeaks_tui.cli", "doctor"], env=env, capture_output=True, text=True, check=False
-    )
-    assert re.search(r"^settings .*cockpit.yaml:2: theme: expected one of", done.stdout, re.MULTILINE)
-    (place / "cockpit.yaml").write_text("theme: light\nkeys:\n  pause: x\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "rlpeaks_tui.cli", "doctor"], env=env, capture_output=True, text=True, check=False
-    )
-    assert re.search(r"^settings .*cockpit.yaml \(theme 'light', keys pause\)$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("theme: pink", r"cockpit.yaml:1: theme: expected one of .*; the defaults are in force"),
+        ("theme: light\nkeys:\n  pause: x\n", r"cockpit.yaml \(theme 'light', keys pause\)"),
+        ("fps: 4", r"cockpit.yaml \(all as by default\)"),
+        (None, r"cockpit.yaml \(not there: the defaults are in force\)"),
+    ],
+)
+def test_doctor_tells_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str | None, told: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "rlpeaks").mkdir()
+    if text is not None:
+        (tmp_path / "rlpeaks" / "cockpit.yaml").write_text(text)
+    examine(tmp_path)
+    assert re.search(f"^settings +{tmp_path}/rlpeaks/{told}$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_page_lists_every_command_with_its_keys() -> None:
@@ -197,14 +207,13 @@ def test_the_environment_may_tell_the_background(value: str, light: bool | None)
     assert background.by_environment({"COLORFGBG": value}) is light
 
 
-@pytest.mark.parametrize(("ground", "theme"), [("ffff", b"251;250;247"), ("0000", b"16;20;26")])
-def test_auto_asks_the_terminal(tmp_path: Path, ground: str, theme: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_asks_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = steered_run(tmp_path / "quickstart", steps=40)
-    monkeypatch.setattr(Terminal, "ground", f"rgb:{ground}/{ground}/{ground}")
+    monkeypatch.setattr(Terminal, "ground", "rgb:ffff/ffff/ffff")
     env = {name: value for name, value in os.environ.items() if name != "COLORFGBG"}
     command = [sys.executable, "-m", "rlpeaks_tui.cli", "watch", "--theme", "auto", str(run.layout.root)]
     terminal = Terminal(command, env)
     terminal.wait("step +40 /")
-    assert b"48;2;" + theme in terminal.raw
+    assert b"48;2;251;250;247" in terminal.raw
     terminal.press("q")
     assert terminal.wait_end() == 0

@@ -99,6 +99,9 @@ class Runs(Screen[Path | None]):
     def on_key(self, event: events.Key) -> None:
         event.stop()
         event.prevent_default()
+        if not self.is_active:
+            # A key right behind the one that closed it.
+            return
         far = len(self._all)
         by = {"up": -1, "k": -1, "down": 1, "j": 1, "home": -far, "end": far, "g": -far, "G": far}
         by |= {"pageup": -self._rows, "pagedown": self._rows}

@@ -113,7 +113,7 @@ class Help(Screen[None]):
             case "escape" | "question_mark" | "f1" | "q" | "enter" if self.is_active:
                 self.dismiss(None)
             case "ctrl+c" | "ctrl+q":
-                self.app.exit(0)
+                self.app.action_command("quit")  # type: ignore[attr-defined]
             case key if key in SCROLLS:
                 self._turn(SCROLLS[key])
 

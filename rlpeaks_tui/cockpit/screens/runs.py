@@ -115,7 +115,7 @@ class Runs(Screen[Path | None]):
             case "escape" | "q" | "R":
                 self.dismiss(None)
             case "ctrl+c" | "ctrl+q":
-                self.app.exit(0)
+                self.app.action_command("quit")  # type: ignore[attr-defined]
             case key if key in by:
                 self._move(by[key])
 

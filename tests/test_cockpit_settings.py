@@ -32,7 +32,7 @@ def file(tmp_path: Path, text: str) -> Path:
 
 def test_every_setting_is_read(tmp_path: Path) -> None:
     text = "theme: light\nascii: true\nfps: 2\nnotify: osc9\nkeys:\n"
-    text += '  pause: "x, ctrl+y"\n  panel.kl: K\n  step: 3\n  help: "?"\n'
+    text += '  pause: "f9, ctrl+y"\n  panel.kl: K\n  step: 3\n  help: "?"\n'
     found, trouble = read(file(tmp_path, text))
     assert trouble == ""
     assert found == Settings(
@@ -40,7 +40,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ascii=True,
         fps=2.0,
         notify="osc9",
-        keys={"pause": "x, ctrl+y", "panel.kl": "K", "step": "3", "help": "?"},
+        keys={"pause": "f9, ctrl+y", "panel.kl": "K", "step": "3", "help": "?"},
     )
 
 
@@ -60,13 +60,13 @@ def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
         ("fps: .nan", ":1: fps: expected a number from 0.2 to 30"),
         ("notify: [bell]", ":1: notify: expected one of none, bell, osc9, got a list"),
         ("thene: dark", ":1: unknown key 'thene'; did you mean 'theme'?"),
-        ("keys: x", ":1: keys: expected lines such as `pause: x, ctrl+y`, got 'x'"),
+        ("keys: x", ":1: keys: expected lines such as `pause: f9, ctrl+y`, got 'x'"),
         ("keys:\n  pause: [x]", ":1: keys: expected lines such as"),
         ("keys:\n  paus: x", ":2: keys.paus: no command has this id; did you mean 'pause'?"),
         ("keys:\n  pause: hello", ":2: keys.pause: 'hello' is no key"),
         ("keys:\n  pause: cmd+x", ":2: keys.pause: 'cmd+x' is no key"),
         ('keys:\n  pause: " , "', ":2: keys.pause: names no key"),
-        ("keys:\n  live: x\n  pause: x", "'x' is a key of "),
+        ("keys:\n  live: f9\n  pause: f9", "'f9' is a key of "),
         ("keys:\n  pause: s", ":2: keys.pause: 's' is a key of stop too (Stop training"),
         ('keys:\n  pause: "["', ":2: keys.pause: '[' is a key of back.1 too"),
         ("theme: dark\ntheme: light", ":2: not valid YAML: theme is there already, in line 1"),
@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_and_the_defaults_hold(tmp_path: Path, text: str, 
 
 
 def test_two_commands_on_one_key_are_both_named(tmp_path: Path) -> None:
-    _, trouble = read(file(tmp_path, "keys:\n  live: x\n  pause: x"))
+    _, trouble = read(file(tmp_path, "keys:\n  live: f9\n  pause: f9"))
     assert "live" in trouble and "pause" in trouble
 
 
@@ -117,15 +117,15 @@ async def test_help_footer_palette_and_verdict_show_the_keys_in_force(tmp_path: 
     run = FakeRun(tmp_path / "quickstart")
     run.state("running")
     run.advance(60)
-    keys = {"pause": "x, ctrl+y", "checkpoint": "f5", "theme": "T", "live": "p", "panel.kl": "K"}
+    keys = {"pause": "f9, ctrl+y", "checkpoint": "f5", "theme": "T", "live": "p", "panel.kl": "K"}
     app = Cockpit(run.layout.root, rate=20.0, keys=keys, notice="hello")
     async with app.run_test(size=(200, 60)) as pilot:
         await until_read(pilot, app)
         await until_seen(pilot, "hello")
         await pilot.press("escape")
-        await until_seen(pilot, "x ctrl\\+y pause")
+        await until_seen(pilot, "f9 ctrl\\+y pause")
         assert "0-9" not in screen(app).splitlines()[-1], "the panels' keys are no longer all digits"
-        await pilot.press("x")
+        await pilot.press("f9")
         await until_seen(pilot, "pause sent")
         before = app.palette.name
         await pilot.press("p", "3")
@@ -136,7 +136,7 @@ async def test_help_footer_palette_and_verdict_show_the_keys_in_force(tmp_path: 
         assert app.palette.name != before or app.palette.ground is None
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help), "help")
-        assert re.search(r"x ctrl\+y +Pause training", screen(app))
+        assert re.search(r"f9 ctrl\+y +Pause training", screen(app))
         assert re.search(r" f5 +Write a checkpoint", screen(app))
     drawn = "\n".join(help.draw(160, 60).rows())
     assert re.search(r" p +Pause training", drawn)
@@ -157,7 +157,7 @@ def test_a_broken_file_is_said_on_screen(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("theme: pink", r"cockpit.yaml:1: theme: expected one of .*; the defaults are in force"),
-        ("theme: light\nkeys:\n  pause: x\n", r"cockpit.yaml \(theme 'light', keys pause\)"),
+        ("theme: light\nkeys:\n  pause: f9\n", r"cockpit.yaml \(theme 'light', keys pause\)"),
         ("fps: 4", r"cockpit.yaml \(all as by default\)"),
         (None, r"cockpit.yaml \(not there: the defaults are in force\)"),
     ],

@@ -16,6 +16,7 @@ from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.roster import Line
 from rlpeaks_tui.cockpit.roster_reader import RosterReader
 from rlpeaks_tui.cockpit.scene import Finding, Health
+from rlpeaks_tui.cockpit.screens.help import Help
 from rlpeaks_tui.cockpit.screens.runs import Runs
 from rlpeaks_tui.run.facts import RunInfo, write_facts
 from rlpeaks_tui.run.follow import Follower
@@ -69,6 +70,17 @@ async def test_keys_in_the_list_steer_nothing(folder: Path) -> None:
         await until_seen(pilot, "broken")
         await pilot.press("p", "s", "r", "enter")
         assert waiting(folder / "quickstart") == []
+
+
+async def test_keys_in_the_help_steer_nothing(folder: Path) -> None:
+    async with opened(folder / "quickstart") as pilot:
+        app = app_of(pilot)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, Help), "help")
+        await pilot.press("p", "s", "r", "R")
+        assert isinstance(app.screen, Help) and waiting(folder / "quickstart") == []
+        await pilot.press("q")
+        await until(pilot, lambda: not isinstance(app.screen, Help), "closed")
 
 
 async def test_another_run_takes_the_place_of_the_first_and_nothing_of_that_is_left(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.screens import help
 from rlpeaks_tui.cockpit.screens.help import Help
 from rlpeaks_tui.cockpit.settings import Settings, over, read
+from rlpeaks_tui.verbs.doctor import examine
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import screen, until, until_read, until_seen
 from tests.terminal import Terminal
@@ -32,7 +32,7 @@ def file(tmp_path: Path, text: str) -> Path:
 
 def test_every_setting_is_read(tmp_path: Path) -> None:
     text = "theme: light\nascii: true\nfps: 2\nnotify: osc9\nkeys:\n"
-    text += '  pause: "x, ctrl+y"\n  panel.kl: K\n  step: 3\n  help: "?"\n'
+    text += '  pause: "f9, ctrl+y"\n  panel.kl: K\n  step: 3\n  help: "?"\n'
     found, trouble = read(file(tmp_path, text))
     assert trouble == ""
     assert found == Settings(
@@ -40,7 +40,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ascii=True,
         fps=2.0,
         notify="osc9",
-        keys={"pause": "x, ctrl+y", "panel.kl": "K", "step": "3", "help": "?"},
+        keys={"pause": "f9, ctrl+y", "panel.kl": "K", "step": "3", "help": "?"},
     )
 
 
@@ -60,13 +60,13 @@ def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
         ("fps: .nan", ":1: fps: expected a number from 0.2 to 30"),
         ("notify: [bell]", ":1: notify: expected one of none, bell, osc9, got a list"),
         ("thene: dark", ":1: unknown key 'thene'; did you mean 'theme'?"),
-        ("keys: x", ":1: keys: expected lines such as `pause: x, ctrl+y`, got 'x'"),
+        ("keys: x", ":1: keys: expected lines such as `pause: f9, ctrl+y`, got 'x'"),
         ("keys:\n  pause: [x]", ":1: keys: expected lines such as"),
         ("keys:\n  paus: x", ":2: keys.paus: no command has this id; did you mean 'pause'?"),
         ("keys:\n  pause: hello", ":2: keys.pause: 'hello' is no key"),
         ("keys:\n  pause: cmd+x", ":2: keys.pause: 'cmd+x' is no key"),
         ('keys:\n  pause: " , "', ":2: keys.pause: names no key"),
-        ("keys:\n  live: x\n  pause: x", "'x' is a key of "),
+        ("keys:\n  live: f9\n  pause: f9", "'f9' is a key of "),
         ("keys:\n  pause: s", ":2: keys.pause: 's' is a key of stop too (Stop training"),
         ('keys:\n  pause: "["', ":2: keys.pause: '[' is a key of back.1 too"),
         ("theme: dark\ntheme: light", ":2: not valid YAML: theme is there already, in line 1"),
@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_and_the_defaults_hold(tmp_path: Path, text: str, 
 
 
 def test_two_commands_on_one_key_are_both_named(tmp_path: Path) -> None:
-    _, trouble = read(file(tmp_path, "keys:\n  live: x\n  pause: x"))
+    _, trouble = read(file(tmp_path, "keys:\n  live: f9\n  pause: f9"))
     assert "live" in trouble and "pause" in trouble
 
 
@@ -117,15 +117,15 @@ async def test_help_footer_palette_and_verdict_show_the_keys_in_force(tmp_path: 
     run = FakeRun(tmp_path / "quickstart")
     run.state("running")
     run.advance(60)
-    keys = {"pause": "x, ctrl+y", "checkpoint": "f5", "theme": "T", "live": "p", "panel.kl": "K"}
+    keys = {"pause": "f9, ctrl+y", "checkpoint": "f5", "theme": "T", "live": "p", "panel.kl": "K"}
     app = Cockpit(run.layout.root, rate=20.0, keys=keys, notice="hello")
     async with app.run_test(size=(200, 60)) as pilot:
         await until_read(pilot, app)
         await until_seen(pilot, "hello")
         await pilot.press("escape")
-        await until_seen(pilot, "x ctrl\\+y pause")
+        await until_seen(pilot, "f9 ctrl\\+y pause")
         assert "0-9" not in screen(app).splitlines()[-1], "the panels' keys are no longer all digits"
-        await pilot.press("x")
+        await pilot.press("f9")
         await until_seen(pilot, "pause sent")
         before = app.palette.name
         await pilot.press("p", "3")
@@ -136,31 +136,41 @@ async def test_help_footer_palette_and_verdict_show_the_keys_in_force(tmp_path: 
         assert app.palette.name != before or app.palette.ground is None
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help), "help")
-        assert re.search(r"x ctrl\+y +Pause training", screen(app))
+        assert re.search(r"f9 ctrl\+y +Pause training", screen(app))
         assert re.search(r" f5 +Write a checkpoint", screen(app))
     drawn = "\n".join(help.draw(160, 60).rows())
     assert re.search(r" p +Pause training", drawn)
 
 
-def test_a_broken_file_is_said_on_screen_and_by_doctor(tmp_path: Path) -> None:
+def test_a_broken_file_is_said_on_screen(tmp_path: Path) -> None:
     run = steered_run(tmp_path / "quickstart", steps=40)
-    place = tmp_path / "config" / "rlpeaks"
-    place.mkdir(parents=True)
-    (place / "cockpit.yaml").write_text("fps: 4\ntheme: pink\n")
-    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    (tmp_path / "rlpeaks").mkdir()
+    (tmp_path / "rlpeaks" / "cockpit.yaml").write_text("fps: 4\ntheme: pink\n")
+    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
     terminal = Terminal([sys.executable, "-m", "rlpeaks_tui.cli", "watch", str(run.layout.root)], env, columns=200)
     terminal.wait("cockpit.yaml:2: theme: expected one of auto, dark, light, got 'pink'; the defaults are in force")
     terminal.press("q")
     assert terminal.wait_end() == 0
-    done = subprocess.run(
-        [sys.executable, "-m", "rlpeaks_tui.cli", "doctor"], env=env, capture_output=True, text=True, check=False
-    )
-    assert re.search(r"^settings .*cockpit.yaml:2: theme: expected one of", done.stdout, re.MULTILINE)
-    (place / "cockpit.yaml").write_text("theme: light\nkeys:\n  pause: x\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "rlpeaks_tui.cli", "doctor"], env=env, capture_output=True, text=True, check=False
-    )
-    assert re.search(r"^settings .*cockpit.yaml \(theme 'light', keys pause\)$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("theme: pink", r"cockpit.yaml:1: theme: expected one of .*; the defaults are in force"),
+        ("theme: light\nkeys:\n  pause: f9\n", r"cockpit.yaml \(theme 'light', keys pause\)"),
+        ("fps: 4", r"cockpit.yaml \(all as by default\)"),
+        (None, r"cockpit.yaml \(not there: the defaults are in force\)"),
+    ],
+)
+def test_doctor_tells_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str | None, told: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "rlpeaks").mkdir()
+    if text is not None:
+        (tmp_path / "rlpeaks" / "cockpit.yaml").write_text(text)
+    examine(tmp_path)
+    assert re.search(f"^settings +{tmp_path}/rlpeaks/{told}$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_page_lists_every_command_with_its_keys() -> None:
@@ -197,14 +207,13 @@ def test_the_environment_may_tell_the_background(value: str, light: bool | None)
     assert background.by_environment({"COLORFGBG": value}) is light
 
 
-@pytest.mark.parametrize(("ground", "theme"), [("ffff", b"251;250;247"), ("0000", b"16;20;26")])
-def test_auto_asks_the_terminal(tmp_path: Path, ground: str, theme: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_asks_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = steered_run(tmp_path / "quickstart", steps=40)
-    monkeypatch.setattr(Terminal, "ground", f"rgb:{ground}/{ground}/{ground}")
+    monkeypatch.setattr(Terminal, "ground", "rgb:ffff/ffff/ffff")
     env = {name: value for name, value in os.environ.items() if name != "COLORFGBG"}
     command = [sys.executable, "-m", "rlpeaks_tui.cli", "watch", "--theme", "auto", str(run.layout.root)]
     terminal = Terminal(command, env)
     terminal.wait("step +40 /")
-    assert b"48;2;" + theme in terminal.raw
+    assert b"48;2;251;250;247" in terminal.raw
     terminal.press("q")
     assert terminal.wait_end() == 0

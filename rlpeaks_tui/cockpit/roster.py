@@ -25,6 +25,8 @@ from .words import duration, number, plural
 
 CURVE = 96
 """Points of a small curve."""
+MOST_WORDS = 72
+"""Cells of a verdict at most, so that what stands right of it is not lost on a wide screen."""
 GLYPHS = {
     "starting": "○",
     "running": "●",
@@ -202,7 +204,8 @@ def _columns(lines: Sequence[Line], width: int) -> list[_Column]:
             break
         columns.pop(least)
     tail: dict[str, _Column] = {name: columns.pop(name) for name in ("age", "model") if name in columns}
-    columns["verdict"] = ("verdict", max(4, width - _taken(columns) - _taken(tail) + 4), False)
+    room = width - _taken(columns) - _taken(tail) + 4
+    columns["verdict"] = ("verdict", max(4, min(room, MOST_WORDS)), False)
     return [*columns.values(), *tail.values()]
 
 
@@ -217,8 +220,6 @@ def _row(cells: Cells, y: int, line: Line, columns: Sequence[_Column], now: floa
     cells.put(y, 2, "+" if shown else " ", Ink.ACCENT | ground)
     words, ink = line.says
     limit = f"/{line.max_steps:,}" if line.max_steps else ""
-    # Minutes at least: an age in seconds would draw every row anew with every look.
-    age = max(0.0, now - line.created)
     values = line.curve[1]
     x = 4
     for title, wide, right in columns:
@@ -228,12 +229,19 @@ def _row(cells: Cells, y: int, line: Line, columns: Sequence[_Column], now: floa
             "reward": (number(values[-1]) if values else "-", int(Ink.TEXT)),
             "step": (f"{line.step:,}{limit}", int(Ink.TEXT)),
             "speed": (f"{number(line.speed)}/s" if line.speed else "", int(Ink.DIM)),
-            "age": (duration(age - age % 60) if line.created else "-", int(Ink.DIM)),
+            "age": (_age(now - line.created) if line.created else "-", int(Ink.DIM)),
             "model": (line.model, int(Ink.DIM)),
             "verdict": (words, int(ink)),
         }.get(title, ("", int(Ink.DIM)))
         _put(cells, y, x, wide, text, shade | ground, right)
         x += wide + 2
+
+
+def _age(seconds: float) -> str:
+    """In minutes at least: an age in seconds would draw every row anew with every look."""
+    if seconds < 60:
+        return "now"
+    return f"{seconds // 60:.0f}m" if seconds < 3600 else duration(seconds)
 
 
 def _put(cells: Cells, y: int, x: int, wide: int, text: str, ink: int, right: bool) -> None:

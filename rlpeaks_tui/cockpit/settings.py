@@ -180,7 +180,7 @@ def _words(value: Any) -> Any:
 def _wanted(key: str, kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
-    return {"ascii": "true or false", "fps": "a number", "keys": "lines such as `pause: x, ctrl+y`"}[key]
+    return {"ascii": "true or false", "fps": "a number", "keys": "lines such as `pause: f9, ctrl+y`"}[key]
 
 
 def _told(value: Any) -> str:

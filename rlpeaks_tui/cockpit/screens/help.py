@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from ..browse import keys as browser
@@ -22,6 +20,7 @@ from .board import Board
 KEYS = 8
 COLUMN = 58
 NO_KEY = "palette"
+SCROLLS = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 1000, "end": 1000, "pageup": -1000, "home": -1000}
 
 
 def draw(
@@ -83,15 +82,8 @@ def _columns(width: int, table: Sequence[Command] = COMMANDS) -> list[list[tuple
 
 
 class Help(Screen[None]):
-    """The help as a screen; any of its keys closes it."""
+    """The help as a screen. It takes every key for itself: one that steers is read here, not pressed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter,f1", "close", "Close", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("pagedown,end", "scroll(1000)", show=False),
-        Binding("pageup,home", "scroll(-1000)", show=False),
-    ]
     AUTO_FOCUS = ""
 
     def __init__(
@@ -113,21 +105,28 @@ class Help(Screen[None]):
     def on_resize(self) -> None:
         self._paint()
 
-    def action_close(self) -> None:
-        # A key right behind the one that closed it closes nothing more.
-        if self.is_active:
-            self.dismiss()
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+        event.prevent_default()
+        match event.key:
+            # A key right behind the one that closed it closes nothing more.
+            case "escape" | "question_mark" | "f1" | "q" | "enter" if self.is_active:
+                self.dismiss(None)
+            case "ctrl+c" | "ctrl+q":
+                self.app.action_command("quit")  # type: ignore[attr-defined]
+            case key if key in SCROLLS:
+                self._turn(SCROLLS[key])
 
-    def action_scroll(self, rows: int) -> None:
+    def _turn(self, rows: int) -> None:
         place = self._plan(*self.app.size)["help"]
         self._scroll = max(0, min(self._scroll + rows, rows_of(place.width) - (place.height - 2)))
         self._paint()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        self.action_scroll(-1)
+        self._turn(-1)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        self.action_scroll(1)
+        self._turn(1)
 
     def _plan(self, width: int, height: int) -> Places:
         inset = 2 if width >= 60 else 0

@@ -100,7 +100,7 @@ class Runs(Screen[Path | None]):
         event.stop()
         event.prevent_default()
         if not self.is_active:
-            # A key right behind the one that closed it closes nothing more.
+            # A key right behind the one that closed it.
             return
         far = len(self._all)
         by = {"up": -1, "k": -1, "down": 1, "j": 1, "home": -far, "end": far, "g": -far, "G": far}
@@ -115,7 +115,7 @@ class Runs(Screen[Path | None]):
             case "escape" | "q" | "R":
                 self.dismiss(None)
             case "ctrl+c" | "ctrl+q":
-                self.app.exit(0)
+                self.app.action_command("quit")  # type: ignore[attr-defined]
             case key if key in by:
                 self._move(by[key])
 

@@ -112,7 +112,7 @@ async def test_a_first_screen_fits_a_slow_link(run: FakeRun) -> None:
         await until_seen(pilot, "5 Update sparsity")
         await ticks(pilot, app, 3)
         assert isinstance(app._driver, Wire)
-        assert 0 < app._driver.bytes < 90_000
+        assert 0 < app._driver.bytes < 60_000
 
 
 async def test_a_stuck_terminal_is_not_drawn_on_until_it_takes_more(run: FakeRun) -> None:

@@ -84,6 +84,11 @@ class Stage(Screen[None]):
         # Before Textual lays it out and paints it for the first time, so that what it paints is not empty.
         self.app.repaint()  # type: ignore[attr-defined]
 
+    def _compositor_refresh(self) -> None:
+        # Textual writes what a new layout shows, and right after it the whole screen where that was asked for too.
+        if not self._repaint_required:
+            super()._compositor_refresh()
+
     def _places(self, width: int, height: int) -> Places:
         """What the plan says, with the card over it."""
         places = self.plan(width, height)
@@ -98,8 +103,10 @@ class Stage(Screen[None]):
         self._verdict_rows, self._card = verdict.rows(show.now, size.width), show.card
         places = self._places(size.width, size.height)
         if places != self._placed:
+            # A stage that is painted for the first time is about to be laid out anyway.
+            if self._placed:
+                self.replan()
             self._placed = places
-            self.replan()
         same, self._key = self.key(show) == self._key, self.key(show)
         for name, place in places.items():
             if name == "verdict" and not show.settled and before is not None:

@@ -189,8 +189,6 @@ def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """The YAML as plain values, and the line of each key by its dotted path."""
     try:
         tree, lines = yaml_lines.read(text)
-    except ImportError:
-        raise ConfigError("run files need PyYAML: pip install 'rlpeaks[train]'") from None
     except yaml_lines.Unreadable as error:
         where = f"{path}:{error.line}" if error.line else str(path)
         raise ConfigError(f"{where}: not valid YAML for a run file: {error}") from None

@@ -33,7 +33,6 @@ def read(text: str) -> tuple[Any, dict[str, int]]:
 
     Raises:
         Unreadable: with the line and what is wrong there.
-        ImportError: PyYAML is not installed.
     """
     import yaml
 

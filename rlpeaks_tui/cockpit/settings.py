@@ -101,8 +101,6 @@ def _settings(raw: bytes, path: Path) -> Settings:
         tree, lines = yaml_lines.read(raw.decode())
     except UnicodeDecodeError:
         raise Unusable(f"{path}: no UTF-8 text") from None
-    except ImportError:
-        raise Unusable(f"{path}: reading it needs PyYAML: pip install pyyaml") from None
     except yaml_lines.Unreadable as error:
         raise Unusable(f"{path}{f':{error.line}' if error.line else ''}: not valid YAML: {error}") from None
     if tree is None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from rlpeaks_tui.cockpit.app import Cockpit
+from rlpeaks_tui.cockpit.link import FEW
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import screen, until, until_seen
 from tests.terminal import Terminal
@@ -123,3 +124,38 @@ def test_a_person_who_comes_back_to_a_stopped_terminal_sees_the_last_key_at_once
     assert drawings <= 10, f"{drawings} drawings of 80 keys"
     terminal.press("q")
     assert terminal.wait_end() == 0
+
+
+async def test_on_a_slow_link_a_drawing_is_a_few_rows_and_what_is_left_follows(run: FakeRun) -> None:
+    app = Cockpit(run.layout.root, rate=30.0)
+    app.driver_class = Stuck
+    async with app.run_test(headless=False, size=(160, 45)) as pilot:
+        await until_seen(pilot, "step 300 /")
+        wire = app._driver
+        assert isinstance(wire, Stuck)
+        app.action_command("hold")
+        await pilot.pause()
+        app._pace.tick(waiting=1)
+        assert app._pace.rows == FEW
+        wire.stop()
+        app.action_command("back.10")
+        sizes: list[int] = []
+
+        def drained() -> bool:
+            """The link takes one drawing at a time, and there is no more."""
+            assert wire.queue.qsize() <= 2
+            if not wire.queue.empty():
+                sizes.append(len(wire.queue.get().encode()))
+            return app.stage is not None and app.stage.whole and not app._due and bool(sizes)
+
+        await until(pilot, drained, "drawn to its end")
+        assert len(sizes) > 5 and max(sizes) < 6_000, sizes
+        slow = screen(app)
+        assert "shown: step 270" in slow
+        # All at once, it is the same.
+        app._pace._free = 10**6
+        assert app.stage is not None
+        app.stage._key = None
+        app.repaint()
+        await pilot.pause()
+        assert screen(app) == slow

@@ -48,6 +48,8 @@ from .theme import PALETTES, Palette, choose, textual_theme
 RATE = 4.0
 LOOK_AGAIN = 0.02
 """Seconds until it is looked again whether the terminal has taken the last drawing."""
+GO_ON = 0.1
+"""Seconds from one part of a drawing to the next on a slow link: long enough for Textual to send the first."""
 SWITCH = 0.0005
 """Seconds for which the reader may keep the interpreter from a key that has been pressed."""
 
@@ -294,9 +296,7 @@ class Cockpit(App[int]):
         a newer one from the screen, and a full queue would keep the cockpit from the next key.
         """
         if waiting(self._driver):
-            if not self._due:
-                self._due = True
-                self.set_timer(LOOK_AGAIN, self._repaint_due)
+            self._repaint_soon(LOOK_AGAIN)
             return
         stage = self.stage
         if stage is None or self._shown is None or self._newest is None or isinstance(self.screen, Runs):
@@ -308,7 +308,14 @@ class Cockpit(App[int]):
         settled = self._newest.wanted.step == self._wanted_step()
         size = (self.size.width, self.size.height)
         hints = commands.hints(commands.refusals(self), self.table)
-        stage.paint(Show(scene, now, notice, size, settled, hints, self.aftermath.card))
+        stage.paint(Show(scene, now, notice, size, settled, hints, self.aftermath.card, self._pace.rows))
+        if not stage.whole:
+            self._repaint_soon(GO_ON)
+
+    def _repaint_soon(self, seconds: float) -> None:
+        if not self._due:
+            self._due = True
+            self.set_timer(seconds, self._repaint_due)
 
     def _repaint_due(self) -> None:
         self._due = False

@@ -6,6 +6,7 @@ here, in the cells.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,23 +51,25 @@ class Surface(Widget, can_focus=False):
         steps = [plot.step(x, y) for plot in self._plots]
         return next((step for step in steps if step is not None), None)
 
-    def show(self, cells: Cells) -> int:
-        """Put `cells` on screen, from the upper left corner on; gives the number of rows that will be written."""
+    def show(self, cells: Cells, most: int = sys.maxsize) -> tuple[int, int]:
+        """Put `cells` on screen, from the upper left corner on, at most so many of the rows that changed; gives the
+        number of those that will be written and of those that are left for the next time."""
         inks = settle(cells)
         self._plots = cells.plots
         if cells.chars.shape != self._chars.shape:
             self._chars, self._inks = cells.chars.copy(), inks.copy()
             self._strips.clear()
             self.refresh()
-            return cells.height
+            return cells.height, 0
         changed = np.flatnonzero(((cells.chars != self._chars) | (inks != self._inks)).any(axis=1)).tolist()
+        changed, left = changed[: max(0, most)], changed[max(0, most) :]
         if not changed:
-            return 0
+            return 0, len(left)
         self._chars[changed], self._inks[changed] = cells.chars[changed], inks[changed]
         for y in changed:
             self._strips.pop(y, None)
         self.refresh(*(Region(0, y, cells.width, 1) for y in changed))
-        return len(changed)
+        return len(changed), len(left)
 
     def recolour(self, palette: Palette) -> None:
         """Show the same cells in another palette."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,6 +34,7 @@ class Show:
         settled: the checks in `now` are those of the step shown; they are not for a moment after the cursor moved.
         hints: the keys that the footer names.
         card: what lies over the panels until escape: whether a command helped.
+        rows: of the panels that may be written in this drawing.
     """
 
     scene: Scene
@@ -42,6 +44,7 @@ class Show:
     settled: bool
     hints: Sequence[Hint]
     card: Card | None
+    rows: int = sys.maxsize
 
 
 class Stage(Screen[None]):
@@ -54,6 +57,9 @@ class Stage(Screen[None]):
         self._palette = palette
         self._surfaces: dict[str, Surface] = {}
         self._show: Show | None = None
+        self._turn = 0
+        self.whole = True
+        """Whether everything that is known is on screen."""
         self._key: object = None
         self._verdict_rows = 1
         self._card: Card | None = None
@@ -95,7 +101,10 @@ class Stage(Screen[None]):
         return {**places, "card": self._card.place(width, height)} if self._card is not None else places
 
     def paint(self, show: Show) -> None:
-        """Draw what changed since the last time. `show` is what is to be seen now."""
+        """Draw what changed since the last time. `show` is what is to be seen now.
+
+        Where there is more to write than `show.rows` allows, the next drawing goes on with it.
+        """
         size = self.app.size
         if not size.width or not size.height or not self._surfaces:
             return
@@ -108,7 +117,9 @@ class Stage(Screen[None]):
                 self.replan()
             self._placed = places
         same, self._key = self.key(show) == self._key, self.key(show)
-        for name, place in places.items():
+        room, whole = show.rows, True
+        for name in self._order(places, show.scene.view.panel):
+            place = places[name]
             if name == "verdict" and not show.settled and before is not None:
                 continue
             if name in FRAME:
@@ -121,7 +132,18 @@ class Stage(Screen[None]):
                 cells = self.draw(name, show.scene, place.width, place.height)
             if show.scene.ascii_only:
                 cells = in_ascii(cells)
-            self._surfaces[name].show(cells)
+            written, left = self._surfaces[name].show(cells, sys.maxsize if name in FRAME else room)
+            room, whole = room - written, whole and not left
+        if not whole:
+            self._key, self._turn = None, self._turn + 1
+        self.whole = whole
+
+    def _order(self, places: Places, focused: str) -> list[str]:
+        """The frame, which says what a key did, then the panel that the person looks at, then the others by turns."""
+        first = [name for name in places if name in (*FRAME, "card", "tabs", focused)]
+        others = [name for name in places if name not in first]
+        turn = self._turn % max(1, len(others))
+        return [*first, *others[turn:], *others[:turn]]
 
     def replan(self) -> None:
         """Lay everything out again, because what is shown where has changed."""

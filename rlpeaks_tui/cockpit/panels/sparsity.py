@@ -30,6 +30,14 @@ MAP = "by layer and probe: bright where nothing moved"
 BF16, EXACT, RELATIVE, NULL = "sparsity/bf16", "sparsity/exact", "sparsity/relative", "sparsity/null"
 ATOL = "sparsity/atol"
 
+SHARES: tuple[Row, ...] = (
+    ("unchanged in bfloat16", BF16, Ink.SPARSITY),
+    ("the same, updates shuffled", NULL, Ink.DIM),
+    ("moved less than 0.1 %", RELATIVE, Ink.SERIES_0),
+    ("exactly unchanged", EXACT, Ink.SERIES_2),
+)
+"""The three definitions and the control, which belong together."""
+
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
@@ -43,7 +51,13 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         unit = f"at step {layers.step:,}"
     heading(cells, scene, "sparsity", "5", "Update sparsity", Ink.SPARSITY, value, note, unit)
     said = clauses(caveat(scene, layers), width, 2 if height >= 14 else 1)
-    cells.blit(1, 0, table(scene, layers, layers.bf16, width, height - 1 - len(said)))
+    body = height - 1 - len(said)
+    # A small model leaves room for what the table is worth nothing without.
+    needed = len(grid(layers.names)[0]) + 2
+    if body - needed >= 4:
+        cells.blit(needed + 1, 0, metric_table(scene, SHARES, width, min(len(SHARES) + 1, body - needed)))
+        body = needed
+    cells.blit(1, 0, table(scene, layers, layers.bf16, width, body))
     for y, line in enumerate(said, height - len(said)):
         cells.put(y, 0, line, Ink.DIM)
     return cells
@@ -61,12 +75,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     heading(cells, scene, "", "", "Update sparsity", Ink.SPARSITY, value, note, unit)
     reading = "share of weights whose bfloat16 value is still that of the start"
     cells.put(1, 0, fit(reading, width), Ink.FAINT)
-    rows: list[Row] = [
-        ("unchanged in bfloat16", BF16, Ink.SPARSITY),
-        ("the same, updates shuffled", NULL, Ink.DIM),
-        ("moved less than 0.1 %", RELATIVE, Ink.SERIES_0),
-        ("exactly unchanged", EXACT, Ink.SERIES_2),
-    ]
+    rows = list(SHARES)
     if len(scene.series(ATOL)):
         rows.append(("moved less than 1e-5", ATOL, Ink.SERIES_4))
     y = height - len(rows) - 1

@@ -122,7 +122,9 @@ def line(scene: Scene, width: int) -> Cells:
         for j, char in enumerate(label):
             cells.put(1, start + 1 + j, char, Ink.FORMAT | (TINT if i % 2 and start + 1 + j < stop else 0))
     last = f"{frame.x1:,.0f}"
-    if not starts or starts[-1][0] + len(starts[-1][1]) + 3 < width - len(last):
+    # Neither the last phase's name nor its ground runs into the number.
+    taken = max([now + 2, *(start + width_of(name) + 3 for start, name in starts[-1:])])
+    if taken <= width - len(last):
         cells.put_right(1, width, last, Ink.DIM)
     return cells
 

@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test quick test-all check install smollm2 bench clean
+.PHONY: run test quick test-all check install smollm2 bench pictures clean
 
 run: $(READY)
 	@$(BIN)/rlpeaks run quickstart
@@ -45,6 +45,9 @@ smollm2: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.cockpit
+
+pictures: $(READY)
+	$(BIN)/python -m benchmarks.pictures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -37,7 +37,8 @@ LIVE_AT = 330
 PICTURES: tuple[tuple[str, tuple[int, int], Sequence[str]], ...] = (
     ("cockpit", (160, 45), ()),
     ("small", (80, 24), ()),
-    ("timeline", (120, 40), ("8", "8")),
+    ("budget", (120, 40), ("3", "z", "v", "v")),
+    ("tokens", (120, 36), ("7", "z", "enter", "enter")),
 )
 """File name, size, keys. The first is taken while the training runs."""
 

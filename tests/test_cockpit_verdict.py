@@ -40,7 +40,7 @@ def test_running_well_counts_the_checks(run: FakeRun) -> None:
     scene = replace(
         scene_of(run.layout.root), health=Health(passed=9, not_applying=1, unknown=(("gradient", "warming up"),))
     )
-    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 unknown  (gradient)")
+    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 unknown  [x] each  (gradient)")
 
 
 def test_nothing_checked_is_not_all_clear(run: FakeRun) -> None:
@@ -55,7 +55,7 @@ def test_the_worst_finding_is_said_with_since_when_and_what_to_do(run: FakeRun) 
     found = Finding("entropy-collapse", "Entropy collapses", "critical", 388, "0.03 of 0.24", "set beta=0.1", "entropy")
     health = Health((found, Finding("gradient", "Gradients spike", "warn", 390)), 8)
     scene = replace(scene_of(run.layout.root), health=health)
-    assert words(scene).startswith("ENTROPY COLLAPSES  since 388  and 1 more  [a] try set beta=0.1  0.03 of 0.24")
+    assert words(scene).startswith("ENTROPY COLLAPSES  since 388  and 1 more [x]  [a] try set beta=0.1  0.03 of 0.24")
     ended = replace(scene, snapshot=replace(scene.snapshot, state="finished"))
     assert "try" not in words(ended) and words(ended).startswith("FINISHED")
 

@@ -118,7 +118,9 @@ class Cockpit(App[int]):
         self.table = commands.in_force(self._keys)
         self.palette: Palette = choose(self.console.color_system, self.no_color, theme_name)
         named = {command.id: command.shown for command in self.table}
-        self.look = Look(ascii_only, self.palette.flat, named["remedy"], named["story"])
+        self.look = Look(
+            ascii_only, self.palette.flat, named["remedy"], named["story"], named["panel.checks"], named["stack"]
+        )
         self._apply(self.palette)
         self._pace = Pace(rate)
         self._due = False

@@ -53,13 +53,16 @@ class Look:
     Attributes:
         ascii_only: no braille and no blocks.
         flat: no colours for heat.
-        act, story: keys in force that do what the verdict advises, and that go on to the next story.
+        act, story, checks, stack: keys in force that do what the verdict advises, go on to the next story, list every
+            check, and show where a rank is.
     """
 
     ascii_only: bool = False
     flat: bool = False
     act: str = "a"
     story: str = "v"
+    checks: str = "x"
+    stack: str = "T"
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _stuck(cells: Cells, x: int, scene: Scene) -> None:
     who = named_ranks([rank.rank for rank in pace.ranks])
     evidence = pace.evidence.removeprefix(f"{who} ")
     x = _badge(cells, x, f"{who} stuck".upper(), Ink.BAD) + 1
-    key = "" if scene.readonly else "[T] its stack"
+    key = "" if scene.readonly else f"[{scene.look.stack}] its stack"
     room = cells.width - x - (width_of(key) + 2 if key else 0)
     if width_of(evidence) > room and cells.height > 1:
         cells.put(0, x, fit(key, cells.width - x), Ink.ACCENT)
@@ -136,7 +136,8 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         worst = health.findings[0]
         ink = Ink.BAD if worst.severity == "critical" else Ink.WARN
         x = _badge(cells, x, worst.text.upper(), ink) + 1
-        more = f"and {len(health.findings) - 1} more" if len(health.findings) > 1 else ""
+        others = len(health.findings) - 1
+        more = f"and {others} more [{scene.look.checks}]" if others else ""
         advice = advised(scene.snapshot, health.findings) if live else ""
         since = f"since {worst.since:,}" if worst.since is not None else ""
         # The key comes before the evidence: who reads no further still knows what to press.
@@ -153,7 +154,8 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
             said.append(f"{len(health.unknown)} unknown")
         # Names only: the reasons count steps, and words that change with every step would never let a screen rest.
         names = ", ".join(name for name, _ in health.unknown)
-        _flow(cells, 0, x, [(", ".join(said), Ink.TEXT), (f"({names})" if names else "", Ink.UNKNOWN)])
+        parts = [(", ".join(said), Ink.TEXT), (f"[{scene.look.checks}] each", Ink.ACCENT)]
+        _flow(cells, 0, x, [*parts, (f"({names})" if names else "", Ink.UNKNOWN)])
         return
     unknown = health.unknown
     text = f"NO VERDICT YET  {plural(len(unknown), 'check')} still unknown" if unknown else "NO VERDICT YET"

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from rlpeaks_tui.cockpit import walk
 from rlpeaks_tui.cockpit.browse import compare, finder, group, keys, listing, through, tokens
 from rlpeaks_tui.cockpit.browse.finder import LIMIT, Finder, Found, Opened, Through
 from rlpeaks_tui.cockpit.browse.query import parse
@@ -496,7 +497,7 @@ def at(app: Any) -> str:
 
 async def browse(pilot: Pilot[int], line: str = "") -> Any:
     app = app_of(pilot)
-    app.open_browser(line)
+    walk.read(app, line)
     await until(pilot, lambda: isinstance(app.screen, Browser), "open")
     await until_seen(pilot, "found in|more exist")
     return app
@@ -566,9 +567,9 @@ async def test_a_mistake_is_said_and_the_line_stays_until_it_is_right(run: FakeR
         assert "answer 4 0" in at(app)
         await pilot.press("slash", "escape")
         await until_seen(pilot, "/ step:3-4 correct:yes")
-        app.open_browser("task:other")
+        walk.read(app, "task:other")
         await until_seen(pilot, "no task is called other; there are: .*add.*sort")
-        app.open_browser("reward:nothing")
+        walk.read(app, "reward:nothing")
         await until_seen(pilot, "reward:nothing is no range")
 
 
@@ -675,7 +676,7 @@ async def test_x_marks_one_and_compares_it_with_another_of_another_step(run: Fak
         await pilot.press("x")
         await until_seen(pilot, "no longer marked")
         await pilot.press("x")
-        app.open_browser("step:3")
+        walk.read(app, "step:3")
         await until_seen(pilot, "8 found")
         await until_seen(pilot, "brevity 0.00")
         assert "x compare" in screen(app)

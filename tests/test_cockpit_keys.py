@@ -257,7 +257,7 @@ async def test_a_question_does_not_come_up_over_another(run: FakeRun) -> None:
         await until(pilot, lambda: bool(sent(run)), "sent")
         await pilot.press("m", *"hello")
         run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=9", status="refused", why="far from it")
-        await until(pilot, lambda: bool(app._doubts), "heard")
+        await until(pilot, lambda: bool(app.doubts), "heard")
         assert isinstance(app.screen, Dialog) and "hello" in screen(app)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, Confirm), "asked now")

@@ -16,7 +16,7 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
     gc.disable()
     # A key is painted with the next of Textual's frames; it makes one only where there is something to paint.
     os.environ.setdefault("TEXTUAL_FPS", "120")
-    from .app import watch as show
+    from .start import watch as show
 
     gc.freeze()
     gc.enable()

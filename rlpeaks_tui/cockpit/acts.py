@@ -13,10 +13,12 @@ from .form import Question, Values
 from .questions import Make
 from .screens.ask import Confirm
 from .screens.dialog import Dialog
+from .steering import doubted, said
 from .words import asked
 
 if TYPE_CHECKING:
     from .app import Cockpit
+    from .reader import Reading
 
 QUESTIONS: dict[str, Make] = {
     "reset": questions.reset,
@@ -39,6 +41,39 @@ def refusal(app: Cockpit, verb: str) -> str:
     return why or (lacking(verb, app.snapshot) if app.snapshot is not None else "")
 
 
+def send(app: Cockpit, verb: str, *args: str) -> None:
+    """Send a command to the run, which may have ended while somebody thought about it."""
+    app.say(app.steering.refusal(app.snapshot, verb) or app.steering.send(verb, *args))
+    app.look_again()
+
+
+def show_effect(app: Cockpit) -> None:
+    """The card of the newest command that changed something; when one is shown, that of the one before it."""
+    why = app.aftermath.recall(app.snapshot)
+    if why:
+        app.say(why)
+    app.look_again()
+
+
+def hear(app: Cockpit, reading: Reading) -> None:
+    """Answers to commands of ours, whether they helped, and that the run has ended under a question."""
+    for mark in app.steering.answers(reading.snapshot):
+        app.notice = said(mark)
+        app.aftermath.expect(mark)
+        if doubted(mark):
+            app.doubts.append(mark)
+    app.notice = app.aftermath.take(reading.snapshot, reading.effects) or app.notice
+    # Nothing comes up over another question: keys meant for that one would answer it.
+    if app.doubts and app.screen_stack and app.screen_stack[-1] is app.stage:
+        insist(app, app.doubts.pop(0))
+    top = app.screen_stack[-1] if app.screen_stack else None
+    if isinstance(top, Dialog | Confirm) and not reading.snapshot.live:
+        top.dismiss(None)
+        app.notice = f"the run has ended meanwhile: it is {reading.snapshot.state}; the question is closed"
+    elif isinstance(top, Dialog):
+        top.renew()
+
+
 def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
     """Ask the question of a command, and send it when it is answered."""
     make = QUESTIONS[verb]
@@ -49,14 +84,14 @@ def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
 
     def answered(words: tuple[str, ...] | None) -> None:
         if words:
-            app.send(*words)
+            send(app, *words)
 
     app.push_screen(Dialog(app.palette, app.look.ascii_only, now, given), answered)
     app.look_again()
 
 
 def pause(app: Cockpit) -> None:
-    app.send("resume" if app.snapshot is not None and app.snapshot.state == "paused" else "pause")
+    send(app, "resume" if app.snapshot is not None and app.snapshot.state == "paused" else "pause")
 
 
 def stop(app: Cockpit) -> None:
@@ -65,7 +100,7 @@ def stop(app: Cockpit) -> None:
         f"At its next safe point{step} the run saves a checkpoint, ends cleanly with exit status 0, and "
         "does not go on by itself. Everything recorded so far stays."
     )
-    _confirm(app, Confirm("Stop the training?", says, "stop it", "leave it running"), lambda: app.send("stop"))
+    _confirm(app, Confirm("Stop the training?", says, "stop it", "leave it running"), lambda: send(app, "stop"))
 
 
 def insist(app: Cockpit, mark: CommandMark) -> None:
@@ -73,7 +108,7 @@ def insist(app: Cockpit, mark: CommandMark) -> None:
     # It comes up by itself, so it takes no enter that was meant for something else.
     far = mark.why.partition(";")[0]
     question = Confirm(f"{asked(mark)}: is that meant?", f"{far}.", "send it all the same", "leave it as it is")
-    _confirm(app, question, lambda: app.send(mark.verb, *mark.args, "--yes"))
+    _confirm(app, question, lambda: send(app, mark.verb, *mark.args, "--yes"))
 
 
 def _confirm(app: Cockpit, question: Confirm, act: Callable[[], None]) -> None:

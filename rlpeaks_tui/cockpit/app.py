@@ -7,7 +7,6 @@ on what is known at once and asks the reader for the rest, so that it never wait
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -24,7 +23,7 @@ from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 from rlpeaks_tui.run.stacks import NoStack, Stack
 
-from . import acts, background, commands, picture, settings, strips, verdict, walk, whereabouts
+from . import acts, commands, mouse, picture, verdict, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
@@ -34,24 +33,21 @@ from .panels import BY_ID
 from .panels import checks as each_check
 from .reader import Reader, Reading, Wanted
 from .scene import Look, Scene, View
-from .screens.ask import Confirm
 from .screens.dialog import Dialog
 from .screens.enlarged import Enlarged
 from .screens.help import Help
 from .screens.overview import Overview
 from .screens.runs import Runs
 from .screens.stage import Show, Stage
-from .steering import Steering, doubted, said
+from .steering import Steering
 from .surface import Surface
-from .theme import PALETTES, Palette, choose, textual_theme
+from .theme import Palette, choose, textual_theme
 
 RATE = 4.0
 LOOK_AGAIN = 0.02
 """Seconds until it is looked again whether the terminal has taken the last drawing."""
 GO_ON = 0.1
 """Seconds from one part of a drawing to the next on a slow link: long enough for Textual to send the first."""
-SWITCH = 0.0005
-"""Seconds for which the reader may keep the interpreter from a key that has been pressed."""
 
 
 class Cockpit(App[int]):
@@ -113,7 +109,7 @@ class Cockpit(App[int]):
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._readonly = readonly
         self._begin(directory)
-        self._notice = notice
+        self.notice = notice
         self._keys = keys or {}
         self.table = commands.in_force(self._keys)
         self.palette: Palette = choose(self.console.color_system, self.no_color, theme_name)
@@ -149,8 +145,8 @@ class Cockpit(App[int]):
         self.aftermath = Aftermath()
         self._newest: Reading | None = None
         self._shown: Reading | None = None
-        self._notice = ""
-        self._doubts: list[CommandMark] = []
+        self.notice = ""
+        self.doubts: list[CommandMark] = []
 
         def asked(answer: Stack | NoStack) -> None:
             """Called in the thread that asked a rank, which may answer when another run is shown."""
@@ -255,7 +251,7 @@ class Cockpit(App[int]):
         held = self._shown if self.view.held else None
         # A held view keeps its snapshot; what was read for its cursor still arrives.
         self._shown = reading if held is None else replace(reading, snapshot=held.snapshot)
-        self._hear(reading)
+        acts.hear(self, reading)
         # What a busy terminal is not told now it is told with a later reading.
         if not reading.loading and not waiting(self._driver):
             self._herald.tell(reading.snapshot, reading.latest, time.monotonic())
@@ -304,7 +300,7 @@ class Cockpit(App[int]):
         if stage is None or self._shown is None or self._newest is None or isinstance(self.screen, Runs):
             return
         scene, now = self._scene(self._shown), self._scene(self._newest)
-        notice = self._notice or self._newest.trouble
+        notice = self.notice or self._newest.trouble
         if not notice and self._newest.loading:
             notice = f"reading the journal, step {now.snapshot.step:,} so far"
         settled = self._newest.wanted.step == self._wanted_step()
@@ -339,7 +335,7 @@ class Cockpit(App[int]):
     def look_at(self, **changes: object) -> None:
         """Change where the person looks, and show it."""
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]
-        self._notice = ""
+        self.notice = ""
         # What is known is drawn first: the reader would compete with it.
         self.repaint()
         self._ask()
@@ -370,14 +366,14 @@ class Cockpit(App[int]):
 
     def say(self, text: str) -> None:
         """Words to the person, in place of the footer until the next key."""
-        self._notice = text
+        self.notice = text
         self.repaint()
 
     def hush(self) -> bool:
         """Take away what was said last and the card; False when there was neither."""
-        if not self._notice and self.aftermath.card is None:
+        if not self.notice and self.aftermath.card is None:
             return False
-        self._notice, self.aftermath.card = "", None
+        self.notice, self.aftermath.card = "", None
         self.repaint()
         return True
 
@@ -402,11 +398,6 @@ class Cockpit(App[int]):
             self._shown = self._newest
         self.look_at(held=not self.view.held)
 
-    def send(self, verb: str, *args: str) -> None:
-        """Send a command to the run, which may have ended while somebody thought about it."""
-        self.say(self.steering.refusal(self.snapshot, verb) or self.steering.send(verb, *args))
-        self._ask()
-
     @property
     def rates(self) -> Rates | None:
         """How recent completions of each task did, while a question that shows it is open."""
@@ -426,52 +417,15 @@ class Cockpit(App[int]):
         """Ask the reader for what the screen needs now."""
         self._ask()
 
-    def show_effect(self) -> None:
-        """The card of the newest command that changed something; when one is shown, that of the one before it."""
-        why = self.aftermath.recall(self.snapshot)
-        if why:
-            self.say(why)
-        self._ask()
-
-    def _hear(self, reading: Reading) -> None:
-        """Answers to commands of ours, and whether they helped."""
-        for mark in self.steering.answers(reading.snapshot):
-            self._notice = said(mark)
-            self.aftermath.expect(mark)
-            if doubted(mark):
-                self._doubts.append(mark)
-        self._notice = self.aftermath.take(reading.snapshot, reading.effects) or self._notice
-        # Nothing comes up over another question: keys meant for that one would answer it.
-        if self._doubts and self.screen_stack and self.screen_stack[-1] is self.stage:
-            acts.insist(self, self._doubts.pop(0))
-        top = self.screen_stack[-1] if self.screen_stack else None
-        if isinstance(top, Dialog | Confirm) and not reading.snapshot.live:
-            top.dismiss(None)
-            self._notice = f"the run has ended meanwhile: it is {reading.snapshot.state}; the question is closed"
-        elif isinstance(top, Dialog):
-            top.renew()
-
     def open_help(self) -> None:
         self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self), self.table))
 
-    def open_browser(self, query: str = "") -> None:
-        """Read the completions that `query`, as typed in the browser, asks for."""
-        walk.read(self, query)
-
-    def open_palette(self) -> None:
-        self.action_command_palette()
-
-    def switch_axis(self) -> None:
-        self.look_at(log=not self.view.log)
-
-    def switch_theme(self) -> None:
-        if self.palette.ground is None:
-            self.say("this terminal has too few colours for themes")
-            return
-        self.palette = PALETTES["light" if self.palette.name == "dark" else "dark"]
-        self._apply(self.palette)
+    def recolour(self, palette: Palette) -> None:
+        """Show everything in another palette."""
+        self.palette = palette
+        self._apply(palette)
         for stage in (self.overview, self.magnifier):
-            stage.recolour(self.palette)
+            stage.recolour(palette)
 
     def _apply(self, palette: Palette) -> None:
         theme = textual_theme(palette)
@@ -483,68 +437,5 @@ class Cockpit(App[int]):
         """The screen as SVG."""
         return picture.svg(self.screen._compositor.render_strips(), self.palette.ground)
 
-    def save_picture(self) -> None:
-        snapshot = self.snapshot
-        name = snapshot.info.name if snapshot else "run"
-        folder = Path.cwd()
-        try:
-            path = picture.save(folder, name, self.step, self.picture())
-        except OSError as error:
-            self.say(f"the picture could not be saved in {folder}: {error.strerror}")
-            return
-        self.say(f"saved {path}")
-
-    def leave(self) -> None:
-        self.exit(0)
-
     def on_surface_pressed(self, message: Surface.Pressed) -> None:
-        name = message.surface.id or ""
-        step = message.surface.step_at(message.x, message.y)
-        if name == "footer":
-            hints = commands.hints(commands.refusals(self), self.table)
-            hint = strips.pressed(hints, message.surface.size.width, message.x)
-            if not self.hush() and hint is not None and hint.command:
-                self.action_command(hint.command)
-        elif name == "tabs" and isinstance(self.stage, Enlarged):
-            self.stage.tell(message.x)
-        elif name == "card":
-            self.hush()
-        elif step is not None:
-            if name in BY_ID and not isinstance(self.stage, Enlarged):
-                self.chosen = True
-                self.overview.feature(name)
-                self.look_at(panel=name)
-            self.go_to(step)
-        elif name == "verdict":
-            panel = verdict.speaks_of(self._newest.snapshot, self._newest.health) if self._newest else ""
-            if panel:
-                walk.select(self, panel)
-        elif name in BY_ID:
-            walk.select(self, name)
-
-
-def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, theme: str | None = None) -> int:
-    """Show the run at `directory` until the person leaves. Gives the exit status: 0, or 2 when there is no such run.
-
-    What is asked for here has the first word, then the environment, then the person's settings file. `RLPEAKS_FPS` sets
-    how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII, `RLPEAKS_THEME` names a theme; `NO_COLOR` is
-    respected.
-    """
-    chosen, trouble = settings.read(settings.place())
-    chosen = settings.over(chosen, os.environ)
-    try:
-        cockpit = Cockpit(
-            directory,
-            readonly=readonly,
-            ascii_only=ascii_only or chosen.ascii,
-            theme_name=background.theme(theme or chosen.theme),
-            rate=chosen.fps,
-            notify=chosen.notify,
-            keys=chosen.keys,
-            notice=f"{trouble}; the defaults are in force" if trouble else "",
-        )
-    except NotARun as error:
-        print(error)
-        return 2
-    sys.setswitchinterval(SWITCH)
-    return cockpit.run() or 0
+        mouse.pressed(self, message)

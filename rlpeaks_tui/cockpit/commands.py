@@ -14,7 +14,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.keys import _character_to_key
 
-from . import acts, travel, walk, whereabouts
+from . import acts, appearance, travel, walk, whereabouts
 from .panels import PANELS
 from .strips import Hint
 
@@ -79,14 +79,20 @@ VIEW, TIME, STEER, LEAVE = "Panels", "Time", "Training", "Cockpit"
 COMMANDS: tuple[Command, ...] = (
     Command("help", ("question_mark", "f1"), "?", "Show every key", LEAVE, lambda app: app.open_help(), "help"),
     Command(
-        "palette", ("colon", "ctrl+p"), ":", "Find a command by name", LEAVE, lambda app: app.open_palette(), "commands"
+        "palette",
+        ("colon", "ctrl+p"),
+        ":",
+        "Find a command by name",
+        LEAVE,
+        lambda app: app.action_command_palette(),
+        "commands",
     ),
     Command("filter", ("slash",), "/", "Filter the list on screen", VIEW, walk.search, "filter"),
     Command("enlarge", ("z",), "z", "Enlarge the panel in focus, and back", VIEW, walk.toggle, "enlarge"),
     Command("open", ("enter",), "⏎", "Enlarge; in a list: its completions", VIEW, walk.enter),
     Command("story", ("v",), "v", "Next view of an enlarged panel", VIEW, lambda app: walk.tell(app, 1)),
     Command("story.back", ("V",), "V", "View before of an enlarged panel", VIEW, lambda app: walk.tell(app, -1)),
-    Command("log", ("y",), "y", "Logarithmic or linear y axis", VIEW, lambda app: app.switch_axis()),
+    Command("log", ("y",), "y", "Logarithmic or linear y axis", VIEW, appearance.switch_axis),
     Command("back", ("escape",), "esc", "Step out: filter, enlarged panel, cursor", VIEW, walk.back),
     *(
         Command(f"panel.{panel.id}", (panel.key,), panel.key, f"{panel.title}: {panel.asks}", VIEW, _select(panel.id))
@@ -198,7 +204,7 @@ COMMANDS: tuple[Command, ...] = (
         whereabouts.show,
         refuse=whereabouts.refusal,
     ),
-    Command("effect", ("d",), "d", "Did it help: before and after a command", STEER, lambda app: app.show_effect()),
+    Command("effect", ("d",), "d", "Did it help: before and after a command", STEER, acts.show_effect),
     _asking("step", "", "Train for some steps and hold again"),
     _asking("sync-ref", "", "Make the current policy the reference"),
     _asking("eval", "", "Measure on held-out prompts now"),
@@ -214,15 +220,15 @@ COMMANDS: tuple[Command, ...] = (
         _cannot("stop"),
     ),
     Command("runs", ("R",), "R", "All runs: live and over", LEAVE, lambda app: app.choose_run(), "runs"),
-    Command("theme", (), "", "Switch between dark and light", LEAVE, lambda app: app.switch_theme()),
-    Command("screenshot", ("S",), "S", "Save the screen as an SVG file", LEAVE, lambda app: app.save_picture()),
+    Command("theme", (), "", "Switch between dark and light", LEAVE, appearance.switch_theme),
+    Command("screenshot", ("S",), "S", "Save the screen as an SVG file", LEAVE, appearance.save_picture),
     Command(
         "quit",
         ("q", "ctrl+c", "ctrl+q"),
         "q",
         "Leave the viewer; the training goes on",
         LEAVE,
-        lambda app: app.leave(),
+        lambda app: app.exit(0),
         "leave",
     ),
 )

@@ -10,12 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from rlpeaks_tui import bundle
-from rlpeaks_tui.config import PROBES
+from rlpeaks_tui.config import PROBES, Probes
 from rlpeaks_tui.instrument import measurements, trl_bridge
 from rlpeaks_tui.instrument.keeping import Keeper
 from rlpeaks_tui.instrument.starting_weights import StartingWeights
@@ -128,6 +129,29 @@ def test_without_outcomes_calibration_says_what_is_missing(tmp_path: Path) -> No
     snapshot = trained(tmp_path, rewards=[short])
     assert snapshot.columns.last("calibration/ece") is None
     assert "right and wrong are not known" in (snapshot.columns.why("calibration/ece") or "")
+
+
+def test_what_was_stated_long_ago_is_no_calibration_of_now(tmp_path: Path) -> None:
+    asked = iter(range(100))
+
+    def verbose(completions: list[str], log_extra: Any = None, **_: Any) -> list[float]:
+        # States confidence in the first three generations only, as a policy does that falls into gibberish.
+        said = 0.75 if next(asked) < 3 else None
+        log_extra("confidence", [said] * len(completions))
+        log_extra("correct", [float(i % 2) for i in range(len(completions))])
+        return [float(i % 2) for i in range(len(completions))]
+
+    made = trainer(tmp_path, rewards=[verbose], max_steps=6)
+    watched(
+        made, tmp_path, Probes(**dict.fromkeys(PROBES, 1000) | {"calibration": 1}, budget=1.0, calibration_window=32)
+    )
+    made.train()
+    snapshot = read(tmp_path)
+    series = snapshot.columns["calibration/ece"]
+    # 16 in the first generation are too few, and so are the 16 that the window still holds after the fourth.
+    assert np.isfinite(series.values).tolist() == [False, True, True, False, False, False]
+    assert "no rollout has both a stated confidence" in (snapshot.columns.why("calibration/ece") or "")
+    assert snapshot.probes["calibration"].facts["calibration/source"] == "stated confidence"
 
 
 def test_a_verifier_among_the_rewards_is_taken_as_the_outcome_and_named(variant: Callable[[str], Trained]) -> None:

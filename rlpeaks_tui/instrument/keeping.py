@@ -166,8 +166,10 @@ class Keeper:
         said = [found[-1] if (found := answers(text)) else None for text in generation.completions]
         agreement = agreement_confidence(said, np.arange(n) // size)
         for source, values in ((STATED, stated), (TOKENS, listed(per_token)), (AGREEMENT, listed(agreement))):
-            if any(value is not None for value in values):
-                self._windows[source].add(values, correct, size)
+            window = self._windows[source]
+            # A source that has fallen silent goes on: what it said long ago is no measure of the policy of now.
+            if window.filled or any(value is not None for value in values):
+                window.add(values, correct, size)
 
     def _skipped(
         self, step: int, tasks: list[str], length: NDArray[np.float64], correct: NDArray[np.float64]

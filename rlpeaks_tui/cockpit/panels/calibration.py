@@ -40,7 +40,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         heading(cells, scene, "calibration", "4", "Calibration", Ink.UNKNOWN)
         return nothing(cells, scene.why(ECE))
     value, note = headline(scene)
-    unit = f"at step {found.step:,}" if scene.view.cursor is not None else ""
+    unit = f"at step {found.step:,}" if scene.view.cursor is not None or outlived(scene, found) else ""
     heading(cells, scene, "calibration", "4", "Calibration", Ink.CALIBRATION, value, verdict(found) or note, unit)
     cells.blit(1, 0, diagram(scene, found, width, height - 1))
     return cells
@@ -54,7 +54,8 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         heading(cells, scene, "", "", "Calibration", Ink.UNKNOWN)
         return nothing(cells, scene.why(ECE))
     value, note = headline(scene)
-    source = f"confidence: {found.source}, at step {found.step:,}" if found.source else f"at step {found.step:,}"
+    when = f"last at step {found.step:,}" if outlived(scene, found) else f"at step {found.step:,}"
+    source = f"confidence: {found.source}, {when}" if found.source else when
     over = overclaim(found)
     said = f"{verdict(found)} by {abs(over):.2f}" if over is not None and abs(over) >= 0.02 else verdict(found)
     heading(cells, scene, "", "", "Calibration", Ink.CALIBRATION, f"{value}  {said}", note, source)
@@ -105,6 +106,12 @@ def query(scene: Scene) -> str:
     end = f"{high:g}" if at + 1 == len(found.count) else f"{high - 1e-6:.6f}"
     first = scene.study.first if isinstance(scene.study, Parts) else 0
     return f"conf:{low:g}-{end} {between(first, found.step)}"
+
+
+def outlived(scene: Scene, found: Reliability) -> bool:
+    """Whether calibration was measured again since, in vain: what is shown is the last that there was."""
+    steps = scene.series(ECE).steps
+    return bool((steps[steps <= scene.step] > found.step).any())
 
 
 def headline(scene: Scene) -> tuple[str, str]:

@@ -235,3 +235,41 @@ def test_a_handler_of_the_program_itself_is_kept(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout == "False\nmine\n"
+
+
+BUSY = """
+import json, sys, threading
+from pathlib import Path
+from rlpeaks_tui.instrument import stacks
+from rlpeaks_tui.run.layout import Layout
+assert stacks.write_on_signal(Layout(Path(sys.argv[1])), 0)
+def work():
+    while True:
+        json.dumps([{str(i): [i] * 20} for i in range(200)], indent=1)
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_with_busy_threads_lives_through_many_questions(tmp_path: Path) -> None:
+    """The main thread waits in C and has given Python's lock to the others, as one that trains mostly has."""
+    layout = Layout(tmp_path / "run")
+    layout.create()
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(layout.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        for _ in range(600):
+            os.kill(process.pid, STACK_SIGNAL)
+            # Signals that wait are one: each is taken before the next is sent.
+            size, deadline = layout.stack(0).stat().st_size, time.monotonic() + 0.02
+            while layout.stack(0).stat().st_size == size and time.monotonic() < deadline:
+                pass
+        assert process.poll() is None, f"ended with {process.returncode}"
+        assert layout.stack(0).read_text().count("Stack (most recent call first):") > 100
+    finally:
+        process.kill()
+        process.communicate()

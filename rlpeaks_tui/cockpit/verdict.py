@@ -66,7 +66,14 @@ def brief(state: str, why: str, health: Health) -> tuple[str, int]:
         worst, more = health.findings[0], len(health.findings) - 1
         said = f"{worst.text} and {more} more" if more else worst.text
         return said, Ink.BAD if worst.severity == "critical" else Ink.WARN
-    return ("all clear", Ink.GOOD) if health.passed else ("no verdict yet", Ink.UNKNOWN)
+    if not health.passed:
+        return "no verdict yet", Ink.UNKNOWN
+    return ("all clear", Ink.GOOD) if enough(health) else ("nothing found so far", Ink.TEXT)
+
+
+def enough(health: Health) -> bool:
+    """Whether so many checks were made that finding nothing means that all is clear: more than could not be."""
+    return health.passed > len(health.unknown)
 
 
 def _state(scene: Scene) -> list[tuple[str, int]]:
@@ -145,7 +152,8 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         y, x = _flow(cells, y, x, [(f"{key}try {advice}" if advice else "", Ink.ACCENT), (worst.evidence, Ink.DIM)])
         return
     if health.passed:
-        x = cells.put(0, x, "ALL CLEAR", Ink.GOOD | BOLD) + 2
+        clear, ink = ("ALL CLEAR", Ink.GOOD) if enough(health) else ("NOTHING FOUND SO FAR", Ink.TEXT)
+        x = cells.put(0, x, clear, ink | BOLD) + 2
         x = cells.put(0, x, when, Ink.CURSOR) + 2 if when else x
         said = [plural(health.passed, "check") + (" passes" if health.passed == 1 else " pass")]
         if health.not_applying:

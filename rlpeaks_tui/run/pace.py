@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .signs import ENDED, PHASES, RankClock
+from .signs import ENDED, MOST_RANKS, PHASES, RankClock
 
 FLOOR = 10.0
 """Seconds that an activity may take in any case."""
@@ -128,7 +128,7 @@ def _of_slow(slow: list[RankClock], ranks: Sequence[RankClock]) -> Pace:
 
 
 def _all_wait(at_work: Sequence[RankClock], ranks: Sequence[RankClock], world: int | None) -> Pace:
-    missing = sorted(set(range(world or 0)) - {rank.rank for rank in ranks})
+    missing = sorted(set(range(min(world or 0, MOST_RANKS))) - {rank.rank for rank in ranks})
     ended = [rank.rank for rank in ranks if rank.activity == ENDED]
     if ended:
         evidence = "has ended" if len(ended) < 2 else "have ended"

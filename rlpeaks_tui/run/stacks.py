@@ -1,7 +1,7 @@
-"""Asking a rank where it is: the Python stack of each of its threads.
+"""Asking a rank where it is: the Python stack of the thread that trains, and of its others where py-spy can see them.
 
 py-spy reads it from outside where it is installed and may; else the process itself is signalled, and its handler
-writes its stacks into the run directory. A signal to the wrong process is the worst that a viewer could do, so nothing
+writes its stack into the run directory. A signal to the wrong process is the worst that a viewer could do, so nothing
 that a run says is trusted for it. The process is held by a descriptor first, which a recycled number cannot fool. Then
 the kernel is asked: it belongs to this user, it was born when the rank says, it holds this run's file of stacks open,
 and it has a handler for the signal, which is always the same one and does nothing where it is not handled.
@@ -16,6 +16,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -161,9 +162,11 @@ def _by_signal(layout: Layout, sign: RankSign, handle: int, patience: float) -> 
 
 
 def _holds_open(pid: int, path: Path) -> bool:
-    """Whether a process has this very file open, by whatever name."""
+    """Whether a process has this very file open, by whatever name; it is a file of this user, and no way to another."""
     try:
-        wanted = os.stat(path)
+        wanted = os.lstat(path)
+        if not stat.S_ISREG(wanted.st_mode) or wanted.st_uid != os.getuid():
+            return False
         handles = os.listdir(f"/proc/{pid}/fd")
     except OSError:
         return False
@@ -200,7 +203,10 @@ def _text(path: Path, start: int) -> str:
         return ""
 
 
-_HEAD = re.compile(r"^(?P<current>Current thread|Thread) (?P<id>0x[0-9a-fA-F]+|\d+)(?P<rest>.*)$")
+_HEAD = re.compile(
+    r"^(?P<current>Current thread|Thread) (?P<id>0x[0-9a-fA-F]+|\d+)(?P<rest>.*)$"
+    r"|^(?P<alone>Stack) \(most recent call first\):$"
+)
 _FAULT = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+|\?\?\?) in (?P<function>.*)$')
 _SPY = re.compile(r"^    (?P<function>.+?) \((?P<file>.*?)(?::(?P<line>\d+))?\)$")
 
@@ -214,11 +220,11 @@ def _threads(text: str) -> tuple[Thread, ...]:
     for line in text.split("\n")[:MOST_FRAMES]:
         head = _HEAD.match(line)
         if head:
-            name = re.search(r'"(.*)"|\[(.*)\]', head["rest"])
+            name = re.search(r'"(.*)"|\[(.*)\]', head["rest"] or "")
             said = next(filter(None, name.groups()), "") if name else ""
-            main = head["current"] == "Current thread" or said == "MainThread"
+            main = head["alone"] or head["current"] == "Current thread" or said == "MainThread"
             shown = "training thread" if main else f"thread {said or head['id']}"
-            found.append((main, clean_line(shown, limit=80), []))
+            found.append((bool(main), clean_line(shown, limit=80), []))
             continue
         call = _FAULT.match(line) or _SPY.match(line)
         if call and found:

@@ -45,6 +45,9 @@ async def opened(root: Path, size: tuple[int, int] = (160, 45), **options: bool)
     async with app.run_test(size=size) as pilot:
         await until_read(pilot, app)
         yield pilot
+        # A drawing that fails is told on screen and ends nothing; here it is a fault.
+        assert not app.overview.failed and not app.magnifier.failed
+        assert app.reading is None or "could not be worked out" not in app.reading.trouble
 
 
 def app_of(pilot: Pilot[int]) -> Cockpit:

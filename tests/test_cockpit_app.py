@@ -6,13 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
 from rlpeaks_tui.cockpit import commands, walk, watch
-from rlpeaks_tui.cockpit.panels import MISSION, PANELS
+from rlpeaks_tui.cockpit.app import Cockpit
+from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS
 from rlpeaks_tui.cockpit.reader import Reader, Reading, Wanted
 from rlpeaks_tui.cockpit.screens import help
 from rlpeaks_tui.cockpit.screens.ask import Confirm
@@ -410,3 +412,20 @@ async def test_a_fault_in_the_reader_ends_the_viewer_instead_of_freezing_it(
         async with opened(run.layout.root) as pilot:
             monkeypatch.setattr(Reader, "read", broken)
             await until(pilot, lambda: not pilot.app.is_running, "ended")
+
+
+async def test_a_panel_that_fails_says_so_and_takes_nothing_with_it(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> object:
+        raise ZeroDivisionError("by a run that nobody thought of")
+
+    monkeypatch.setitem(BY_ID, "entropy", replace(BY_ID["entropy"], draw=broken, study=lambda: broken))
+    app = Cockpit(run.layout.root, rate=20.0)
+    async with app.run_test(size=(160, 45)) as pilot:
+        await until_seen(pilot, "entropy cannot be drawn: ZeroDivisio")
+        assert "1 Reward" in screen(app) and "8 Timeline" in screen(app)
+        await pilot.press("2", "z")
+        await until_seen(pilot, "entropy could not be worked out: ZeroDivisionError")
+        await pilot.press("escape", "p")
+        await until(pilot, lambda: bool(waiting(run.layout.root)), "still steers")

@@ -359,6 +359,9 @@ class Cockpit(App[int]):
         """Do a command of the table, or say why it cannot be done."""
         command = commands.BY_ID[name]
         refusal = command.refuse(self)
+        # What was said is old news with the next key; escape takes it away itself, and nothing else.
+        if name != "back":
+            self.notice = ""
         if refusal:
             self.say(refusal)
         else:

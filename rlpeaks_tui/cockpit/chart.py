@@ -280,7 +280,10 @@ def _x_labels(cells: Cells, raster: Raster, chart: Chart, gutter: int, width: in
 
 
 def clusters(marks: Sequence[tuple[int, int]], width: int) -> list[tuple[int, str]]:
-    """Column and text of each mark's number; numbers that would touch share one text, such as 2-4."""
+    """Column and text of each mark's number; numbers that would touch share one text, such as #2-4.
+
+    The sign tells them from the steps that they stand among.
+    """
     groups: list[tuple[int, int, int]] = []
     for column, number in sorted(marks):
         if not 0 <= column < width:
@@ -295,7 +298,7 @@ def clusters(marks: Sequence[tuple[int, int]], width: int) -> list[tuple[int, st
 
 
 def _span(low: int, high: int) -> str:
-    return f"{low}" if low == high else f"{low}-{high}"
+    return f"#{low}" if low == high else f"#{low}-{high}"
 
 
 def _ticks_below(cells: Cells, raster: Raster, axis: Axis, gutter: int) -> None:

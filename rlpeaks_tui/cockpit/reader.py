@@ -130,6 +130,13 @@ class Reader(threading.Thread):
         loading = self._follower.more and not trouble
         # Before the rollouts of the step shown, which the follower then still has at hand the next time.
         rates = self._rates(snapshot) if wanted.rates and not loading else None
+        study = None
+        if not loading:
+            try:
+                study = self._study(wanted.panel, snapshot, step)
+            except Exception as error:
+                # Of a run such as nobody thought of: the other panels go on.
+                trouble = trouble or f"{wanted.panel} could not be worked out: {type(error).__name__}: {error}"
         return Reading(
             snapshot=snapshot,
             wanted=wanted,
@@ -137,7 +144,7 @@ class Reader(threading.Thread):
             rollouts=self._follower.rollouts(step),
             health=Health() if loading else self._checked(snapshot, step),
             latest=Health() if loading else self._checked(snapshot, snapshot.step),
-            study=None if loading else self._study(wanted.panel, snapshot, step),
+            study=study,
             rates=rates,
             effects={} if loading else self._effects(snapshot, wanted.effects),
             loading=loading,

@@ -28,7 +28,8 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
         cockpit = Cockpit(
             directory,
             readonly=readonly,
-            ascii_only=ascii_only or chosen.ascii,
+            # A console of the Linux kernel has no braille in its fonts.
+            ascii_only=ascii_only or chosen.ascii or os.environ.get("TERM") == "linux",
             theme_name=background.theme(theme or chosen.theme),
             rate=chosen.fps,
             notify=chosen.notify,

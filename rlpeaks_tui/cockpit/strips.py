@@ -61,15 +61,15 @@ def header(scene: Scene, newest: int, width: int) -> Cells:
     left_over = f"{duration(snapshot.eta_s)} left" if snapshot.eta_s is not None and snapshot.state == "running" else ""
     right: list[tuple[str, int, int]] = [
         (steps, int(Ink.TEXT), 1),
-        (speed.rjust(6) if speed else "", int(Ink.DIM), 4),
+        (speed.rjust(6) if speed else "", int(Ink.DIM), 5),
         (left_over.rjust(12) if left_over else "", int(Ink.DIM), 2),
-        (phase, int(Ink.FORMAT), 3),
-        ("read-only" if scene.readonly else "", int(Ink.WARN), 5),
+        (phase, int(Ink.FORMAT), 4),
+        ("read-only" if scene.readonly else "", int(Ink.WARN), 3),
         (badge(scene, newest), _badge_ink(scene), 0),
     ]
     right = [part for part in right if part[0]]
     least = width_of(left[0][0])
-    while right and _row(right) + least + 2 > width and max(right, key=lambda part: part[2])[2] > 0:
+    while right and _row(right) + least + 3 > width and max(right, key=lambda part: part[2])[2] > 0:
         right.remove(max(right, key=lambda part: part[2]))
     at = width
     for text, ink, rank in reversed(right):

@@ -63,7 +63,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         Ink.TEXT,
         f"step {scene.snapshot.step:,}",
         f"filter {wanted}" if wanted else "",
-        "○ checkpoint, ◇ note, numbers are commands",
+        "○ checkpoint, ◇ note, # command",
     )
     cells.blit(2, 0, line(scene, width))
     shown = tree(scene, width)
@@ -168,7 +168,7 @@ def tree(scene: Scene, width: int) -> Cells:
 def command_row(scene: Scene, command: CommandMark, width: int) -> Cells:
     """One command: number, step, what was asked, what became of it."""
     cells = Cells(width, 1)
-    cells.put_right(0, 3, str(command.number), Ink.MARK | BOLD)
+    cells.put_right(0, 3, f"#{command.number}", Ink.MARK | BOLD)
     step = f"step {command.step:>7,}" if command.step is not None else "  waiting   "
     end = cells.put(0, 5, step, Ink.DIM)
     end = cells.put(0, end + 2, fit(asked(command), max(12, width // 3)), Ink.TEXT | BOLD)

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from textual.app import ComposeResult
 from textual.screen import Screen
 
+from rlpeaks_tui.run.text import clean_line
+
 from .. import strips, verdict
 from ..card import Card
-from ..cells import Cells, in_ascii
-from ..plan import Places
+from ..cells import Cells, Ink, fit, in_ascii
+from ..plan import Place, Places
 from ..scene import Scene
 from ..strips import Hint
 from ..surface import Surface
@@ -58,6 +60,8 @@ class Stage(Screen[None]):
         self._surfaces: dict[str, Surface] = {}
         self._show: Show | None = None
         self._turn = 0
+        self.failed: dict[str, Exception] = {}
+        """What could not be drawn, and why."""
         self.whole = True
         """Whether everything that is known is on screen."""
         self._key: object = None
@@ -122,14 +126,9 @@ class Stage(Screen[None]):
             place = places[name]
             if name == "verdict" and not show.settled and before is not None:
                 continue
-            if name in FRAME:
-                cells = self._strip(name, show, place.width, place.height)
-            elif name == "card" and show.card is not None:
-                cells = show.card.draw(place.width, place.height)
-            elif before is not None and same:
+            if name not in (*FRAME, "card") and before is not None and same:
                 continue
-            else:
-                cells = self.draw(name, show.scene, place.width, place.height)
+            cells = self._drawn(name, show, place)
             if show.scene.ascii_only:
                 cells = in_ascii(cells)
             written, left = self._surfaces[name].show(cells, sys.maxsize if name in FRAME else room)
@@ -137,6 +136,22 @@ class Stage(Screen[None]):
         if not whole:
             self._key, self._turn = None, self._turn + 1
         self.whole = whole
+
+    def _drawn(self, name: str, show: Show, place: Place) -> Cells:
+        """The cells of one surface. What fails on a run such as nobody thought of says so in its place: a person who
+        steers needs the other panels all the more."""
+        try:
+            if name in FRAME:
+                return self._strip(name, show, place.width, place.height)
+            if name == "card" and show.card is not None:
+                return show.card.draw(place.width, place.height)
+            return self.draw(name, show.scene, place.width, place.height)
+        except Exception as error:
+            self.failed[name] = error
+            cells = Cells(place.width, place.height)
+            said = f"{name} cannot be drawn: {type(error).__name__}: {error}"
+            cells.put(min(1, place.height - 1), 0, fit(clean_line(said), place.width), Ink.BAD)
+            return cells
 
     def _order(self, places: Places, focused: str) -> list[str]:
         """The frame, which says what a key did, then the panel that the person looks at, then the others by turns."""

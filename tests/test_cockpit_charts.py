@@ -89,7 +89,7 @@ def test_a_chart_puts_ends_marks_and_cursor_on_one_row_without_touching() -> Non
     words = cells.rows()[-1].split()
     assert words == ["0", "#1-2", "250", "#3", "500"]
     column = 6 + column_of((0, 500), 301, 54)
-    assert chr(cells.chars[-1, column]) == "3"
+    assert chr(cells.chars[-1, column]) == "#"
     assert chr(cells.chars[0, column]) == "┆" and cells.inks[0, column] == Ink.MARK
     at_cursor = 6 + column_of((0, 500), 250, 54)
     assert (cells.inks[:-1, at_cursor] & 63 == Ink.CURSOR).all()

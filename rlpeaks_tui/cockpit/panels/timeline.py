@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from rlpeaks_tui.run.entries import Phase
 from rlpeaks_tui.run.follow import CommandMark
@@ -45,7 +46,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     cells.blit(y, 0, line(scene, width))
     room = height - y - 2
     for row, event in enumerate(_events(scene, width, brief=True)[: max(0, room)], y + 2):
-        cells.blit(row, 0, event)
+        cells.blit(row, 0, event())
     return cells
 
 
@@ -69,11 +70,13 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     shown = tree(scene, width)
     cells.blit(5, 0, shown)
     top_row = 6 + shown.height if shown.height else 6
-    rows = [row for row in _events(scene, width) if matches(text_of(row.chars[0]), wanted)]
+    rows = _events(scene, width)
+    if wanted:
+        rows = [row for row in rows if matches(text_of(row().chars[0]), wanted)]
     room = height - top_row - 1
     top = scrolled(cells, len(rows), room, scene.view.scroll)
     for y, row in enumerate(rows[top : top + room], top_row):
-        cells.blit(y, 0, row)
+        cells.blit(y, 0, row())
     if not rows:
         nothing(cells, "no event matches" if wanted else "nothing has happened but steps")
     return cells
@@ -186,37 +189,43 @@ def _frame(scene: Scene) -> Frame:
     return Frame(0, max(1, scene.snapshot.max_steps or scene.x[1], scene.snapshot.step), 0.0, 1.0)
 
 
-def _events(scene: Scene, width: int, brief: bool = False) -> list[Cells]:
-    """A row for everything that happened up to the step shown, the newest first; `brief` leaves out what only the clock
-    or a rule of the run brought about."""
+def _events(scene: Scene, width: int, brief: bool = False) -> list[Callable[[], Cells]]:
+    """What draws the row of everything that happened up to the step shown, the newest first, so that only rows that are
+    seen are drawn; `brief` leaves out what only the clock or a rule of the run brought about."""
     snapshot, plain = scene.snapshot, scene.ascii_only
-    rows = [(command.t, command.step, command_row(scene, command, width)) for command in snapshot.commands]
+    cursor = scene.view.cursor
+    rows: list[tuple[float, Callable[[], Cells]]] = []
+
+    def add(t: float, step: int | None, draw: Callable[..., Cells], *args: object) -> None:
+        if cursor is None or step is None or step <= cursor:
+            rows.append((t, partial(draw, *args)))
+
+    for command in snapshot.commands:
+        add(command.t, command.step, command_row, scene, command, width)
     said = {" ".join(command.args) for command in snapshot.commands if command.verb == "note"}
     for note in snapshot.notes:
         # One that came as a command has a row and a number already.
         if note.text not in said:
-            rows.append((note.t, note.step, _row("◇", note.step, note.text, Ink.TEXT, width, note.who)))
+            add(note.t, note.step, _row, "◇", note.step, note.text, Ink.TEXT, width, note.who)
     for alert in snapshot.alerts:
         if alert.on or not brief:
             ink = (Ink.BAD if alert.severity == "critical" else Ink.WARN) if alert.on else Ink.DIM
             text = alert.text or alert.rule
-            row = _row("!" if alert.on else "·", alert.step, text if alert.on else f"over: {text}", ink, width)
-            rows.append((alert.t, alert.step, row))
+            sign, words = ("!", text) if alert.on else ("·", f"over: {text}")
+            add(alert.t, alert.step, _row, sign, alert.step, words, ink, width)
+    there = {kept.name for kept in snapshot.restorable}
     for saved in snapshot.checkpoints if not brief else ():
-        there = any(kept.name == saved.name for kept in snapshot.restorable)
-        gone = "" if there else "  not on disk any more"
-        rows.append((saved.t, saved.step, _row("○", saved.step, f"checkpoint {saved.name}{gone}", Ink.DIM, width)))
+        gone = "" if saved.name in there else "  not on disk any more"
+        add(saved.t, saved.step, _row, "○", saved.step, f"checkpoint {saved.name}{gone}", Ink.DIM, width)
     for branch, node in zip(snapshot.branches, scene.nodes[1:], strict=True) if not brief else ():
         of = f" of {node.parent.name}" if node.parent is not None else ""
         text = (
             f"{branch.name} begins at step {branch.at:,}{of}, checkpoint {branch.checkpoint}; {branch.parent} is left"
         )
-        rows.append((branch.t, branch.step, _row("`" if plain else "└", branch.step, text, Ink.MARK, width)))
+        add(branch.t, branch.step, _row, "`" if plain else "└", branch.step, text, Ink.MARK, width)
     for phase in snapshot.phases if not brief else ():
-        rows.append((phase.t, phase.step, _phase(phase, width)))
-    cursor = scene.view.cursor
-    shown = [(t, row) for t, step, row in rows if cursor is None or step is None or step <= cursor]
-    return [row for _, row in sorted(shown, key=lambda pair: -pair[0])]
+        add(phase.t, phase.step, _phase, phase, width)
+    return [draw for _, draw in sorted(rows, key=lambda pair: -pair[0])]
 
 
 def _phase(phase: Phase, width: int) -> Cells:

@@ -41,7 +41,9 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         return nothing(cells, scene.why(ECE))
     value, note = headline(scene)
     unit = f"at step {found.step:,}" if scene.view.cursor is not None or outlived(scene, found) else ""
-    heading(cells, scene, "calibration", "4", "Calibration", Ink.CALIBRATION, value, verdict(found) or note, unit)
+    heading(
+        cells, scene, "calibration", "4", "Calibration", Ink.CALIBRATION, value, verdict(scene, found) or note, unit
+    )
     cells.blit(1, 0, diagram(scene, found, width, height - 1))
     return cells
 
@@ -57,7 +59,11 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     when = f"last at step {found.step:,}" if outlived(scene, found) else f"at step {found.step:,}"
     source = f"confidence: {found.source}, {when}" if found.source else when
     over = overclaim(found)
-    said = f"{verdict(found)} by {abs(over):.2f}" if over is not None and abs(over) >= 0.02 else verdict(found)
+    said = (
+        f"{verdict(scene, found)} by {abs(over):.2f}"
+        if over is not None and abs(over) >= 0.02
+        else verdict(scene, found)
+    )
     heading(cells, scene, "", "", "Calibration", Ink.CALIBRATION, f"{value}  {said}", note, source)
     cells.put(1, 0, fit(READING if width >= 100 else READING.partition(";")[0], width), Ink.FAINT)
     rows: list[Row] = [
@@ -135,14 +141,17 @@ def overclaim(found: Reliability) -> float | None:
     return float((weight * (found.confidence[filled] - found.accuracy[filled])).sum())
 
 
-def verdict(found: Reliability) -> str:
-    """In words: claims too much, too little, or about right."""
+def verdict(scene: Scene, found: Reliability) -> str:
+    """In words: claims too much, too little, or about right; "perhaps" where the interval of the error, which counts
+    prompts and not rollouts, holds 0."""
     over = overclaim(found)
     if over is None:
         return ""
     if abs(over) < 0.02:
         return "about right"
-    return "overconfident" if over > 0 else "underconfident"
+    low = scene.value("calibration/ece_low")
+    sure = "" if low is not None and low > 0 else "perhaps "
+    return f"{sure}overconfident" if over > 0 else f"{sure}underconfident"
 
 
 def diagram(scene: Scene, found: Reliability, width: int, height: int, pick: int | None = None) -> Cells:

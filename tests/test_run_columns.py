@@ -19,6 +19,7 @@ def test_numbers_beyond_all_reason_are_cut_so_that_their_differences_are_finite(
     values = store.columns()["x"].values
     assert np.isfinite(np.square(np.diff(values[:3]))).all() and values[2] == 0.5 and np.isnan(values[3])
 
+
 NAMES = ("reward", "kl", "entropy", "sparsity/bf16", "time/step")
 Points = dict[str, list[tuple[int, float]]]
 

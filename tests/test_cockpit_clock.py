@@ -228,7 +228,7 @@ def test_numbers_of_a_configuration_beyond_all_reason_are_no_budget(tmp_path: Pa
         run.probe("kl", 0.5)
     scene = scene_of(run.layout.root)
     said = words(cost.cost(scene, 118, 30))
-    assert "1.40 % of" not in said and re.search(r"kl +- +30 +2", said)
+    assert "1.40 % of training time" in said and re.search(r"kl +- +30 +2", said)
     assert re.search(r"started +unknown", words(facts.enlarged(scene, 118, 60)))
 
 

@@ -46,7 +46,7 @@ from rlpeaks_tui.run.search import Wanted
         ("7/8", Wanted(text="7/8")),
         ("/home", Wanted(text="/home")),
         ('"task:a"', Wanted(text="task:a")),
-        (r"/(a{1,9}b)+c*/", Wanted(regex="(a{1,9}b)+c*")),
+        (r"/a{1,9}(b{3}|d)c*/", Wanted(regex="a{1,9}(b{3}|d)c*")),
         ("3+5=8:95", Wanted(text="3+5=8:95")),
         ("TASK:Add", Wanted(task="Add")),
     ],
@@ -78,6 +78,7 @@ def test_more_and_less_leave_the_bound_out() -> None:
         ("task:", "task:addition"),
         (r"re:(\w+)+$", "repeats a repeat"),
         (r"/(a|b*c)*?d/", "repeats a repeat"),
+        (r"/(ab|a)+$/", "repeats a repeat or a choice"),
     ],
 )
 def test_a_mistake_is_said_with_what_would_be_right(line: str, says: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from rlpeaks_tui.cockpit.inforce import in_force
 from rlpeaks_tui.cockpit.panels import BY_ID, STACK, cost, facts
 from rlpeaks_tui.cockpit.panels.stack import stack as drawn_stack
 from rlpeaks_tui.cockpit.scene import Finding, Health, Look, Scene, View
-from rlpeaks_tui.cockpit.whereabouts import Whereabouts
+from rlpeaks_tui.cockpit.whereabouts import Answered, Whereabouts
+from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.stacks import Frame, NoStack, Stack, Thread
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
 from tests.cockpit_pilot import app_of, opened, screen, until_seen
@@ -215,6 +217,21 @@ def replace_config(run: FakeRun, **config: Any) -> Any:
     return info
 
 
+def test_numbers_of_a_configuration_beyond_all_reason_are_no_budget(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "quickstart", probes=False)
+    run.info = replace_config(run, probes={"budget": "BUDGET", "kl_exact": "BUDGET"})
+    raw = run.layout.facts.read_text().replace('"BUDGET"', "1" + "0" * 400)
+    raw = re.sub(r'"created": [^,]+', '"created": 1e300', raw)
+    run.layout.facts.write_text(raw)
+    for _ in range(2):
+        run.advance(30)
+        run.probe("kl", 0.5)
+    scene = scene_of(run.layout.root)
+    said = words(cost.cost(scene, 118, 30))
+    assert "1.40 % of training time" in said and re.search(r"kl +- +30 +2", said)
+    assert re.search(r"started +unknown", words(facts.enlarged(scene, 118, 60)))
+
+
 # What is in force.
 
 
@@ -309,6 +326,27 @@ async def test_a_key_asks_the_rank_that_is_stuck_and_the_next_one_when_pressed_a
         await until_seen(pilot, r"Stack of rank 2")
         await pilot.press("T")
         await until_seen(pilot, r"rank 0 runs on node7; ask it there")
+
+
+def test_whatever_goes_wrong_is_told_in_words(calm: Scene) -> None:
+    def broken(rank: int) -> Stack:
+        raise ValueError
+
+    answers: Queue[Stack | NoStack] = Queue()
+    assert Whereabouts(answers.put, asker(broken)).ask(calm.snapshot, 0)
+    assert str(answers.get(timeout=10)) == "rank 0 cannot be asked: ValueError"
+
+
+async def test_an_answer_of_another_run_is_not_shown(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    run.sign(0, "generating")
+    async with opened(run.layout.root, (100, 30)) as pilot:
+        app = app_of(pilot)
+        app.post_message(Answered(NoStack("of another run"), Follower(run.layout.root)))
+        app.post_message(Answered(replace(FOUND, rank=9), Follower(run.layout.root)))
+        app.post_message(Answered(NoStack("of this run"), app._follower))
+        await until_seen(pilot, "of this run")
+        assert app.whereabouts.stack is None
 
 
 async def test_a_viewer_that_only_looks_asks_nobody(tmp_path: Path) -> None:

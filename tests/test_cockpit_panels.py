@@ -188,6 +188,9 @@ def test_console_keeps_the_end_and_filters(steered: Scene) -> None:
         ("auto", "auto-300", "accelerate"),
         ("!auto", "accelerate", "auto-300"),
         ("[", "", "auto"),
+        ("x{99999999999999999999}", "no line matches", "auto-300"),
+        ("(" * 3000 + ")" * 3000, "no line matches", "auto-300"),
+        ("(a|au)+", "no line matches", "auto-300"),
     ):
         words = text_of("console", replace(steered, view=View(filter=wanted)), 100, 20, enlarged=True)
         assert kept in words and dropped not in words.replace("filter auto", "").replace("filter !auto", "")

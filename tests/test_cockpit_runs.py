@@ -209,6 +209,33 @@ def test_a_folder_in_disorder_is_listed(folder: Path) -> None:
     assert roster.draw([*lines.values()], 0, 0, 0.0, 80, 10, folder).rows()
 
 
+def test_whatever_is_wrong_with_one_run_the_others_are_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def glance(path: Path, *known: object) -> Line:
+        if path.name == "over":
+            raise OverflowError("too large")
+        return roster.glance(path, *known)  # type: ignore[arg-type]
+
+    def line_of(path: Path, *known: object) -> Line:
+        if path.name == "broken":
+            raise IndexError
+        return roster.line_of(path, *known)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("rlpeaks_tui.cockpit.roster_reader.glance", glance)
+    monkeypatch.setattr("rlpeaks_tui.cockpit.roster_reader.line_of", line_of)
+    lines = read_to_the_end(RosterReader(folder, lambda lines: None), tuple(folder.iterdir()))
+    assert {name: (line.state, line.why) for name, line in lines.items() if not line.live} == {
+        "over": ("unreadable", "too large"),
+        "broken": ("unreadable", "IndexError"),
+    }
+    assert lines["quickstart"].read
+
+
+@pytest.mark.parametrize("pattern", ["x{99999999999999999999}", "(" * 3000 + ")" * 3000, "(x|x)+$"])
+def test_a_filter_that_is_no_safe_expression_is_looked_for_as_it_stands(pattern: str) -> None:
+    lines = [Line(Path("/runs") / name, "running") for name in ("one", pattern[:200], "x" * 40 + "!")]
+    assert roster.fitting(lines, pattern[:200]) == lines[1:2] and roster.fitting(lines, pattern) in ([], lines[1:2])
+
+
 HOSTILE = Line(Path("/runs/\x1b]0;x\x07\u202e長い名前"), "running", step=3, max_steps=10, read=True)
 SICK = Health((Finding("r", "entropy falls faster than reward rises", "critical"), Finding("s", "x", "warn")))
 

@@ -293,6 +293,18 @@ def test_the_law_is_numpys_and_says_what_is_left(scenes: dict[str, Scene]) -> No
     assert f"{B - A:.3f} at H = 0" in words and "base, not in the fit" in words
 
 
+def test_an_evaluation_before_any_entropy_is_not_set_against_it(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "quickstart", probes=False)
+    run.state("running")
+    once = {"eval/pass@1": 0.3, "eval/pass@1_se": 0.02, "eval/base_pass@1": 0.3}
+    run.journal.write(Probe(t=run.t, name="eval", step=0, v=once))
+    run.advance(5)
+    words = words_of(scene_of(run.layout.root, panel="entropy"), "entropy", "law")
+    assert "no evaluation after a step whose entropy is known" in words
+    run.journal.write(Probe(t=run.t, name="eval", step=5, v=once))
+    assert law.bought(scene_of(run.layout.root, panel="entropy")).steps.tolist() == [5]
+
+
 def test_a_law_that_does_not_hold_is_not_drawn(tmp_path: Path, root: Path) -> None:
     few = words_of(scene_of(root, View(cursor=60), panel="entropy"), "entropy", "law")
     assert "not enough yet" in few and "2 of the 5 evaluations" in few and "at H = 0" not in few

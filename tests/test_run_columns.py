@@ -12,6 +12,14 @@ from hypothesis import strategies as st
 from rlpeaks_tui.run.columns import Columns, ColumnStore, Series
 from rlpeaks_tui.run.entries import Metrics, Probe
 
+
+def test_numbers_beyond_all_reason_are_cut_so_that_their_differences_are_finite() -> None:
+    store = ColumnStore()
+    store.extend([Metrics(t=0.0, step=i, v={"x": x}) for i, x in enumerate([1e308, -1e308, 0.5, None])])
+    values = store.columns()["x"].values
+    assert np.isfinite(np.square(np.diff(values[:3]))).all() and values[2] == 0.5 and np.isnan(values[3])
+
+
 NAMES = ("reward", "kl", "entropy", "sparsity/bf16", "time/step")
 Points = dict[str, list[tuple[int, float]]]
 

@@ -285,6 +285,7 @@ GOOD = msgspec.to_builtins(sign())
         {"rank": 1}, {"rank": -1}, {"t": None}, {"t": 1e999}, {"pid": 2**70}, {"spans": [["x", -1.0]]},
         {"typical": {"x": "1"}},
         {"spans": [["x", 0.0]] * 300}, {"total": {"x": math.inf}}, {"activity": 3}, {"memory": {"rss": -1}},
+        {"t": 1e300}, {"since": -1e300}, {"spans": [["x", 1e300]]}, {"typical": {"x": 1e300}}, {"total": {"x": 1e11}},
     ],
 )  # fmt: skip
 def test_what_is_no_sign_of_life_is_none(tmp_path: Path, change: dict[str, Any]) -> None:

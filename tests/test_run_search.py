@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlpeaks_tui.run.literals import ANYTHING, AllOf, OneOf, compiled, needs
+from rlpeaks_tui.run.literals import ANYTHING, AllOf, OneOf, compiled, explodes, needs
 from rlpeaks_tui.run.rollout_index import NAMED_TASKS
 from rlpeaks_tui.run.rollouts import RECORD, Block, RolloutReader, RolloutWriter, TokenBlock
 from rlpeaks_tui.run.search import Hit, Search, Wanted, search
@@ -202,6 +202,19 @@ def test_the_literal_parts_of_an_expression_are_used(pattern: str, need: object)
 def test_what_is_no_expression_is_told(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(ValueError, match="regular expression"):
         search(stored(tmp_path, []), regex=wrong)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "freezes"),
+    [
+        (r"(a+)+$", True), (r"(aa|a)+$", True), (r"(a|a)*?$", True), (r"(a{1,99}){1,99}$", True),
+        (r"(a?){30}a{30}$", True), (r"((?:x|(?=y)){2,})", True),
+        (r"error|warn", False), (r"(error|warn)ing", False), (r"(error|warn)?: .*[0-9]{1,3}", False),
+        (r"(?:[0-9a-f]{4}-)+", False), (r"[ab]+c*d?", False), (r"(?P<n>\d+) of \d+", False),
+    ],
+)  # fmt: skip
+def test_an_expression_that_multiplies_its_ways_is_told_from_one_that_does_not(pattern: str, freezes: bool) -> None:
+    assert explodes(re.compile(pattern)) is freezes
 
 
 def test_case_is_ignored_as_regular_expressions_ignore_it() -> None:

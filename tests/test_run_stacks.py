@@ -74,6 +74,13 @@ def sign(pid: int, **known: object) -> RankSign:
     return RankSign(**{**plain, "pid": pid, "activity": "scoring", "since": 0.0, "stacks": True, **known})  # type: ignore[arg-type]
 
 
+def test_long_lines_are_looked_at_in_a_moment() -> None:
+    lines = ["Thread 0x1 (most recent call first):", *["    " + " (" * 20_000 + "x"] * 2, "    step (train.py:12)"]
+    began = time.monotonic()
+    (thread,) = stacks._threads("\n".join(lines))
+    assert thread.frames == (stacks.Frame("step", "train.py", 12),) and time.monotonic() - began < 5
+
+
 def told(run: Layout, one: RankSign) -> None:
     run.ranks.mkdir(exist_ok=True)
     write_sign(run, one)

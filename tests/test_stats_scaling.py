@@ -82,6 +82,7 @@ def test_a_falling_accuracy_has_no_ceiling():
         ([0.3, 0.4, np.nan, np.nan, np.nan, 0.5], 0.2, "3 of the 6 evaluations that it takes"),
         ([0.21, 0.2, 0.22, 0.2, 0.21, 0.2], 0.2, "accuracy has not risen above its start by two standard errors"),
         ([0.3, 0.4, 0.5, 0.55, 0.6, 0.6], np.nan, "the accuracy before training is not known"),
+        ([0.3, 0.4, 0.5, 0.55, 0.6, 0.6], -1e308, "the accuracy before training is not known"),
     ],
 )
 def test_what_is_missing_is_said(y, first, why):

@@ -151,7 +151,7 @@ class Cockpit(App[int]):
         def asked(answer: Stack | NoStack) -> None:
             """Called in the thread that asked a rank, which may answer when another run is shown."""
             if self._follower is follower:
-                self.post_message(whereabouts.Answered(answer))
+                self.post_message(whereabouts.Answered(answer, follower))
 
         self.whereabouts = whereabouts.Whereabouts(asked)
 
@@ -260,7 +260,8 @@ class Cockpit(App[int]):
         self._quiet.close()
 
     def on_answered(self, message: whereabouts.Answered) -> None:
-        whereabouts.take(self, message.answer)
+        if message.follower is self._follower:
+            whereabouts.take(self, message.answer)
 
     def on_resize(self, event: events.Resize) -> None:
         self.call_after_refresh(self.repaint)

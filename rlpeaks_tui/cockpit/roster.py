@@ -5,7 +5,6 @@ A row stands for a whole run, so it keeps only what it shows: a run that has end
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from rlpeaks_tui.run.text import clean_line
 
 from . import verdict
 from .cells import BOLD, RAISED, Cells, Ink, fit, width_of
+from .panels.console import matches
 from .scene import Health, Scene
 from .spark import spark
 from .strips import STATE_INK
@@ -122,21 +122,8 @@ def ordered(lines: Sequence[Line]) -> list[Line]:
 
 
 def fitting(lines: Sequence[Line], pattern: str) -> list[Line]:
-    """The lines in whose name, state, model or verdict a regular expression is found, or, with ! in front, is not.
-
-    What is no regular expression is looked for as it stands.
-    """
-    wanted = pattern.removeprefix("!")
-    try:
-        found = re.compile(wanted, re.IGNORECASE)
-    except re.error:
-        found = re.compile(re.escape(wanted), re.IGNORECASE)
-
-    def fits(line: Line) -> bool:
-        text = f"{line.name} {line.state} {line.model} {line.says[0]}"
-        return bool(found.search(text)) != pattern.startswith("!")
-
-    return [line for line in lines if fits(line)]
+    """The lines whose name, state, model or verdict the filter keeps."""
+    return [line for line in lines if matches(f"{line.name} {line.state} {line.model} {line.says[0]}", pattern)]
 
 
 def window(top: int, at: int, rows: int, count: int) -> int:

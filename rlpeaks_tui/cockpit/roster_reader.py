@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rlpeaks_tui.run.entries import ENDED
-from rlpeaks_tui.run.facts import NotARun, read_exit, read_heartbeat
+from rlpeaks_tui.run.facts import read_exit, read_heartbeat
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.liveness import judge
 from rlpeaks_tui.run.registry import Found, runs
+from rlpeaks_tui.run.text import clean_line
 from rlpeaks_tui.stats.evaluator import Evaluator
 
 from .checks import check
@@ -43,7 +44,10 @@ class _Watched:
         self.slices = 0
         self.due = 0.0
         self.over = found.info is None
-        self.line = self._first(found)
+        try:
+            self.line = self._first(found)
+        except Exception as error:
+            self._give_up(error)
 
     def _first(self, found: Found) -> Line:
         if found.info is None:
@@ -58,11 +62,18 @@ class _Watched:
         """One slice; once there is nothing more, the line says all."""
         self.slices += 1
         try:
-            follower = self.follower = self.follower or Follower(self.path)
-            follower.poll(SLICE)
-        except (NotARun, OSError) as error:
-            self.line, self.over = Line(self.path, "unreadable", str(error)), True
-            return
+            self._read(now)
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Whatever is wrong with one run, the others are to be seen."""
+        self.line = Line(self.path, "unreadable", clean_line(str(error)) or type(error).__name__)
+        self.over, self.follower = True, None
+
+    def _read(self, now: float) -> None:
+        follower = self.follower = self.follower or Follower(self.path)
+        follower.poll(SLICE)
         if follower.more:
             return
         self.due = now + AGAIN

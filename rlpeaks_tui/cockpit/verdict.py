@@ -7,7 +7,6 @@ about checks that passed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from rlpeaks_tui.run.follow import Snapshot
@@ -17,7 +16,7 @@ from .advice import advised
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
 from .scene import Health, Scene
 from .steering import LONGEST, WAITING
-from .words import asked, duration, plural
+from .words import asked, clock, duration, plural
 
 TAIL_ROWS = 6
 ONE_ROW = 118
@@ -85,8 +84,8 @@ def _state(scene: Scene) -> list[tuple[str, int]]:
             parts = [("STARTING", Ink.ACCENT | BOLD), (doing or "waiting for the first sign of life", Ink.TEXT)]
             parts.append((f"for {duration(snapshot.activity_age)}", Ink.DIM))
         case "paused":
-            since = time.strftime("%H:%M:%S", time.localtime(_since(scene)))
-            parts = [("PAUSED", Ink.WARN | BOLD), (f"at step {snapshot.step:,} since {since}", Ink.TEXT)]
+            since = f"at step {snapshot.step:,} since {clock(_since(scene))}"
+            parts = [("PAUSED", Ink.WARN | BOLD), (since, Ink.TEXT)]
         case "finished" | "stopped":
             done = f"after {plural(snapshot.step, 'step')}"
             parts = [(snapshot.state.upper(), STATE[snapshot.state] | BOLD), (done, Ink.TEXT)]

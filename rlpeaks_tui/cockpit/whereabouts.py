@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.stacks import NoStack, Stack, ask
+from rlpeaks_tui.run.text import clean_line
 
 from . import walk
 from .panels import STACK
@@ -22,11 +23,11 @@ Asker = Callable[..., Stack]
 
 
 class Answered(Message):
-    """A rank has said where it stands, or could not be asked."""
+    """A rank has said where it stands, or could not be asked; `follower` tells of which run."""
 
-    def __init__(self, answer: Stack | NoStack) -> None:
+    def __init__(self, answer: Stack | NoStack, follower: Follower) -> None:
         super().__init__()
-        self.answer = answer
+        self.answer, self.follower = answer, follower
 
 
 class Whereabouts:
@@ -56,8 +57,9 @@ class Whereabouts:
                 answer: Stack | NoStack = self._ask(snapshot.directory, rank)
             except NoStack as why:
                 answer = why
-            except OSError as error:
-                answer = NoStack(f"rank {rank} cannot be asked: {error}")
+            except Exception as error:
+                # A thread that ends without a word would leave a person waiting.
+                answer = NoStack(f"rank {rank} cannot be asked: {clean_line(str(error)) or type(error).__name__}")
             self._deliver(answer)
 
         self._asked = threading.Thread(target=work, name="rlpeaks-whereabouts", daemon=True)

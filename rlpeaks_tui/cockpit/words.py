@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 from rlpeaks_tui.run.follow import CommandMark
 
@@ -50,6 +51,14 @@ def percent(share: float | None) -> str:
     if 0.995 < share < 1:
         return ">99 %"
     return f"{share * 100:.0f} %"
+
+
+def clock(t: float, form: str = "%H:%M:%S") -> str:
+    """A time in seconds since 1970 as a clock here shows it; "unknown" for what no clock can show."""
+    try:
+        return time.strftime(form, time.localtime(t))
+    except (OverflowError, ValueError, OSError):
+        return "unknown"
 
 
 def duration(seconds: float | None) -> str:

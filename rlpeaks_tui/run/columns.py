@@ -18,6 +18,9 @@ from .entries import Metrics, Probe
 Steps = NDArray[np.int64]
 Values = NDArray[np.float64]
 
+BIGGEST = 1e100
+"""No measure is as large; what claims to be is cut to it, so that differences and squares stay finite."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -146,6 +149,7 @@ class ColumnStore:
             steps = np.fromiter((row.step for row in rows), np.int64, len(rows))
             # block: [rows, keys]; numpy turns None into NaN
             block = np.array([list(row.v.values()) for row in rows], dtype=np.float64)
+            np.clip(block, -BIGGEST, BIGGEST, out=block)
             for i, name in enumerate(keys):
                 column = self._columns.get(name)
                 if column is None:

@@ -159,9 +159,21 @@ def shown_facts(layout: Layout) -> RunInfo:
     """
     info = read_facts(layout)
     try:
-        return msgspec.convert(clean_tree(msgspec.to_builtins(info)), RunInfo)
+        return msgspec.convert(_bounded(clean_tree(msgspec.to_builtins(info))), RunInfo)
     except RecursionError:
         raise NotARun(f"{layout.facts} is damaged: nested too deeply") from None
+
+
+def _bounded(value: Any) -> Any:
+    """A JSON value with words in place of whole numbers that no float can hold, which overflow where they are used."""
+    match value:
+        case int() if value.bit_length() > 1000:
+            return f"a whole number of {value.bit_length():,} bits"
+        case list():
+            return [_bounded(item) for item in value]
+        case dict():
+            return {key: _bounded(item) for key, item in value.items()}
+    return value
 
 
 class _Schema(msgspec.Struct):

@@ -421,13 +421,22 @@ def _reliability(probe: Probe) -> list[Reliability]:
     edges, count, confidence, accuracy = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in names)
     if not len(count) == len(confidence) == len(accuracy) == len(edges) - 1:
         return []
+    measured = np.append(confidence, accuracy)
+    if not (_is_share(edges).all() and (_is_share(measured) | np.isnan(measured)).all()):
+        return []
     source = str(probe.facts.get("calibration/source", ""))
     whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
     return [Reliability(probe.step, edges, whole, confidence, accuracy, source)]
 
 
+def _is_share(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each lies in [0, 1], but for what single precision makes of a 1."""
+    return (values >= 0) & (values < 1 + 1e-6)
+
+
 def _evaluation(probe: Probe) -> list[Evaluation]:
     rate, base = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in ("rate", "base_rate"))
+    rate, base = (np.where((shares >= 0) & (shares <= 1), shares, np.nan) for shares in (rate, base))
     samples = probe.facts.get("samples")
     if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
         return []

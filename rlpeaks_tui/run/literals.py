@@ -36,14 +36,14 @@ Need = str | AllOf | OneOf
 ANYTHING = AllOf()
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """The pattern, ready to use.
 
     Raises:
         ValueError: it is no regular expression; says what is wrong with it and where.
     """
     try:
-        return re.compile(pattern)
+        return re.compile(pattern, flags)
     except re.error as error:
         where = "" if error.pos is None else f" at character {error.pos + 1}"
         raise ValueError(f"the regular expression {pattern!r} cannot be read: {error.msg}{where}") from None
@@ -108,7 +108,11 @@ _INSIDE: dict[object, Callable[[Any, bool], Need]] = {
 
 
 def explodes(pattern: re.Pattern[str]) -> bool:
-    """Whether an endless repeat stands within another, as in (a+)+, which can take for ever on a text made for it."""
+    """Whether a choice stands within a repeat, as in (a+)+, (a|a)* or (a?){30}, so that it can take for ever.
+
+    Every turn of the repeat multiplies the ways to match. Repeats side by side are not looked at: they grow as a power
+    of the text's length, not exponentially.
+    """
     try:
         return _nested(_parser.parse(pattern.pattern, pattern.flags), False)
     except (RecursionError, TypeError, ValueError, AttributeError):
@@ -120,8 +124,13 @@ def _nested(parsed: Any, within: bool) -> bool:
         return any(_nested(part, within) for part in parsed)
     if not isinstance(parsed, tuple):
         return False
-    endless = len(parsed) == 2 and parsed[0] in _BACKTRACKING and parsed[1][1] is _constants.MAXREPEAT
-    return (endless and within) or any(_nested(part, within or endless) for part in parsed)
+    repeats = chooses = False
+    if len(parsed) == 2 and any(parsed[0] is op for op in _BACKTRACKING):
+        least, most, _ = parsed[1]
+        repeats, chooses = most > 1, most != least
+    elif len(parsed) == 2:
+        chooses = parsed[0] is _constants.BRANCH
+    return (chooses and within) or any(_nested(part, within or repeats) for part in parsed)
 
 
 _BACKTRACKING = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)

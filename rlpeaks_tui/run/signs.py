@@ -10,7 +10,6 @@ how long it has been silent is measured here, from when its file was last seen t
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import socket
@@ -40,7 +39,10 @@ ENDED = "ended"
 """The activity of a rank that has done all that it had to."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+LONGEST = 1e10
+"""Seconds, some 300 years: whatever is further away is damaged, and would overflow in whoever divides by it."""
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
+Moment = Annotated[float, msgspec.Meta(ge=-LONGEST, le=LONGEST)]
 
 
 class RankSign(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ class RankSign(msgspec.Struct, frozen=True, kw_only=True):
         missed: signs of life that could not be written.
     """
 
-    t: float
+    t: Moment
     rank: Count
     world: Count
     pid: Whole
@@ -68,7 +70,7 @@ class RankSign(msgspec.Struct, frozen=True, kw_only=True):
     born: Count | None = None
     step: Whole
     activity: str
-    since: float
+    since: Moment
     waiting: str = ""
     place: str = ""
     spans: list[tuple[str, Seconds]] = []
@@ -133,10 +135,7 @@ def read_sign(layout: Layout, rank: int) -> RankSign | None:
         sign: RankSign | None = clean_decode(raw, RankSign) if len(raw) <= BIGGEST_SIGN else None
     except (OSError, ValueError, RecursionError):
         return None
-    if sign is None or sign.rank != rank or not all(map(math.isfinite, (sign.t, sign.since))):
-        return None
-    numbers = [*(seconds for _, seconds in sign.spans), *sign.typical.values(), *sign.total.values()]
-    if len(numbers) > 256 or not all(map(math.isfinite, numbers)):
+    if sign is None or sign.rank != rank or len(sign.spans) + len(sign.typical) + len(sign.total) > 256:
         return None
     words = {
         name: clean_line(getattr(sign, name), limit=LONGEST_WORD) for name in ("host", "activity", "waiting", "place")

@@ -33,6 +33,8 @@ PATIENCE = 5.0
 LOOK = 0.02
 BIGGEST = 256 << 10
 MOST_FRAMES = 2000
+LONGEST_LINE = 1000
+"""Characters of a line that are looked at: patterns take time as the square of them."""
 
 
 class NoStack(Exception):
@@ -217,7 +219,7 @@ def _threads(text: str) -> tuple[Thread, ...]:
     `faulthandler` marks the thread that took the signal, which is the main one; py-spy knows its name.
     """
     found: list[tuple[bool, str, list[Frame]]] = []
-    for line in text.split("\n")[:MOST_FRAMES]:
+    for line in (whole[:LONGEST_LINE] for whole in text.split("\n")[:MOST_FRAMES]):
         head = _HEAD.match(line)
         if head:
             name = re.search(r'"(.*)"|\[(.*)\]', head["rest"] or "")

@@ -114,7 +114,7 @@ def fit_sigmoid(
         raise ValueError("accuracy must be between 0 and 1")
     if c.size < LEAST:
         return _nothing(f"{c.size} of the {LEAST} evaluations that it takes")
-    if not np.isfinite(first):
+    if not 0 <= first <= 1:
         return _nothing("the accuracy before training is not known")
     usable = np.isfinite(se) & (se > 0)
     usual = float(np.median(se[usable])) if usable.any() else 0.01

@@ -118,7 +118,9 @@ def _regex(name: str, said: str, example: str) -> str:
         raise Mistake(f"{clean_line(str(problem))}; quotes look for it as text") from None
     # The search runs beside the screen, and while an expression is tried on a text neither gets anywhere.
     if explodes(expression):
-        raise Mistake(f"{clean_line(said)} repeats a repeat, which can take for ever; write it with one + or *")
+        raise Mistake(
+            f"{clean_line(said)} repeats a repeat or a choice, which can take for ever; write it with one + or *"
+        )
     return said
 
 

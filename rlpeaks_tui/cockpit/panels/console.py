@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.literals import compiled, explodes
 
 from ..cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of
 from ..scene import Scene
@@ -93,8 +94,11 @@ def matches(line: str, wanted: str) -> bool:
 
 @lru_cache(maxsize=8)
 def pattern_of(text: str) -> re.Pattern[str]:
-    """What was typed as a regular expression, or as it stands where it is none."""
+    """What was typed as a regular expression, or as it stands where it is none, or one that could freeze the screen."""
     try:
-        return re.compile(text, re.IGNORECASE)
-    except re.error:
+        expression = compiled(text, re.IGNORECASE)
+    except ValueError:
+        expression = None
+    if expression is None or explodes(expression):
         return re.compile(re.escape(text), re.IGNORECASE)
+    return expression

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from ..axes import compact
 from ..cells import BOLD, Cells, Ink, fit, width_of
 from ..inforce import Change, in_force
 from ..scene import Scene
-from ..words import plural, setting, size
+from ..words import clock, plural, setting, size
 from .console import matches
 from .parts import heading, nothing, scrolled
 from .probes import allowed
@@ -168,7 +167,7 @@ def _facts(scene: Scene) -> list[tuple[str, str]]:
         ("dtype", info.dtype or "not known yet"),
         ("seed", "not set" if info.seed is None else str(info.seed)),
         ("where", where or "not known yet"),
-        ("started", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(info.created))),
+        ("started", clock(info.created, "%Y-%m-%d %H:%M:%S")),
         ("command", " ".join(info.argv) or "not recorded"),
         ("directory", str(scene.snapshot.directory)),
     ]

@@ -44,11 +44,13 @@ class Bought:
 
 
 def bought(scene: Scene) -> Bought:
-    """Each evaluation with the entropy of the training step that it followed."""
+    """Each evaluation with the entropy of the training step that it followed, where that is known."""
     steps, accuracy = until(scene, ONCE)
     entropy, error = scene.series(ENTROPY), scene.series(ERROR)
     spent, errors = ([series.at(step) for step in steps.tolist()] for series in (entropy, error))
     h, se = (np.array([np.nan if value is None else value for value in read]) for read in (spent, errors))
+    known = np.isfinite(h)
+    steps, h, accuracy, se = steps[known], h[known], accuracy[known], se[known]
     return Bought(steps, h, accuracy, se, exhaustion(h, accuracy))
 
 
@@ -121,10 +123,11 @@ def _said(scene: Scene, found: Bought) -> list[str]:
 
 def _held_out(scene: Scene, found: Bought, width: int, height: int) -> Cells:
     if not len(found.steps):
-        return nothing(Cells(width, height), scene.why(ONCE))
+        why = "no evaluation after a step whose entropy is known" if len(until(scene, ONCE)[0]) else scene.why(ONCE)
+        return nothing(Cells(width, height), why)
     law, first = found.law, scene.start(ENTROPY)
     half = Z95 * found.error
-    top = max([first or 0.0, *found.entropy[np.isfinite(found.entropy)].tolist(), 1e-3])
+    top = max([first or 0.0, *found.entropy.tolist(), 1e-3])
     order = np.argsort(found.entropy, kind="stable")
     points = [
         Points(

@@ -40,7 +40,7 @@ def allowed(scene: Scene) -> float | None:
     told = [entry.v.get("probes.budget") for entry in scene.snapshot.settings if entry.step <= scene.step]
     config = scene.snapshot.info.config.get("probes")
     asked = told[-1] if told else config.get("budget") if isinstance(config, dict) else None
-    return float(asked) if isinstance(asked, int | float) else None
+    return float(asked) if isinstance(asked, int | float) and 0 <= asked <= 1 else None
 
 
 def probes(scene: Scene, width: int) -> Cells:

@@ -58,11 +58,11 @@ class Outcomes:
     """The study of the panel of formats."""
 
     def __init__(self) -> None:
-        self._generations = Generations(counts_of)
+        self._first, self._last = Generations(counts_of), Generations(counts_of)
 
     def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Earned:
-        first = self._generations.oldest_first(follower, snapshot, step)
-        last = self._generations.newest_first(follower, snapshot, step)
+        first = self._first.oldest_first(follower, snapshot, step)
+        last = self._last.newest_first(follower, snapshot, step)
         return Earned(_pooled(first), _pooled(last))
 
 

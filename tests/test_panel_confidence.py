@@ -204,3 +204,12 @@ def test_a_generation_is_read_once_until_the_run_goes_back(tmp_path: Path) -> No
 def test_whatever_a_prompt_holds_a_query_can_be_read(prompt: str) -> None:
     said = quoted("prompt", prompt)
     assert said == "" or (re.fullmatch(r'prompt:"[^"\n]+"', said) is not None and len(said) <= 220)
+
+
+def test_formats_of_a_young_run_name_no_winner(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run")
+    run.advance(39)
+    scene = scene_of(run.layout.root, panel="formats")
+    for width, height in SIZES:
+        words = text_of("formats", 1, scene, width, height)
+        assert "39 steps, 40 are needed" in words and "wins" not in words

@@ -226,9 +226,9 @@ class FakeRun:
         """Go on from step `at` on a branch of its own, numbered as the training process does."""
         self.branches += 1
         name = f"branch-{self.branches}"
-        self.undone += self.step - at + 1
         entry = Branch(t=self.t, name=name, parent=self.branch, step=self.step, at=at, checkpoint=checkpoint)
         self.journal.write(entry)
+        self.undone += self.step - at + 1
         self.step, self.branch = at, name
 
     def error(self, where: str, text: str) -> None:

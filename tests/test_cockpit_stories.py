@@ -174,7 +174,7 @@ def test_the_passes_are_those_of_the_prompts_and_belong_to_their_step(scenes: di
     expected = pass_at_k(np.full(16, 8), (rate * 8).astype(int), [1, 2, 4, 8]).mean(axis=0)
     assert study.passes.policy.mean == pytest.approx(expected)
     earlier = scene_of(root, View(cursor=210), panel="reward").study
-    assert isinstance(earlier, earned.Earned) and earlier.passes is None
+    assert isinstance(earlier, earned.Earned) and earlier.passes is not None and earlier.passes.step == 200
 
 
 @pytest.mark.parametrize(
@@ -187,12 +187,14 @@ def test_the_passes_are_those_of_the_prompts_and_belong_to_their_step(scenes: di
         {},
     ],
 )
-def test_a_hostile_record_of_an_evaluation_has_no_curve(arrays: dict[str, list[float | None]]) -> None:
-    probe = Probe(t=0.0, name="eval", step=1, v={}, facts={"samples": 8}, arrays=arrays)
-    assert earned.passes_of(probe) is None
+def test_a_hostile_record_of_an_evaluation_has_no_curve(arrays: dict[str, list[float | None]], tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run")
+    run.advance(1)
+    run.journal.write(Probe(t=run.t, name="eval", step=1, v={}, facts={"samples": 8}, arrays=arrays))
     for samples in (0, -3, 10**9, "8", None, 2.5):
-        odd = Probe(t=0.0, name="eval", step=1, v={}, facts={"samples": samples}, arrays={"rate": [0.5]})
-        assert earned.passes_of(odd) is None
+        run.journal.write(Probe(t=run.t, name="eval", step=1, v={}, facts={"samples": samples}, arrays={"rate": [0.5]}))
+    study = scene_of(run.layout.root, panel="reward").study
+    assert isinstance(study, earned.Earned) and study.passes is None
 
 
 # Reward: the ceiling.
@@ -443,11 +445,11 @@ def test_the_sample_is_that_of_the_step_shown_and_of_the_present_branch(tmp_path
 
 
 def test_a_generation_of_another_step_is_not_counted_again(scenes: dict[str, Scene]) -> None:
-    """As where a branch that was left has the last record at or before a step."""
+    """As where the index says another step than the block that it names."""
     scene = scenes["kl"]
 
     class Stuck:
-        def rollouts(self, step: int) -> object:
+        def generation(self, number: int) -> object:
             return scene.rollouts
 
     found = traces.Recent()(Stuck(), scene.snapshot, 300)  # type: ignore[arg-type]

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlpeaks_tui.cockpit import present
 from rlpeaks_tui.cockpit.cells import in_ascii
-from rlpeaks_tui.cockpit.generations import Generations, steps_of
+from rlpeaks_tui.cockpit.generations import Generations
 from rlpeaks_tui.cockpit.panels import BY_ID, calibration
 from rlpeaks_tui.cockpit.panels.confidence_study import Parts, rate_of_others
 from rlpeaks_tui.cockpit.panels.picking import quoted
@@ -60,7 +61,7 @@ def test_no_completion_sorts_itself(rows: list[tuple[float, int]]) -> None:
 def test_each_source_has_the_error_that_its_completions_give(root: Path, scene: Scene) -> None:
     parts = scene.study
     assert isinstance(parts, Parts)
-    found = scene.snapshot.reliability(scene.step)
+    found = scene.reliability
     assert found is not None
     kept = [block for block in everything(root) if block.step <= found.step]
     assert (parts.first, parts.last) == (kept[0].step, kept[-1].step)
@@ -106,7 +107,7 @@ def test_a_bin_leads_to_exactly_its_completions(root: Path, scene: Scene) -> Non
     count = np.bincount(index, minlength=10)
     with np.errstate(invalid="ignore"):
         mean, right = np.bincount(index, q, 10) / count, np.bincount(index, y, 10) / count
-    found = Reliability(kept[-1].step, edges, count, mean, right, "stated confidence")
+    found = Reliability(kept[-1].step, edges, count, mean, right, "stated confidence", 0.0)
     shown = replace(scene, snapshot=replace(scene.snapshot, calibrations=(found,)))
     filled = np.flatnonzero(count)
     for at, number in enumerate(filled.tolist()):
@@ -125,7 +126,7 @@ def test_the_interval_of_a_bin_stands_beside_its_bar(scene: Scene) -> None:
     edges = np.linspace(0, 1, 11)
     count = np.array([0] * 9 + [40])
     accuracy = np.array([NAN] * 9 + [0.5])
-    found = Reliability(1, edges, count, np.where(count > 0, 0.95, NAN), accuracy, "")
+    found = Reliability(1, edges, count, np.where(count > 0, 0.95, NAN), accuracy, "", 0.0)
     plot = 40
     cells = calibration.diagram(scene, found, 66, plot + 2)
     rows = [y for y, row in enumerate(cells.rows()) if row.rstrip().endswith("│")]
@@ -195,7 +196,7 @@ def test_a_generation_is_read_once_until_the_run_goes_back(tmp_path: Path) -> No
     run.advance(5)
     follower.poll()
     snapshot = follower.snapshot()
-    assert steps_of(snapshot, snapshot.step) == [10, 20, 30, 35]
+    assert present.generations(snapshot, snapshot.step)[1].tolist() == [10, 20, 30, 35]
     assert list(generations.newest_first(follower, snapshot, snapshot.step)) == [35, 30, 20, 10]
 
 
@@ -203,3 +204,12 @@ def test_a_generation_is_read_once_until_the_run_goes_back(tmp_path: Path) -> No
 def test_whatever_a_prompt_holds_a_query_can_be_read(prompt: str) -> None:
     said = quoted("prompt", prompt)
     assert said == "" or (re.fullmatch(r'prompt:"[^"\n]+"', said) is not None and len(said) <= 220)
+
+
+def test_formats_of_a_young_run_name_no_winner(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run")
+    run.advance(39)
+    scene = scene_of(run.layout.root, panel="formats")
+    for width, height in SIZES:
+        words = text_of("formats", 1, scene, width, height)
+        assert "39 steps, 40 are needed" in words and "wins" not in words

@@ -135,9 +135,8 @@ def test_every_kind_of_entry_arrives_in_the_snapshot(run: Layout, writer: Journa
     assert s.console == ("loading", "done")
     assert s.heartbeat_age == pytest.approx(1.0)
     assert s.layer_steps.tolist() == [2] and s.rollout_steps.tolist() == [3]
-    found = s.reliability()
+    found = s.calibrations[-1]
     assert found is not None and found.count.tolist() == [3, 0] and np.isnan(found.accuracy[1])
-    assert s.reliability(0) is None
     assert follower.layers(1) is None and follower.rollouts(2) is None
     layers, rollouts = follower.layers(50), follower.rollouts(50)
     assert layers is not None and layers.step == 2 and rollouts is not None and rollouts.step == 3

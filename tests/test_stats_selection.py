@@ -71,3 +71,28 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     for shares, paid in (([[0.5]], [[0.5], [0.5]]), ([0.5], [0.5]), (np.zeros((2, 0)), np.zeros((2, 0)))):
         with pytest.raises(ValueError, match="do not fit"):
             selection(shares, paid)
+
+
+@pytest.mark.parametrize("formats", [2, 3, 6])
+@pytest.mark.parametrize("steps", [40, 100])
+@pytest.mark.parametrize("kept", [0.0, 0.9, 1.0])
+def test_chance_alone_is_hardly_ever_called_selection(formats: int, steps: int, kept: float) -> None:
+    """Shares that stay, that wander back, and that drift away for good, in runs in which no format is paid more."""
+    rng = np.random.default_rng(3)
+    runs, false = 150, 0
+    for _ in range(runs):
+        logit = np.zeros((formats, steps))
+        for t in range(1, steps):
+            logit[:, t] = kept * logit[:, t - 1] + rng.normal(0, 0.05, formats)
+        true = np.exp(logit) / np.exp(logit).sum(axis=0)
+        counts = np.stack([rng.multinomial(16, true[:, t]) for t in range(steps)], axis=1)
+        paid = np.where(counts > 0, rng.normal(0, 1, counts.shape) / np.sqrt(np.maximum(counts, 1)), NAN)
+        false += any(kind in ("selected", "selected against") for kind in selection(counts / 16, paid).kinds)
+    # Of 150 runs with one false call in twenty, more than 13 are one in fifty.
+    assert false <= 13
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 39])
+def test_few_steps_name_no_winner(steps: int) -> None:
+    found = selection(*replicated([0.6, 0.0, 0.0], steps, np.random.default_rng(0)))
+    assert found.kinds == ("too few steps",) * 3

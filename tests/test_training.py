@@ -212,7 +212,7 @@ def test_calibration_is_that_of_the_rollouts_in_its_window(trained: Trained) -> 
     ece = sum(abs(q[bins == b].mean() - y[bins == b].mean()) * (bins == b).mean() for b in set(bins))
     assert trained.values("calibration/ece")[STEPS] == pytest.approx(ece, abs=1e-9)
     assert trained.values("calibration/brier")[STEPS] == pytest.approx(((q - y) ** 2).mean(), abs=1e-9)
-    table = trained.snapshot.reliability()
+    table = trained.snapshot.calibrations[-1]
     assert table is not None and table.count.sum() == len(q) and table.source == "stated confidence"
 
 

@@ -251,6 +251,7 @@ class Cockpit(App[int]):
         held = self._shown if self.view.held else None
         # A held view keeps its snapshot; what was read for its cursor still arrives.
         self._shown = reading if held is None else replace(reading, snapshot=held.snapshot)
+        self._come_back()
         acts.hear(self, reading)
         # What a busy terminal is not told now it is told with a later reading.
         if not reading.loading and not waiting(self._driver):
@@ -258,6 +259,14 @@ class Cockpit(App[int]):
         self._feature()
         self.repaint()
         self._quiet.close()
+
+    def _come_back(self) -> None:
+        """A cursor that is ahead of a run which went back shows nothing that is: look at the newest step."""
+        at, shown = self.view.cursor, self._shown
+        if at is not None and shown is not None and not shown.loading and at > shown.snapshot.step:
+            self.view = replace(self.view, cursor=None)
+            self.notice = f"the run went back before step {at:,}: this is its newest step, {shown.snapshot.step:,}"
+            self._ask()
 
     def on_answered(self, message: whereabouts.Answered) -> None:
         if message.follower is self._follower:
@@ -384,14 +393,15 @@ class Cockpit(App[int]):
     @property
     def step(self) -> int:
         """The step that is shown."""
-        snapshot = self.snapshot
-        return self.view.cursor if self.view.cursor is not None else snapshot.step if snapshot else 0
+        if self.view.cursor is not None:
+            return self.view.cursor
+        return self._shown.snapshot.step if self._shown is not None else 0
 
     def go_to(self, step: int) -> None:
         """Show a step; the newest one is shown live."""
-        snapshot = self.snapshot
-        if snapshot is not None:
-            self.look_at(cursor=None if step >= snapshot.step else max(0, step))
+        if self._shown is not None:
+            # While the view is held, the newest step is that of what it holds.
+            self.look_at(cursor=None if step >= self._shown.snapshot.step else max(0, step))
 
     def snap_to_live(self) -> None:
         self._shown = self._newest

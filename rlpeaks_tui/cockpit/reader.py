@@ -17,7 +17,7 @@ from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.stats.evaluator import Evaluator
 from rlpeaks_tui.stats.preview import task_rate
 
-from . import effects
+from . import effects, present
 from .checks import check
 from .curriculum import phases_of
 from .expected import EVERY, Rates
@@ -140,8 +140,8 @@ class Reader(threading.Thread):
         return Reading(
             snapshot=snapshot,
             wanted=wanted,
-            layers=self._follower.layers(step),
-            rollouts=self._follower.rollouts(step),
+            layers=present.layers(self._follower, snapshot, step),
+            rollouts=present.rollouts(self._follower, snapshot, step),
             health=Health() if loading else self._checked(snapshot, step),
             latest=Health() if loading else self._checked(snapshot, snapshot.step),
             study=study,

@@ -11,15 +11,16 @@ from functools import cached_property
 
 from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Phase
-from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.follow import Reliability, Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.run.stacks import Stack
 from rlpeaks_tui.stats.judging import Finding as Judged
 from rlpeaks_tui.stats.summaries import smooth
 
+from . import present
 from .axes import Floats, extent
-from .branches import Ints, Left, Node, nodes_of, on_the_way, split
+from .branches import Ints, Left, Node, on_the_way, split
 from .chart import Behind, Mark
 
 
@@ -140,7 +141,7 @@ class Scene:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The branches of the run; the last one is the present."""
-        return nodes_of(self.snapshot.branches, self.snapshot.checkpoints)
+        return present.nodes(self.snapshot)
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
@@ -157,6 +158,11 @@ class Scene:
     def phases(self) -> tuple[Phase, ...]:
         """The phases that led to where the run is now."""
         return tuple(phase for phase in self.snapshot.phases if on_the_way(self.nodes, phase.t, phase.step))
+
+    @cached_property
+    def reliability(self) -> Reliability | None:
+        """The newest calibration diagram that led to the step shown."""
+        return present.reliability(self.snapshot, self.step)
 
     def series(self, name: str) -> Series:
         """A metric along the present branch and those that it came from: its steps never decrease."""

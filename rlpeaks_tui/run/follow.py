@@ -52,6 +52,8 @@ from .text import console_lines
 CONSOLE_BYTES = 64 << 10
 CONSOLE_LINES = 500
 KEPT_ERRORS = 200
+WITH_LAYERS = "sparsity"
+"""The probe that writes the layers."""
 MOST_SAMPLES, MOST_PROMPTS = 1_000_000, 10_000
 """Of an evaluation: one that claims more is damaged, and would cost a viewer dearly."""
 
@@ -83,6 +85,8 @@ class Reliability:
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     source: str
+    t: float
+    """Tells on which branch it was made."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ class Snapshot:
     calibrations: tuple[Reliability, ...]
     evaluations: tuple[Evaluation, ...]
     layer_steps: NDArray[np.int64]
+    layer_times: NDArray[np.float64]
+    """When the probe of each of `layer_steps` was made, which tells on which branch; NaN where not yet known."""
     rollout_steps: NDArray[np.int64]
     exit: Exit | None
     heartbeat_age: float | None
@@ -150,11 +156,6 @@ class Snapshot:
     def pace(self) -> Pace:
         """Whether the run moves, and which rank holds it up."""
         return judge_pace(self.ranks, self.state, self.info.world_size)
-
-    def reliability(self, step: int | None = None) -> Reliability | None:
-        """Calibration bins at or before `step` (the newest when None)."""
-        fit = [c for c in self.calibrations if step is None or c.step <= step]
-        return fit[-1] if fit else None
 
 
 class Follower:
@@ -193,6 +194,7 @@ class Follower:
         self._seconds: deque[float] = deque(maxlen=20)
         self._lost = 0
         self._layer_steps: NDArray[np.int64] = np.empty(0, np.int64)
+        self._layer_times: dict[int, float] = {}
         self._layer_cache: tuple[int, Layers | None] | None = None
         self._rollout_cache: tuple[int, Rollouts | None] | None = None
         self._console: tuple[str, ...] = ()
@@ -226,6 +228,8 @@ class Follower:
         changed |= self._rollouts.refresh()
         if self._touched(self._layout.layers):
             self._layer_steps = layer_steps(self._layout.layers)
+            # A step that is trained again has another file of the same name.
+            self._layer_cache = None
             changed = True
         if self._touched(self._layout.facts):
             # A run.json that is damaged under our eyes is no reason to stop looking at the run.
@@ -288,6 +292,7 @@ class Follower:
             calibrations=tuple(self._calibrations),
             evaluations=tuple(self._evaluations),
             layer_steps=self._layer_steps,
+            layer_times=np.array([self._layer_times.get(step, np.nan) for step in self._layer_steps.tolist()]),
             rollout_steps=self._rollouts.index["step"],
             exit=self._exit,
             heartbeat_age=None if self._beat is None else max(0.0, now - self._beat.t),
@@ -308,11 +313,12 @@ class Follower:
         return self._layer_cache[1]
 
     def rollouts(self, step: int) -> Rollouts | None:
-        """The generation at or before `step`."""
+        """The generation that was written last at or before `step`, on whichever branch."""
         before = np.flatnonzero(self._rollouts.index["step"] <= step)
-        if not len(before):
-            return None
-        number = int(before[-1])
+        return self.generation(int(before[-1])) if len(before) else None
+
+    def generation(self, number: int) -> Rollouts | None:
+        """A generation by its place in `Snapshot.rollout_steps`; None where it cannot be read."""
         if self._rollout_cache is None or self._rollout_cache[0] != number:
             self._rollout_cache = (number, self._rollouts.read(number))
         return self._rollout_cache[1]
@@ -348,7 +354,9 @@ class Follower:
                 case Probe():
                     rows.append(entry)
                     self._probes[entry.name] = entry
-                    if entry.name == "calibration":
+                    if entry.name == WITH_LAYERS:
+                        self._layer_times[entry.step] = entry.t
+                    elif entry.name == "calibration":
                         self._calibrations.extend(_reliability(entry))
                     elif entry.name == "eval":
                         self._evaluations.extend(_evaluation(entry))
@@ -426,7 +434,7 @@ def _reliability(probe: Probe) -> list[Reliability]:
         return []
     source = str(probe.facts.get("calibration/source", ""))
     whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
-    return [Reliability(probe.step, edges, whole, confidence, accuracy, source)]
+    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t)]
 
 
 def _is_share(values: NDArray[np.float64]) -> NDArray[np.bool_]:

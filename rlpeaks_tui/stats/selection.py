@@ -8,21 +8,35 @@ paid while it had competitors, and a format counts as selected only where both a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.summaries import Floats
+from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence, student95
+from rlpeaks_tui.stats.summaries import Z95, Floats
 
-Kind = Literal["selected", "rises unpaid", "merely frequent", "rare", "falls, not paid less", "selected against"]
+Kind = Literal[
+    "too few steps",
+    "selected",
+    "rises unpaid",
+    "merely frequent",
+    "rare",
+    "falls, not paid less",
+    "selected against",
+]
 
 SPAN = 20
 """Steps at each end that a share is averaged over."""
 
-CLEAR = 2.0
-"""Standard errors beyond which a share has moved, or a format was paid differently."""
+LEAST = 2 * SPAN
+"""Steps below which nothing is said: both ends would be the same few."""
+
+CLEAR = 2.5
+"""Standard errors beyond which a share has moved, or a format was paid differently: of several formats, whose shares
+drift by chance, hardly one run in twenty then has one that is called selected."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +80,46 @@ def selection(shares: ArrayLike, advantages: ArrayLike) -> Selection:
     span = max(1, min(SPAN, s.shape[1] // 2))
     first, last = s[:, :span], s[:, -span:]
     start, now = first.mean(axis=1), last.mean(axis=1)
-    error = np.sqrt((first.var(axis=1) + last.var(axis=1)) / span)
-    spread = push.std(axis=1) / np.sqrt(push.shape[1])
-    moved = np.where(np.abs(now - start) > CLEAR * error, np.sign(now - start), 0.0)
-    pushed = np.where(np.abs(push.mean(axis=1)) > CLEAR * spread, np.sign(push.mean(axis=1)), 0.0)
     sums = weight.sum(axis=1)
     return Selection(
         start=start,
         now=now,
         paid=np.divide(push.sum(axis=1), sums, out=np.full(len(s), np.nan), where=sums > 0),
         force=np.cumsum(push, axis=1),
-        kinds=tuple(
-            _kind(int(up), int(more), share >= 1 / len(s))
-            for up, more, share in zip(moved.tolist(), pushed.tolist(), now.tolist(), strict=True)
-        ),
+        kinds=_kinds(first, last, push),
     )
+
+
+def _kinds(first: Floats, last: Floats, push: Floats) -> tuple[Kind, ...]:
+    """Of F formats from their shares at both ends, shape [F, SPAN], and what moved them, shape [F, n]."""
+    formats, steps = push.shape
+    if steps < LEAST:
+        return tuple("too few steps" for _ in range(formats))
+    moved = _clear(last.mean(axis=1) - first.mean(axis=1), first, last)
+    pushed = _clear(push.mean(axis=1), push)
+    frequent = (last.mean(axis=1) >= 1 / formats).tolist()
+    return tuple(map(_kind, moved, pushed, frequent))
+
+
+def _clear(differences: Floats, *of: Floats) -> list[int]:
+    """The sign of each difference, 0 where chance can make it: a sum of means of autocorrelated rows, shape [F, n]."""
+    found = []
+    for i, difference in enumerate(differences.tolist()):
+        # A trend is no noise: what selection did fades when it has won.
+        rows = [_detrended(each[i]) for each in of]
+        rho = persistence(*rows)
+        error = math.sqrt(sum(long_run_variance(row, rho) / row.size for row in rows))
+        degrees = freedom(sum(row.size for row in rows), 2 * len(rows), rho)
+        clear = abs(difference) > CLEAR / Z95 * student95(degrees) * error
+        found.append(int(np.sign(difference)) if clear else 0)
+    return found
+
+
+def _detrended(row: Floats) -> Floats:
+    """Residuals of a straight line, shape [n]."""
+    t = np.arange(row.size) - (row.size - 1) / 2
+    centred = row - row.mean()
+    return np.asarray(centred - t * float(t @ centred) / float(t @ t))
 
 
 def _kind(moved: int, pushed: int, frequent: bool) -> Kind:

@@ -35,7 +35,7 @@ READING = (
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
-    found = scene.snapshot.reliability(scene.step)
+    found = scene.reliability
     if found is None:
         heading(cells, scene, "calibration", "4", "Calibration", Ink.UNKNOWN)
         return nothing(cells, scene.why(ECE))
@@ -51,7 +51,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
     """Adds the interval of every bin, the bins in figures, the error over time, and the scores that it alone hides."""
     cells = Cells(width, height)
-    found = scene.snapshot.reliability(scene.step)
+    found = scene.reliability
     if found is None:
         heading(cells, scene, "", "", "Calibration", Ink.UNKNOWN)
         return nothing(cells, scene.why(ECE))
@@ -102,7 +102,7 @@ def query(scene: Scene) -> str:
 
     Only what a completion states is kept with it, so that no other source of confidence can be asked for.
     """
-    found = scene.snapshot.reliability(scene.step)
+    found = scene.reliability
     if found is None or not (found.count > 0).any() or found.source in METRIC:
         return ""
     filled = np.flatnonzero(found.count > 0)

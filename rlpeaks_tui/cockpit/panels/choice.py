@@ -21,7 +21,7 @@ from ..chart import Line, draw
 from ..raster import Ints
 from ..scene import Scene
 from ..words import number, percent, signed
-from .budget import of_entropy, outlook
+from .budget import last_change, of_entropy, outlook
 from .parts import Row, axis_over, chart, metric_table, nothing, raw_and_smooth, ticks_for, typical_span
 from .story import Part, Told, level, plus_minus, tell, until, untold
 
@@ -30,7 +30,7 @@ COVARIANCE, TOP = "cov/logp_advantage", "cov/top_share"
 CHANCE = FORKING_SHARE / (2 - FORKING_SHARE)
 """Overlap of two random fifths."""
 RECENT = 50
-"""Rows over which it is told which way entropy goes."""
+"""Rows since the last change of the training over which it is told which way entropy goes."""
 
 
 def classes(scene: Scene, width: int, height: int) -> Cells:
@@ -135,7 +135,11 @@ def covariance(scene: Scene, width: int, height: int) -> Cells:
             len(_ROWS) + 2,
         ),
     ]
-    caption = [f"mean of the last {RECENT} steps with 95 % interval", "thin: as recorded", "heavy: smoothed"]
+    caption = [
+        f"mean of at most {RECENT} steps since a change, with 95 % interval",
+        "thin: as recorded",
+        "heavy: smoothed",
+    ]
     unit = "log-probability and advantage, over all tokens of a step"
     told = Told(
         "Covariance", Ink.ENTROPY, value, direction(mean, half), unit, _moves(scene, mean, half), caption, parts
@@ -152,9 +156,8 @@ _ROWS: list[Row] = [
 
 
 def recent_mean(scene: Scene, name: str) -> tuple[float, float]:
-    """Mean of the last RECENT rows and the half-width of its 95 % interval; nan where fewer than five are known."""
-    _, values = until(scene, name)
-    values = values[-RECENT:]
+    """Mean of the recent rows and the half-width of its 95 % interval; nan where fewer than five are known."""
+    _, values = _recent(scene, name)
     if len(values) < 5:
         return (float(values.mean()) if len(values) else math.nan), math.nan
     return float(values.mean()), Z95 * float(values.std(ddof=1)) / math.sqrt(effective_size(values))
@@ -170,9 +173,16 @@ def direction(mean: float, half: float) -> str:
 
 
 def slope_of(scene: Scene, name: str) -> Forecast:
-    """The trend of the last RECENT rows."""
+    """The trend of the recent rows."""
+    steps, values = _recent(scene, name)
+    return foresee(steps, values, 0.0, floor=True)
+
+
+def _recent(scene: Scene, name: str) -> tuple[Ints, Floats]:
+    """Steps and values of the last RECENT rows, none of them from before the last change of the training."""
     steps, values = until(scene, name)
-    return foresee(steps[-RECENT:], values[-RECENT:], 0.0, floor=True)
+    since = np.searchsorted(steps, last_change(scene), side="right")
+    return steps[since:][-RECENT:], values[since:][-RECENT:]
 
 
 def _moves(scene: Scene, mean: float, half: float) -> list[str]:

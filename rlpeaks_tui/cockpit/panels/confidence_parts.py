@@ -90,7 +90,7 @@ def _ready(cells: Cells, scene: Scene) -> Parts | None:
     if isinstance(scene.study, Parts):
         return scene.study
     heading(cells, scene, "", "", "Calibration", Ink.UNKNOWN)
-    known = scene.snapshot.reliability(scene.step) is not None
+    known = scene.reliability is not None
     nothing(cells, "no completions of this window are kept, or they are being read" if known else scene.why(ECE))
     return None
 
@@ -119,7 +119,7 @@ def _diagram(scene: Scene, part: Part, width: int, height: int) -> Cells:
     bins = part.found.reliability
     if bins is None:
         return nothing(Cells(width, height), part.found.why.get("reliability", "no rollouts"))
-    found = Reliability(0, bins.edges, bins.count, bins.confidence, bins.accuracy, part.name)
+    found = Reliability(0, bins.edges, bins.count, bins.confidence, bins.accuracy, part.name, 0.0)
     return diagram(scene, found, width, height)
 
 

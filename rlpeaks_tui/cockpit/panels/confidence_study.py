@@ -21,6 +21,7 @@ from rlpeaks_tui.stats.groups import agreement_confidence
 from rlpeaks_tui.stats.summaries import Estimate, Floats, clustered_mean
 from rlpeaks_tui.stats.texts import answers
 
+from .. import present
 from ..generations import Generations
 
 STATED, TOKENS, AGREEMENT = "stated confidence", "mean token probability", "agreement of the group"
@@ -91,7 +92,7 @@ class Confidence:
         self._made: tuple[tuple[int, str, int], Parts | None] | None = None
 
     def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> object:
-        diagram = snapshot.reliability(step)
+        diagram = present.reliability(snapshot, step)
         if diagram is None:
             return None
         key = diagram.step, diagram.source, len(snapshot.branches)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rlpeaks_tui.run.entries import Probe
-from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.follow import Evaluation, Follower, Snapshot
 from rlpeaks_tui.run.heldout import HeldOutPrompts, read_held_out
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.rollouts import RolloutReader
@@ -16,6 +15,7 @@ from rlpeaks_tui.stats.heldout import ks_of
 from rlpeaks_tui.stats.passk import PassCurve, pass_curve
 from rlpeaks_tui.stats.scaling import Sigmoid, fit_sigmoid
 
+from .. import present
 from ..axes import Floats
 from ..branches import nodes_of, split
 from ..raster import Ints
@@ -49,7 +49,7 @@ class Earned:
 
     Attributes:
         tasks: of the held-out prompts, empty where they are not told apart.
-        passes: of the newest evaluation, where that is not later than the step shown.
+        passes: of the newest evaluation that led to the step shown.
         ceiling: the fit to the evaluations up to the step shown; None without any.
         generated: steps of the generations that are on record, rising, and how many completions each had; of a step
             that was trained again, the last one.
@@ -79,19 +79,19 @@ class Earnings:
         if self._reader is None:
             self._reader = RolloutReader(layout.rollouts)
         self._reader.refresh()
-        tasks, passes = self._of_newest(snapshot.probes.get("eval"))
-        found = follower.rollouts(step)
+        tasks, passes = self._of_newest(present.evaluation(snapshot, step))
+        found = present.rollouts(follower, snapshot, step)
         return Earned(
             tasks,
-            passes if passes is not None and passes.step <= step else None,
+            passes,
             self._ceiling(snapshot, step),
             sizes_of(self._reader.index["step"], self._reader.index["completions"]),
             0 if found is None or not len(found.group) else int(np.bincount(found.group).max()),
         )
 
-    def _of_newest(self, probe: Probe | None) -> tuple[Mapping[str, TaskAtBase], Passes | None]:
-        if self._evaluated is None or self._evaluated[0] is not probe:
-            self._evaluated = (probe, tasks_of(self._prompts, probe), passes_of(probe))
+    def _of_newest(self, found: Evaluation | None) -> tuple[Mapping[str, TaskAtBase], Passes | None]:
+        if self._evaluated is None or self._evaluated[0] is not found:
+            self._evaluated = (found, tasks_of(self._prompts, found), passes_of(found))
         return self._evaluated[1], self._evaluated[2]
 
     def _ceiling(self, snapshot: Snapshot, step: int) -> Sigmoid | None:
@@ -124,32 +124,26 @@ def _at(steps: Ints, values: Floats, step: int) -> float:
     return float(values[rows[-1]]) if len(rows) else np.nan
 
 
-def tasks_of(prompts: HeldOutPrompts | None, probe: Probe | None) -> dict[str, TaskAtBase]:
-    """The tasks of the held-out prompts with the base's accuracy, as the evaluation `probe` had it."""
+def tasks_of(prompts: HeldOutPrompts | None, found: Evaluation | None) -> dict[str, TaskAtBase]:
+    """The tasks of the held-out prompts with the base's accuracy, as the evaluation had it."""
     if prompts is None:
         return {}
-    base = _rates(probe, "base_rate")
+    base = np.empty(0) if found is None else found.base_rate
     aligned = len(base) == len(prompts.tasks)
-    found = {}
+    tasks = {}
     for task in sorted({task for task in prompts.tasks if task}):
         rows = [i for i, name in enumerate(prompts.tasks) if name == task]
         known = base[rows][np.isfinite(base[rows])] if aligned else np.empty(0)
-        found[task] = TaskAtBase(len(rows), float(known.mean()) if len(known) else np.nan)
-    return found
+        tasks[task] = TaskAtBase(len(rows), float(known.mean()) if len(known) else np.nan)
+    return tasks
 
 
-def passes_of(probe: Probe | None) -> Passes | None:
+def passes_of(found: Evaluation | None) -> Passes | None:
     """pass@k with intervals from the rates of each prompt; None where the record does not hold them."""
-    samples = None if probe is None else probe.facts.get("samples")
-    if probe is None or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
+    if found is None or found.samples > MOST_SAMPLES:
         return None
-    now, base = _rates(probe, "rate"), _rates(probe, "base_rate")
-    policy = _curve(now, samples)
-    return None if policy is None else Passes(probe.step, samples, policy, _curve(base, samples))
-
-
-def _rates(probe: Probe | None, name: str) -> Floats:
-    return np.array([] if probe is None else probe.arrays.get(name, []), np.float64)
+    policy = _curve(found.rate, found.samples)
+    return None if policy is None else Passes(found.step, found.samples, policy, _curve(found.base_rate, found.samples))
 
 
 def _curve(rates: Floats, samples: int) -> PassCurve | None:

@@ -46,10 +46,16 @@ class Forkings:
 
     def __init__(self) -> None:
         self._recent = Recent()
+        self._last: tuple[Sample | None, Forking | str] | None = None
 
     def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Forking | str:
         """The forks up to `step`, or why there are none."""
         sample = self._recent(follower, snapshot, step)
+        if self._last is None or self._last[0] is not sample:
+            self._last = sample, self._of(sample)
+        return self._last[1]
+
+    def _of(self, sample: Sample | None) -> Forking | str:
         if sample is None:
             return "no completion is kept token by token up to this step (probes.token_rollouts)"
         if not np.isfinite(sample.entropy).any():

@@ -11,7 +11,7 @@ import numpy as np
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.rollout_index import RIGHT
 from rlpeaks_tui.run.rollouts import Rollouts
-from rlpeaks_tui.stats.selection import Selection, selection
+from rlpeaks_tui.stats.selection import LEAST, Selection, selection
 
 from ..axes import Floats
 from ..cells import BOLD, SERIES, Cells, Ink, fit, width_of
@@ -19,7 +19,7 @@ from ..chart import Line, draw
 from ..generations import Generations
 from ..raster import Ints
 from ..scene import Scene
-from ..words import number, percent, signed
+from ..words import number, percent, plural, signed
 from .formats import ENTROPY, PREFIX, names
 from .parts import axis_over, chart, heading, nothing, ticks_for
 from .picking import first_shown, picked, raise_row
@@ -30,7 +30,14 @@ WIDE = 110
 ALONE = 1.1
 """Effective formats below which there is nothing left to select among."""
 INK = {"selected": Ink.GOOD, "selected against": Ink.BAD, "rises unpaid": Ink.WARN, "falls, not paid less": Ink.WARN}
-SIGN = {"selected": "▲", "rises unpaid": "+", "merely frequent": "•", "rare": "·", "selected against": "▼"}
+SIGN = {
+    "too few steps": "?",
+    "selected": "▲",
+    "rises unpaid": "+",
+    "merely frequent": "•",
+    "rare": "·",
+    "selected against": "▼",
+}
 
 Counts = dict[str, tuple[int, int]]
 """By format: completions that were right, and those whose outcome is known."""
@@ -58,11 +65,11 @@ class Outcomes:
     """The study of the panel of formats."""
 
     def __init__(self) -> None:
-        self._generations = Generations(counts_of)
+        self._first, self._last = Generations(counts_of), Generations(counts_of)
 
     def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Earned:
-        first = self._generations.oldest_first(follower, snapshot, step)
-        last = self._generations.newest_first(follower, snapshot, step)
+        first = self._first.oldest_first(follower, snapshot, step)
+        last = self._last.newest_first(follower, snapshot, step)
         return Earned(_pooled(first), _pooled(last))
 
 
@@ -132,6 +139,8 @@ FORCE = "running sum of share x (advantage - mean): what selection alone would m
 
 def point(found: Sequence[str], what: Selection) -> str:
     """Who wins, and whether it was the most frequent to begin with."""
+    if what.force.shape[1] < LEAST:
+        return f"not told yet: {plural(what.force.shape[1], 'step')}, {LEAST} are needed"
     winners = [i for i, kind in enumerate(what.kinds) if kind == "selected"]
     leader = int(np.argmax(what.now))
     if not winners:

@@ -15,6 +15,7 @@ from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.stats.modules import grid, place
 
+from .. import present
 from ..axes import Floats, linear, span_of
 from ..cells import BOLD, Cells, Ink, fit
 from ..chart import Line, Points, draw
@@ -201,9 +202,13 @@ class Probes:
 
     def __init__(self) -> None:
         self._read: dict[int, Layers] = {}
+        self._branches = 0
 
     def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> tuple[Layers, ...]:
-        steps = snapshot.layer_steps[snapshot.layer_steps <= step]
+        if self._branches != len(snapshot.branches):
+            # Steps that are trained again get other files of the same names.
+            self._branches, self._read = len(snapshot.branches), {}
+        steps = present.layer_steps(snapshot, step)
         if len(steps) > MAP_COLUMNS:
             steps = steps[np.linspace(0, len(steps) - 1, MAP_COLUMNS).round().astype(np.int64)]
         found = {each: self._read.get(each) or follower.layers(each) for each in steps.tolist()}

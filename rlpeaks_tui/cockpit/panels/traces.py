@@ -7,6 +7,7 @@ completions. Panels that use it say how many.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.rollouts import Rollouts
 
 from ..axes import Floats
-from ..branches import nodes_of, split
+from ..generations import Generations
 from ..raster import Ints
 
 GENERATIONS = 40
@@ -59,31 +60,19 @@ class Sample(Kept):
 
 
 class Recent:
-    """Reads the recent generations up to a step, each once."""
+    """Reads the recent generations up to a step, each once; the same ones give the same sample again."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, Kept] = {}
-        self._branches = 0
+        self._generations = Generations(kept_of)
+        self._parts: tuple[Kept, ...] = ()
+        self._sample: Sample | None = None
 
     def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Sample | None:
         """None where no token is kept."""
-        if self._branches != len(snapshot.branches):
-            # Steps were trained again, and their generations are others now.
-            self._branches, self._kept = len(snapshot.branches), {}
-        rows, _ = split(snapshot.rollout_steps, nodes_of(snapshot.branches, snapshot.checkpoints))
-        present = snapshot.rollout_steps[rows]
-        steps = np.unique(present[present <= step])[-GENERATIONS:].tolist()
-        found: dict[int, Kept] = {}
-        # The one that is shown comes last, which the follower then still has at hand.
-        for each in steps:
-            kept = self._kept.get(each)
-            if kept is None:
-                rollouts = follower.rollouts(each)
-                kept = None if rollouts is None or rollouts.step != each else kept_of(rollouts)
-            if kept is not None:
-                found[each] = kept
-        self._kept = found
-        return joined(list(found.values()))
+        parts = tuple(islice(self._generations.newest_first(follower, snapshot, step), GENERATIONS))[::-1]
+        if parts != self._parts:
+            self._parts, self._sample = parts, joined(list(parts))
+        return self._sample
 
 
 def kept_of(rollouts: Rollouts) -> Kept:

@@ -1,0 +1,75 @@
+"""What a run that went back has on its present way: records of a branch that was left are not shown as the present.
+
+Curves know their rows; what is told one record at a time is chosen here, the newest at or before a step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlpeaks_tui.run.follow import Evaluation, Follower, Reliability, Snapshot
+from rlpeaks_tui.run.layers import Layers
+from rlpeaks_tui.run.rollouts import Rollouts
+
+from .branches import Ints, Node, nodes_of, on_the_way, split, way
+
+
+def nodes(snapshot: Snapshot) -> tuple[Node, ...]:
+    """The branches of the run; the last one is the present."""
+    return nodes_of(snapshot.branches, snapshot.checkpoints)
+
+
+def generations(snapshot: Snapshot, step: int) -> tuple[Ints, Ints]:
+    """Numbers and steps int64[n] of the generations at or before `step`, ascending; of a step that has several, the
+    last one.
+    """
+    rows, _ = split(snapshot.rollout_steps, nodes(snapshot))
+    steps = snapshot.rollout_steps[rows]
+    upto = int(np.searchsorted(steps, min(step, snapshot.step), side="right"))
+    rows, steps = rows[:upto], steps[:upto]
+    last = np.append(steps[1:] != steps[:-1], True)[: len(steps)]
+    return rows[last], steps[last].astype(np.int64)
+
+
+def rollouts(follower: Follower, snapshot: Snapshot, step: int) -> Rollouts | None:
+    """The newest generation."""
+    numbers, _ = generations(snapshot, step)
+    return follower.generation(int(numbers[-1])) if len(numbers) else None
+
+
+def layer_steps(snapshot: Snapshot, step: int) -> Ints:
+    """Steps int64[n] at or before `step` that have an update probe, ascending.
+
+    The files are named by their step, so that the last branch that was probed there has it.
+    """
+    tree = nodes(snapshot)
+    last = {id(node): limit for node, limit in way(tree[-1])}
+    limits = np.array([last.get(id(node), -1) for node in tree])
+    # What has no time yet was written after all that the journal tells.
+    on = limits[np.searchsorted([node.t for node in tree], snapshot.layer_times, side="right") - 1]
+    upto = snapshot.layer_steps <= np.minimum(on, min(step, snapshot.step))
+    return np.asarray(snapshot.layer_steps[upto])
+
+
+def layers(follower: Follower, snapshot: Snapshot, step: int) -> Layers | None:
+    """The newest update probe."""
+    steps = layer_steps(snapshot, step)
+    return follower.layers(int(steps[-1])) if len(steps) else None
+
+
+def reliability(snapshot: Snapshot, step: int) -> Reliability | None:
+    """The newest calibration diagram."""
+    tree = nodes(snapshot)
+    for found in reversed(snapshot.calibrations):
+        if found.step <= step and on_the_way(tree, found.t, found.step):
+            return found
+    return None
+
+
+def evaluation(snapshot: Snapshot, step: int) -> Evaluation | None:
+    """The newest evaluation of the held-out prompts."""
+    tree = nodes(snapshot)
+    for found in reversed(snapshot.evaluations):
+        if found.step <= step and on_the_way(tree, found.t, found.step):
+            return found
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -215,3 +216,16 @@ def test_words_on_a_plot_never_cover_data() -> None:
     assert draw(Chart(x=(0, 9), y=axes.linear(0, 1, 3), tags=[Tag(5, 7.0, "outside", Ink.MARK)]), 50, 9) == draw(
         Chart(x=(0, 9), y=axes.linear(0, 1, 3)), 50, 9
     )
+
+
+def test_very_many_points_take_a_sign_a_cell_and_an_interval_a_column() -> None:
+    steps = np.repeat(np.arange(11), 10_000)
+    values = np.tile(np.linspace(0.3, 0.7, 10_000), 11)
+    points = Points(steps, values, Ink.KL, "◆", values - 0.2, values + 0.1)
+    began = time.process_time()
+    cells = draw(Chart((0, 10), axes.linear(0, 1, 2), points=[points]), 17, 11)
+    assert time.process_time() - began < 0.25
+    assert {row[6:] for row in cells.rows()[2:4]} == {"│" * 11, "◆" * 11}
+    column = "".join(chr(code) for code in cells.chars[:-1, 6].tolist())
+    assert column.strip(" ").strip("│") == column.count("◆") * "◆" and column.count("│") == 3
+    assert (cells.chars[:-1, 6:] == cells.chars[:-1, 6:7]).all()

@@ -194,20 +194,25 @@ def _branch_names(raster: Raster, lines: Sequence[Line]) -> None:
 
 
 def _points(raster: Raster, points: Points) -> None:
-    sign = "*" if raster.ascii_only else points.sign
-    for i, (step, value) in enumerate(zip(points.steps.tolist(), points.values.tolist(), strict=True)):
-        column = raster.cell(step)
-        if not 0 <= column < raster.cells.width:
-            continue
-        if points.low is not None and points.high is not None:
-            low, high = float(points.low[i]), float(points.high[i])
-            ends = raster.row(min(high, raster.frame.y1)), raster.row(max(low, raster.frame.y0))
-            if np.isfinite([low, high]).all() and ends[0] is not None and ends[1] is not None:
-                for row in range(ends[0], ends[1] + 1):
-                    raster.cells.put(row, column, "|" if raster.ascii_only else "│", points.ink)
-        row_at = raster.row(value)
-        if row_at is not None:
-            raster.cells.put(row_at, column, sign, points.ink)
+    """One sign a cell, over one interval a column that spans those of all its points: there may be very many."""
+    chars, inks = raster.cells.chars, raster.cells.inks
+    columns = raster.columns_of(points.steps)
+    shown = columns >= 0
+    if points.low is not None and points.high is not None:
+        frame = raster.frame
+        tops = raster.rows_of(np.minimum(points.high, frame.y1))
+        ends = raster.rows_of(np.maximum(points.low, frame.y0))
+        known = shown & np.isfinite(points.low) & np.isfinite(points.high) & (tops >= 0) & (ends >= 0)
+        first, last = np.full(chars.shape[1], chars.shape[0]), np.full(chars.shape[1], -1)
+        np.minimum.at(first, columns[known], tops[known])
+        np.maximum.at(last, columns[known], ends[known])
+        rows = np.arange(chars.shape[0])[:, None]
+        covered = (rows >= first) & (rows <= last)
+        chars[covered], inks[covered] = ord("|" if raster.ascii_only else "│"), points.ink
+    rows = raster.rows_of(points.values)
+    shown &= rows >= 0
+    at = rows[shown], columns[shown]
+    chars[at], inks[at] = ord("*" if raster.ascii_only else points.sign), points.ink
 
 
 def _tag(raster: Raster, tag: Tag) -> None:

@@ -55,6 +55,12 @@ class Frame:
             return 0 if x <= self.x0 else columns
         return int(np.floor((x - self.x0) / (self.x1 - self.x0) * (columns - 1) + 0.5 + ON_THE_BORDER))
 
+    def columns_of(self, x: Across, columns: int) -> Floats:
+        """`column` of each x, float64[n]: of any size where it is not shown."""
+        if self.x1 <= self.x0:
+            return np.where(x <= self.x0, 0.0, float(columns))
+        return np.floor((x - self.x0) / (self.x1 - self.x0) * (columns - 1) + 0.5 + ON_THE_BORDER)
+
     def height(self, y: Floats, rows: int) -> Floats:
         """Distance of each y from the upper edge, in dot rows; NaN where y is NaN or, on a log axis, not positive."""
         if self.log:
@@ -185,6 +191,19 @@ class Raster:
         if not 0 <= height <= self.rows:
             return None
         return min(int(height), self.rows - 1) // (3 if self.ascii_only else 4)
+
+    def columns_of(self, x: Across) -> Ints:
+        """`cell` of each x, int64[n]; -1 where it is not shown."""
+        across = self.frame.columns_of(x, self.columns)
+        inside = (across >= 0) & (across < self.columns)
+        return np.where(inside, across, -1).astype(np.int64) // (1 if self.ascii_only else 2)
+
+    def rows_of(self, y: Floats) -> Ints:
+        """`row` of each y, int64[n]; -1 where it is not shown."""
+        heights = self.frame.height(y, self.rows)
+        inside = (heights >= 0) & (heights <= self.rows)
+        rows = np.minimum(np.where(inside, heights, 0).astype(np.int64), self.rows - 1)
+        return np.where(inside, rows // (3 if self.ascii_only else 4), -1)
 
     def line(self, steps: Across, values: Floats, ink: int, heavy: bool = False, dashed: bool = False) -> None:
         """One series whose steps do not decrease: two dots thick when `heavy`, every other cell blank when `dashed`."""

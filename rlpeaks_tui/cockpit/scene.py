@@ -223,4 +223,10 @@ class Scene:
 
     def smoothed(self, name: str) -> Floats:
         """The values of a metric, smoothed over the past only, so that nothing drawn moves later."""
-        return smooth(self.series(name).values, self.half_life)
+        if name not in self._smoothed:
+            self._smoothed[name] = smooth(self.series(name).values, self.half_life)
+        return self._smoothed[name]
+
+    @cached_property
+    def _smoothed(self) -> dict[str, Floats]:
+        return {}

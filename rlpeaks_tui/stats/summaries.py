@@ -163,10 +163,10 @@ def smooth(values: ArrayLike, half_life: float, *, centred: bool = False) -> Flo
     filled = np.where(present, x, 0.0)
     weight = present.astype(np.float64)
     decay = 0.5 ** (1.0 / half_life)
-    top, bottom = _decayed_sum(filled, decay), _decayed_sum(weight, decay)
+    top, bottom = _decayed_sum(filled, decay), _decayed_weight(weight, decay)
     if centred:
         top += _decayed_sum(filled[::-1], decay)[::-1] - filled
-        bottom += _decayed_sum(weight[::-1], decay)[::-1] - weight
+        bottom += _decayed_weight(weight[::-1], decay)[::-1] - weight
     result: Floats = np.divide(top, bottom, out=np.full(x.shape, np.nan), where=present)
     return result
 
@@ -179,6 +179,13 @@ def _decayed_sum(x: Floats, decay: float) -> Floats:
         y[step:] += factor * y[:-step]
         step *= 2
     return y
+
+
+def _decayed_weight(weight: Floats, decay: float) -> Floats:
+    """The same of weights of 0 and 1; without gaps the sum of a geometric series, which no pass is needed for."""
+    if not weight.all():
+        return _decayed_sum(weight, decay)
+    return np.asarray((1.0 - np.exp(np.log(decay) * np.arange(1.0, weight.size + 1.0))) / (1.0 - decay))
 
 
 def theil_sen(x: ArrayLike, y: ArrayLike, limit: int = 400) -> float:

@@ -31,6 +31,8 @@ from .story import Part, Told, tell, until, untold
 ENTROPY = "entropy"
 SHARE = 3
 """The line is laid through the last third of the steps so far, or what came since the last change."""
+MOST = 4000
+"""Rows that the line rests on at most: more tell little more, and it is laid with every drawing."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def _budget(scene: Scene, name: str, metric: str, ink: int, bound: float, floor:
         return None
     change = last_change(scene)
     since = max(change, scene.step - scene.step // SHARE)
+    if len(steps) > MOST:
+        since = max(since, int(steps[-MOST - 1]))
     recent = steps > since
     forecast = foresee(steps[recent], values[recent], bound, floor=floor)
     smoothed = smooth(values, scene.half_life)

@@ -23,7 +23,7 @@ from ..scene import Scene
 from ..words import number, percent, signed
 from .budget import last_change, of_entropy, outlook
 from .parts import Row, axis_over, chart, metric_table, nothing, raw_and_smooth, ticks_for, typical_span
-from .story import Part, Told, level, plus_minus, tell, until, untold
+from .story import Part, Told, both, level, plus_minus, tell, until, untold
 
 ALL, FORKS, OVERLAP = "entropy", "entropy/forking", "entropy/forking_overlap"
 COVARIANCE, TOP = "cov/logp_advantage", "cov/top_share"
@@ -81,9 +81,7 @@ def _classes_said(scene: Scene, rest: float) -> list[str]:
 
 def _paired(scene: Scene) -> tuple[Ints, Floats, Floats]:
     """Steps at which both are known, entropy of all tokens, entropy of forks."""
-    everywhere, forks = scene.series(ALL), scene.series(FORKS)
-    steps, of_all, of_forks = np.intersect1d(everywhere.steps, forks.steps, return_indices=True)
-    return steps, everywhere.values[of_all], forks.values[of_forks]
+    return both(scene, ALL, FORKS)
 
 
 def _by_class(scene: Scene, width: int, height: int) -> Cells:

@@ -87,7 +87,9 @@ def _pooled(parts: Iterator[Counts]) -> Counts:
 def selected(scene: Scene, found: Sequence[str]) -> tuple[Ints, Selection] | None:
     """Steps int64[n] up to the one shown, and what selection did to the formats in them."""
     series = scene.series(ENTROPY)
-    steps = np.unique(series.steps[series.steps <= scene.step])
+    steps = series.steps[series.steps <= scene.step]
+    # They never decrease, so that those which differ need no sorting.
+    steps = steps[np.diff(steps, prepend=-1) > 0]
     if not len(steps):
         return None
     shares = np.stack([_aligned(scene, name, steps) for name in found])
@@ -98,6 +100,8 @@ def selected(scene: Scene, found: Sequence[str]) -> tuple[Ints, Selection] | Non
 def _aligned(scene: Scene, name: str, steps: Ints) -> Floats:
     """float64[n]: the value at exactly each step, nan where there is none."""
     series = scene.series(name)
+    if np.array_equal(series.steps[: len(steps)], steps) and not (series.steps[len(steps) :] == steps[-1]).any():
+        return series.values[: len(steps)]
     values = np.full(len(steps), np.nan)
     at = np.searchsorted(steps, series.steps)
     inside = at < len(steps)

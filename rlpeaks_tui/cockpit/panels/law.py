@@ -22,7 +22,7 @@ from ..scene import Scene
 from ..words import number, percent, plural, signed
 from .heldout import BASE, ERROR, ONCE
 from .parts import chart, nothing, ticks_for
-from .story import Part, Told, across, from_zero, plus_minus, tell, until, untold
+from .story import Part, Told, across, both, from_zero, plus_minus, tell, until, untold
 
 ENTROPY, REWARD, LEFT = "entropy", "reward", "exhaustion/left"
 
@@ -158,10 +158,9 @@ def _held_out(scene: Scene, found: Bought, width: int, height: int) -> Cells:
 
 
 def _training(scene: Scene, width: int, height: int) -> Cells:
-    steps, entropy = until(scene, ENTROPY)
-    at, reward = until(scene, REWARD)
-    _, of_entropy, of_reward = np.intersect1d(steps, at, return_indices=True)
-    h, r = entropy[of_entropy], reward[of_reward]
+    steps, entropy, reward = both(scene, ENTROPY, REWARD)
+    known = (steps <= scene.step) & np.isfinite(entropy) & np.isfinite(reward)
+    h, r = entropy[known], reward[known]
     if len(h) < 2:
         return nothing(Cells(width, height), "fewer than two steps so far")
     law = exhaustion(h, r)

@@ -163,6 +163,15 @@ def until(scene: Scene, name: str) -> tuple[Ints, Floats]:
     return series.steps[use], series.values[use]
 
 
+def both(scene: Scene, one: str, other: str) -> tuple[Ints, Floats, Floats]:
+    """Steps at which two metrics were recorded, and their values there; mostly they were always recorded together."""
+    a, b = scene.series(one), scene.series(other)
+    if np.array_equal(a.steps, b.steps):
+        return a.steps, a.values, b.values
+    steps, at_a, at_b = np.intersect1d(a.steps, b.steps, return_indices=True)
+    return steps, a.values[at_a], b.values[at_b]
+
+
 def level(scene: Scene, value: float, ink: int, label: str = "") -> Line:
     """A horizontal line over all steps."""
     return Line(np.array(scene.x, np.int64), np.full(2, value), ink, label)

@@ -6,6 +6,7 @@ What is observed beyond it says that prompts differ in difficulty, and which end
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,7 +54,6 @@ def wasted(scene: Scene, study: Earned) -> Waste | None:
     steps, share = until(scene, NONE)
     if not len(steps):
         return None
-    at, sizes = study.generated
     at, sizes = study.generated
     of_step = np.minimum(np.searchsorted(at, steps), max(0, len(at) - 1))
     count = np.where(at[of_step] == steps, sizes[of_step], 0) if len(at) else np.zeros(len(steps))
@@ -137,6 +137,8 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
 def _recent(scene: Scene, name: str) -> float | None:
     """The smoothed value at the step shown."""
     _, values = until(scene, name)
+    # Older ones weigh less than 1e-9 of it.
+    values = values[-math.ceil(30 * scene.half_life) :]
     return float(smooth(values, scene.half_life)[-1]) if len(values) else None
 
 

@@ -53,8 +53,8 @@ def test_too_early_is_no_card(tmp_path: Path) -> None:
 def test_a_run_that_has_ended_says_that_there_will_never_be_enough_steps(tmp_path: Path) -> None:
     snapshot = run(tmp_path, 3, ended=True)
     lines = lines_for(snapshot, snapshot.commands[0])
-    assert lines is not None and "there will be no more" in lines[0]
-    assert lines[1] == "50 before, 3 after, 8 needed on each side"
+    assert lines is not None and lines[0] == "not enough steps to tell:"
+    assert lines[1] == "3 of 8 steps after it, and there will be no more"
     assert all(len(line) <= WIDEST - 5 for line in lines)
 
 

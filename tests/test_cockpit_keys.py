@@ -91,7 +91,7 @@ async def test_a_key_asks_and_enter_sends(
         await pilot.press(*then)
         await until(pilot, lambda: says in words_of(app), says)
         assert "enter " in screen(app) and "esc leave it" in screen(app)
-        assert "Undone by u" in words_of(app) or key not in "rbce"
+        assert "Can be undone" in words_of(app) or key not in "rbce"
         assert sent(run) == []
         await pilot.press("enter")
         await until(pilot, lambda: bool(waiting(run.layout.root)), "sent")

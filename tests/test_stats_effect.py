@@ -332,6 +332,6 @@ def test_a_card_is_a_line_for_each_metric():
     assert head == "set x=1 at step 30"
     assert reward.startswith("  reward 0.") and " -> 0." in reward and "  rose; the trend before would" in reward
     assert "+0.199 (0.194 to 0.204)" in reward and "no detectable effect" in entropy and " a step  " in slope
-    assert calibration == "  calibration: not enough steps (1 before, 1 after, 8 needed on each side)"
+    assert calibration == "  calibration: not enough steps (1 of 8 steps before it: it can never be told)"
     (down,) = effects({"reward": logged(-1.0 * (np.arange(60) > 29))}, [command(30)])
     assert "-> -1.00  -1.00 (-1.00 to -1.00)  fell" in card(down)[1]

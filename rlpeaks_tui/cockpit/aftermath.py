@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.stats.effect import LEAST
 
 from .card import Card
 from .questions import CHANGING
@@ -58,7 +59,7 @@ class Aftermath:
                 self.card = Card(mark.id, f"{mark.number}  {asked(mark)}{where}", lines)
                 self._awaited.discard(mark.id)
             elif mark.id == self._recalled:
-                told = f"it is too early to tell what {asked(mark)} did"
+                told = f"it is too early to tell what {asked(mark)} did: that takes {LEAST} steps after it"
             if mark.id == self._recalled:
                 self._recalled = ""
         return told

@@ -115,7 +115,15 @@ class Cockpit(App[int]):
         self.palette: Palette = choose(self.console.color_system, self.no_color, theme_name)
         named = {command.id: command.shown for command in self.table}
         self.look = Look(
-            ascii_only, self.palette.flat, named["remedy"], named["story"], named["panel.checks"], named["stack"]
+            ascii_only,
+            self.palette.flat,
+            act=named["remedy"],
+            story=named["story"],
+            checks=named["panel.checks"],
+            stack=named["stack"],
+            live=named["live"],
+            clock=named["panel.cost"],
+            hold=named["hold"],
         )
         self._apply(self.palette)
         self._pace = Pace(rate)

@@ -200,7 +200,7 @@ def in_ascii(cells: Cells) -> Cells:
 
 _ASCII = {
     ord(sign): ord(plain)
-    for sign, plain in zip("…−·─╌┆│┃●◆○•▸▏⏎→←↑↓±‖▲▼░▒▓█━◇", "~-.--:||o*oo>|/><^v+=^v.:+#=*", strict=True)
+    for sign, plain in zip("…−·─╌┆│┃●◆○•▸▏⏎→←↑↓±‖▲▼░▒▓█━◇", "~-.--:||o*oo>|/><^v~=^v.:+#=*", strict=True)
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rlpeaks_tui.run.entries import ENDED
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
-from rlpeaks_tui.stats.effect import LEAST, Compared, effects
+from rlpeaks_tui.stats.effect import Compared, effects, shortage
 
 TITLE_CELLS = 14
 
@@ -30,10 +30,7 @@ def _never(found: list[Compared]) -> list[str] | None:
     most = max(found, key=lambda each: min(each.rows_before, each.rows_after), default=None)
     if most is None:
         return ["nothing was measured that it could be told by"]
-    return [
-        "not enough steps to tell, and there will be no more:",
-        f"{most.rows_before} before, {most.rows_after} after, {LEAST} needed on each side",
-    ]
+    return ["not enough steps to tell:", shortage(most)]
 
 
 def _lines(title: str, found: Compared) -> list[str]:

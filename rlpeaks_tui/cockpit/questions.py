@@ -20,7 +20,7 @@ Make = Callable[[Snapshot, Rates | None], Question]
 OFFERED = 6
 """Checkpoints that a question lists."""
 
-UNDO = "Undone by undo: what is needed to come back is written first."
+UNDO = "Can be undone: what is needed to come back is written first."
 CHANGING = ("reset", "sync-ref", "rollback", "phase", "set")
 """Commands that change weights or settings, which `undo` takes back."""
 
@@ -149,7 +149,7 @@ def change(snapshot: Snapshot, rates: Rates | None) -> Question:
         return [
             f"{goes} What is out of bounds is refused with the bounds; what is far from the present value is asked "
             "about once more.",
-            "Undone by undo.",
+            "Can be undone.",
         ]
 
     return Question(

@@ -54,8 +54,9 @@ class Look:
     Attributes:
         ascii_only: no braille and no blocks.
         flat: no colours for heat.
-        act, story, checks, stack: keys in force that do what the verdict advises, go on to the next story, list every
-            check, and show where a rank is.
+        act, story, checks, stack, live, clock, hold: keys in force that do what the verdict advises, go on to the next
+            story, list every check, show where a rank is, go to the newest step, show the clock, and hold the view or
+            let it go on.
     """
 
     ascii_only: bool = False
@@ -64,6 +65,9 @@ class Look:
     story: str = "v"
     checks: str = "x"
     stack: str = "T"
+    live: str = "g"
+    clock: str = "t"
+    hold: str = "space"
 
 
 @dataclass(frozen=True)

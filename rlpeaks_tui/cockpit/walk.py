@@ -46,7 +46,9 @@ def enter(app: Cockpit) -> None:
     """Enlarge the panel in focus; in a list of an enlarged panel, read the completions of its picked row."""
     stage, scene = app.stage, app.scene
     query = BY_ID[stage.panel].story(app.view).query if isinstance(stage, Enlarged) else None
-    if query is None or scene is None:
+    if query is None and isinstance(stage, Enlarged) and BY_ID[stage.panel].listing:
+        app.say("nothing to open here")
+    elif query is None or scene is None:
         toggle(app)
     elif wanted := query(scene):
         read(app, wanted)

@@ -95,6 +95,15 @@ class Compared:
         return self.expected is not None and self.rows_before < SHORT
 
 
+def shortage(found: Compared) -> str:
+    """Which side has too few rows, and whether that can change."""
+    if found.rows_before < LEAST:
+        return f"{found.rows_before} of {LEAST} steps before it: it can never be told"
+    if found.verdict == "not enough steps yet":
+        return f"{found.rows_after} of {LEAST} steps after it so far: it will be told"
+    return f"{found.rows_after} of {LEAST} steps after it, and there will be no more"
+
+
 @dataclass(frozen=True)
 class Effect:
     """What became of the metrics of COMPARED with one command; None for one that the run does not have."""
@@ -269,8 +278,7 @@ def _detrended(x: Floats, y: Floats) -> Floats:
 
 def _line(title: str, found: Compared) -> str:
     if found.difference is None or found.before is None or found.after is None:
-        rows = f"{found.rows_before} before, {found.rows_after} after, {LEAST} needed on each side"
-        return f"{title}: {found.verdict} ({rows}{_cut(found)})"
+        return f"{title}: {found.verdict} ({shortage(found)}{_cut(found)})"
     slope = title == "entropy slope"
     known = None if slope else lookup(found.metric)
 

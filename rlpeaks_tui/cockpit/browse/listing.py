@@ -127,6 +127,8 @@ def nothing(found: Found, query: str) -> str:
     wanted = found.wanted.task
     if wanted is not None and found.tasks and wanted not in found.tasks:
         return f"no task is called {wanted}; there are: {', '.join(found.tasks[:12])}"
+    if query.startswith("prompt:"):
+        return f"training wrote nothing for this prompt; answers to held-out prompts are not kept ({query})"
     return f"nothing found for {query}" if query else "no completions at or before this step"
 
 

@@ -144,7 +144,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     if drift is None:
         return untold("KL budget", scene.why(EXACT), scene, width, height)
     end = scene.snapshot.max_steps
-    value = f"{percent(drift.used)} of {FAR:g} nats"
+    value = f"{spent_share(drift.used)} of {FAR:g} nats"
     note = in_short(drift)
     budgets = [budget for budget in (drift, entropy) if budget is not None]
     parts = [Part("share of the budgets that is spent", lambda w, h: _gauges(scene, budgets, w, h), len(budgets) + 2)]
@@ -167,6 +167,13 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     return tell(told, scene, width, height)
 
 
+def spent_share(used: float) -> str:
+    """The share of a budget that is spent, in words where it is none or many times what there was."""
+    if used < 0:
+        return "none"
+    return percent(used) if used < 10 else f"{number(used)} times"
+
+
 def _gauges(scene: Scene, budgets: Sequence[Budget], width: int, height: int) -> Cells:
     cells = Cells(width, height)
     bar = min(60, width - 44)
@@ -179,8 +186,9 @@ def _gauges(scene: Scene, budgets: Sequence[Budget], width: int, height: int) ->
             cells.fill(y, x, bar, "." if scene.ascii_only else "·", Ink.FAINT)
             cells.put(y, x, lying(min(max(used, 0.0), 1.0), bar, scene.ascii_only).rstrip(), full)
             x += bar + 1
-        cells.put_right(y, x + 6, percent(used), full)
-        cells.put(y, x + 8, f"{number(budget.level)} of {number(budget.bound)}", Ink.DIM)
+        cells.put_right(y, x + 9, spent_share(used), full)
+        bound = f"floor {number(budget.bound)}" if budget.floor else f"bound {number(budget.bound)}"
+        cells.put(y, x + 11, f"{number(budget.level)}, {bound}", Ink.DIM)
     return cells
 
 

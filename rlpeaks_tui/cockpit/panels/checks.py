@@ -170,7 +170,7 @@ def _remedy(scene: Scene, one: Judged) -> str:
         return f"{one.rule.remedy}, but {hindrance(scene.snapshot, one.rule.remedy) or 'this run does not take it'}"
     if not scene.snapshot.live:
         return f"{advice}, but the run has ended"
-    return advice if scene.readonly else f"{advice}, a opens it"
+    return advice if scene.readonly else f"{advice}, {scene.look.act} opens it"
 
 
 def _judged(one: Judged) -> str:

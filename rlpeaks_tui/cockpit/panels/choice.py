@@ -70,13 +70,18 @@ def _classes_said(scene: Scene, rest: float) -> list[str]:
         said.append(f"forks hold {percent(min(1.0, FORKING_SHARE * forks / everywhere))} of all entropy")
     if first and first_forks and forks is not None:
         start = float(others(first, first_forks))
-        lost = f"since the start forks have lost {percent(1 - forks / first_forks)}"
-        said.append(f"{lost}, the others {percent(1 - rest / start)}" if start > 0 else lost)
+        moved = f"since the start forks have {_moved(first_forks, forks)}"
+        said.append(f"{moved}, the others {_moved(start, rest)}" if start > 0 else moved)
     overlap = scene.value(OVERLAP)
     if overlap is not None:
         told = "the policy hesitates where its base does" if overlap > 0.5 else "the policy hesitates elsewhere"
         said.append(f"{overlap:.2f} of the forks of either are forks of both (chance {CHANCE:.2f}): {told}")
     return said
+
+
+def _moved(start: float, now: float) -> str:
+    share = now / start - 1
+    return f"lost {percent(-share)}" if share < 0 else f"gained {percent(share)}"
 
 
 def _paired(scene: Scene) -> tuple[Ints, Floats, Floats]:

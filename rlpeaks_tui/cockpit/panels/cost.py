@@ -92,7 +92,7 @@ def _bars(scene: Scene, step: float, width: int) -> Cells:
 
 def _why_no_ranks(scene: Scene, width: int) -> Cells:
     cells = Cells(width, 1)
-    why = "what each rank does is known for the present only; g goes there"
+    why = f"what each rank does is known for the present only; {scene.look.live} goes there"
     if not scene.snapshot.ranks:
         why = "its ranks have given no signs of life, so what each one does is not known"
     cells.put(0, 0, fit(why, width), Ink.UNKNOWN)

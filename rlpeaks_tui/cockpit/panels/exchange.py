@@ -79,11 +79,15 @@ def verdict(cut: tuple[Stretch, ...]) -> str:
     early, late = early_and_late(cut)
     if early is None or late is None:
         return "not enough drift yet"
+    if not late.low <= 0 <= late.high:
+        lately = "reward rises" if late.low > 0 else "reward falls"
+    else:
+        lately = "nothing beyond chance is bought"
     if late.high < early.low:
-        return "returns diminish" if late.low > 0 else "returns diminish, nothing is bought lately"
+        return "returns diminish" if late.low > 0 else f"returns diminish, {lately} lately"
     if late.low > early.high:
-        return "returns grow"
-    return "no clear change in price" if late.told else "nothing beyond chance is bought lately"
+        return "returns grow" if late.low > 0 else f"losses shrink, {lately} lately"
+    return f"no clear change in price, {lately}" if late.told else f"{lately} lately"
 
 
 def _said(scene: Scene, cut: tuple[Stretch, ...]) -> list[str]:

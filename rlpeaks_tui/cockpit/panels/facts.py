@@ -34,8 +34,9 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     heading(cells, scene, "facts", "i", "Run", Ink.TEXT)
     for y, (label, value) in enumerate(_facts(scene)[: height - 1], 1):
-        cells.put(y, 0, label, Ink.DIM)
-        cells.put(y, 12, fit(value, width - 12), Ink.TEXT)
+        end = cells.put(y, 0, fit(label, width // 2), Ink.DIM)
+        x = max(12, end + 1)
+        cells.put(y, x, fit(value, width - x), Ink.TEXT)
     return cells
 
 
@@ -139,7 +140,12 @@ def _identity(scene: Scene) -> Section:
     lines.append(Line("telemetry lost", said, ink=Ink.WARN if lost else Ink.TEXT))
     if snapshot.errors:
         lines.append(
-            Line("errors", plural(len(snapshot.errors), "error"), "in the instruments; t shows them", Ink.WARN)
+            Line(
+                "errors",
+                plural(len(snapshot.errors), "error"),
+                f"in the instruments; {scene.look.clock} shows them",
+                Ink.WARN,
+            )
         )
     lines += [Line(name, version) for name, version in sorted(info.versions.items())]
     return "this run", lines

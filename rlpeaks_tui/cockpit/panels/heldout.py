@@ -45,6 +45,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     sign = "*" if scene.ascii_only else "◆"
     caption = [
         f"{sign} held out with 95 % interval",
+        "solved: right in one sample or more",
         "line: training, same tasks in the same mix",
         "level: base",
         "bands: 95 %, resampling prompts",
@@ -167,7 +168,8 @@ def _solved(scene: Scene, study: Earned) -> str:
     only, other = (f"{round(share * prompts)}" if prompts else percent(share) for share in (mine, its))
     of = f" of {prompts} prompts" if prompts else " of the prompts"
     told = "they differ" if p < 0.05 else "no difference beyond chance"
-    return f"only the policy solves {only}, only the base {other}{of}: {told} (McNemar p {p:.2f})"
+    chance = "< 0.01" if p < 0.01 else f"{p:.2f}"
+    return f"only the policy solves {only}, only the base {other}{of}: {told} (McNemar p {chance})"
 
 
 def _unit(scene: Scene, study: Earned) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..cells import Cells, Ink
 from ..scene import Scene
+from ..words import plural
 from .console import filtered
 from .parts import Row, heading, metric_table, nothing, scrolled
 
@@ -11,7 +12,7 @@ from .parts import Row, heading, metric_table, nothing, scrolled
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     names, note = filtered(scene.snapshot.columns.names(), scene.view.filter)
-    heading(cells, scene, "", "", "Metrics", Ink.TEXT, f"{len(names)} metrics", note, "as recorded")
+    heading(cells, scene, "", "", "Metrics", Ink.TEXT, plural(len(names), "metric"), note, "as recorded")
     if not names:
         return nothing(cells, "no metric matches" if scene.view.filter else "nothing recorded yet")
     rows: list[Row] = [(name, name, Ink.TEXT) for name in names]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlpeaks_tui.run.follow import Evaluation
-from rlpeaks_tui.stats.difficulty import CLASSES, difficulty
+from rlpeaks_tui.stats.difficulty import CLASSES, CLEAR, difficulty
 
 from ..axes import Floats
 from ..bars import lying
@@ -23,7 +23,7 @@ from ..scene import Scene
 from ..words import signed
 from .completion import one_line
 from .console import matches
-from .parts import heading, nothing
+from .parts import clauses, heading, nothing
 from .picking import first_shown, of_prompt, picked, raise_row
 from .prompt_study import LONGEST, Asked
 
@@ -36,6 +36,12 @@ SIGN: dict[str, tuple[str, int]] = {
     "kept": ("•", Ink.TEXT),
     "unknown": ("?", Ink.UNKNOWN),
 }
+HOW = (
+    f"forgotten: fell by over {CLEAR:g} standard errors",
+    "enter: training's completions only",
+    "held-out answers are not kept",
+)
+"""How to read the list, and what opens from it."""
 BY_CHANCE = 40
 """Of so many prompts that did not change about one counts as learned and one as forgotten."""
 STRIP, ASCII_STRIP = "·░▒▓█", "_.:+#"
@@ -153,6 +159,8 @@ def held_out(scene: Scene, width: int, height: int) -> Cells:
     signs = ASCII_STRIP if scene.ascii_only else STRIP
     said = f"{point(everything)}; by evaluation: share right, {signs[0]} none {signs[-1]} all"
     cells.put(1, 0, fit(said, width), Ink.FAINT)
+    if top == 3:
+        cells.put(2, 0, clauses(HOW, width, 1)[0], Ink.FAINT)
     cells.blit(top, 0, rows(scene, found, at, columns, height - top))
     if beside < width:
         cells.put(3, beside, fit("change; digits: several prompts", width - beside), Ink.FAINT)

@@ -21,7 +21,11 @@ def stack(scene: Scene, width: int, height: int) -> Cells:
     found = scene.stack
     if found is None:
         heading(cells, scene, "", "", "Stack", Ink.UNKNOWN)
-        said = "T asks a rank where it stands" if not scene.readonly else "this viewer is read-only and asks nobody"
+        said = (
+            f"{scene.look.stack} asks a rank where it stands"
+            if not scene.readonly
+            else "this viewer is read-only and asks nobody"
+        )
         return nothing(cells, said)
     when = time.strftime("%H:%M:%S", time.localtime(found.t))
     note = f"at {when}, told by {found.way}"

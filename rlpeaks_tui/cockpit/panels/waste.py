@@ -180,6 +180,7 @@ def _chance(scene: Scene, study: Earned, width: int, height: int) -> Cells:
     if np.isfinite(rate) and idle is not None:
         points.append(Points(np.array([rate]), np.array([idle]), Ink.REWARD | BOLD, "◆"))
         tags.append(Tag(rate, idle, f"observed {number(idle)}", Ink.REWARD))
-    tags.append(Tag(0.5, 0.08, f"G = {size}", Ink.SERIES_1))
+    # Within the bow of the curve, well above its lowest place.
+    tags.append(Tag(0.5, float(chance.min()) + 0.25, f"G = {size}", Ink.SERIES_1))
     lines = [Line(p, chance, Ink.SERIES_1 | SOFT, heavy=True)]
     return draw(replace(plan, lines=lines, points=points, tags=tags), width, height)

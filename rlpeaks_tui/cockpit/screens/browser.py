@@ -165,7 +165,7 @@ class Browser(Stage):
             self._at,
             self._top,
             self._marked[0] if self._marked else None,
-            self._told_newer(),
+            self._told_newer(scene.look.hold),
             block,
             width,
             height,
@@ -237,10 +237,10 @@ class Browser(Stage):
         """Called by the finder in its thread."""
         self.post_message(self.Answered(answer))
 
-    def _told_newer(self) -> str:
+    def _told_newer(self, hold: str) -> str:
         if not self._newer or self._following or self._until is not None:
             return ""
-        key = "space" if self._held else "home"
+        key = hold if self._held else "home"
         return f"{plural(self._newer, 'newer generation')}, {key} shows {'it' if self._newer == 1 else 'them'}"
 
     def on_browser_answered(self, message: Browser.Answered) -> None:

@@ -20,6 +20,8 @@ from .board import Board
 KEYS = 8
 COLUMN = 58
 NO_KEY = "palette"
+WIDE_ENOUGH = 60
+"""Columns from which on the first row has room for how plus or minus is written in ASCII."""
 SCROLLS = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 1000, "end": 1000, "pageup": -1000, "home": -1000}
 
 
@@ -136,4 +138,6 @@ class Help(Screen[None]):
         place = self._plan(*self.app.size)["help"]
         if place.width > 0 and place.height > 0:
             cells = draw(place.width, place.height, self._scroll, self._refused, self._table)
+            if self._ascii_only and place.width >= WIDE_ENOUGH:
+                cells.put(0, 6, "0.5 ~0.1: plus or minus 0.1", Ink.DIM)
             self._surface.show(in_ascii(cells) if self._ascii_only else cells)

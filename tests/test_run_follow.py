@@ -284,15 +284,17 @@ def test_numbers_beyond_all_reason_are_no_reason_to_complain(run: Layout, writer
 def test_shares_that_are_none_are_not_shown(run: Layout, writer: JournalWriter) -> None:
     good = {"edges": [0.0, 0.5, 1.0], "count": [0, 4], "confidence": [None, 1.0000001], "accuracy": [None, 0.25]}
     bad = [{"edges": [-1.0, 0.5, 1.0]}, {"edges": [0.0, None, 1.0]}, {"confidence": [0, 1.5]}, {"accuracy": [-0.1, 1]}]
-    rates = {"rate": [0.5, 1.5, -1.0, None], "base_rate": [1e308, 0.0, 1.0, 0.5]}
+    rates = {"rate": [0.5, 0.0, 1.0, None], "base_rate": [1e308, 0.0, 1.0, 0.5]}
+    impossible = rates | {"rate": [0.5, 1.5, 1.0, None]}
     writer.write(
         *[Probe(t=BEGAN, name="calibration", step=i, v={}, arrays=good | one) for i, one in enumerate([*bad, {}])],
         Probe(t=BEGAN, name="eval", step=9, v={}, facts={"samples": 4}, arrays=rates),
+        Probe(t=BEGAN, name="eval", step=10, v={}, facts={"samples": 4}, arrays=impossible),
     )
     snapshot = whole(run)
     assert [one.step for one in snapshot.calibrations] == [len(bad)]
     (found,) = snapshot.evaluations
-    np.testing.assert_array_equal(found.rate, [0.5, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(found.rate, [0.5, 0.0, 1.0, np.nan])
     np.testing.assert_array_equal(found.base_rate, [np.nan, 0.0, 1.0, 0.5])
 
 

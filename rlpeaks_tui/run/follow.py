@@ -444,7 +444,9 @@ def _is_share(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _evaluation(probe: Probe) -> list[Evaluation]:
     rate, base = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in ("rate", "base_rate"))
-    rate, base = (np.where((shares >= 0) & (shares <= 1), shares, np.nan) for shares in (rate, base))
+    if ((rate < 0) | (rate > 1)).any():
+        return []
+    base = np.where((base >= 0) & (base <= 1), base, np.nan)
     samples = probe.facts.get("samples")
     if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
         return []

@@ -181,9 +181,12 @@ def _continued(block: Block) -> Iterator[None]:
         tty.setcbreak(sys.stdin.fileno(), termios.TCSANOW)
         block.begin_anew()
 
+    # Also where it is ignored, as in what a shell started in the background: a person here leaves by ctrl+c.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.signal(signal.SIGCONT, again), signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGCONT, before[0])
         signal.signal(signal.SIGTERM, before[1])
+        signal.signal(signal.SIGINT, interrupt)

@@ -8,7 +8,6 @@ answered at once.
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -21,6 +20,7 @@ import msgspec
 from . import bundle, yaml_lines
 from .phases import PHASE_WORDS, Phase, RewardLevel, Until, check_phase
 from .trl_fields import grpo_fields
+from .yaml_lines import as_written, nearest
 
 
 class ConfigError(Exception):
@@ -169,7 +169,7 @@ def load(target: str, settings: list[str]) -> tuple[RunFile, Path]:
             text = file.read(BIGGEST_FILE + 1).decode()
     except FileNotFoundError:
         known = ", ".join(bundle.samples())
-        close = _nearest(target, list(bundle.samples()))
+        close = nearest(target, list(bundle.samples()))
         raise ConfigError(f"{target}: there is no such run file or sample{close}; samples are: {known}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
@@ -236,11 +236,6 @@ def _where(path: Path, lines: dict[str, int], key: str) -> str:
     return "--set" if line == 0 else f"{path}:{line}" if line else str(path)
 
 
-def _nearest(word: str, valid: list[str]) -> str:
-    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 Checked = TypeVar("Checked", "RunFile", "Script")
 
 
@@ -256,8 +251,8 @@ def _convert(tree: dict[str, Any], lines: dict[str, int], path: Path, kind: type
             dotted = f"{key}.{name}" if key else name
             valid = [field.encode_name for field in msgspec.structs.fields(_section(key, kind))]
             where = _where(path, lines, dotted)
-            listed = "" if _nearest(name, valid) else f"; valid here: {', '.join(valid)}"
-            raise ConfigError(f"{where}: unknown key {dotted!r}{_nearest(name, valid)}{listed}") from None
+            listed = "" if nearest(name, valid) else f"; valid here: {', '.join(valid)}"
+            raise ConfigError(f"{where}: unknown key {dotted!r}{nearest(name, valid)}{listed}") from None
         missing = re.search(r"missing required field `(.+?)`", message)
         if missing:
             name = f"{key}.{missing.group(1)}" if key else missing.group(1)
@@ -285,7 +280,9 @@ def _mistyped(message: str, key: str, tree: Any, lines: dict[str, int], path: Pa
     declared = {field.encode_name: field.type for field in msgspec.structs.fields(_section(section, kind))}.get(leaf)
     choices = [str(choice) for choice in get_args(declared)] if get_origin(declared) is Literal else []
     wanted = f"one of {', '.join(choices)}" if choices else " or ".join(words)
-    return f"{_where(path, lines, key)}: {key}: " + (f"expected {wanted}, got {_told(value)}" if wanted else message)
+    return f"{_where(path, lines, key)}: {key}: " + (
+        f"expected {wanted}, got {as_written(value)}" if wanted else message
+    )
 
 
 _WORDS = {
@@ -297,20 +294,6 @@ _WORDS = {
     "object": "a section of `key: value` lines",
     "null": "nothing",
 }
-
-
-def _told(value: Any) -> str:
-    """A value as a run file would have it, short."""
-    match value:
-        case dict():
-            return "a section"
-        case list():
-            return "a list"
-        case None:
-            return "nothing"
-        case bool():
-            return "true" if value else "false"
-    return repr(value)[:60]
 
 
 def _section(key: str, top: Any) -> Any:
@@ -344,10 +327,10 @@ def _check(run: RunFile, lines: dict[str, int], path: Path) -> None:
     fields = grpo_fields()
     for name, value in run.grpo.items():
         if fields and name not in fields:
-            refuse(f"grpo.{name}", f"TRL's GRPOConfig has no such field{_nearest(name, list(fields))}")
+            refuse(f"grpo.{name}", f"TRL's GRPOConfig has no such field{nearest(name, list(fields))}")
         wanted = fields.get(name)
         if wanted and not wanted.takes(value):
-            refuse(f"grpo.{name}", f"expected {wanted.kind}, got {_told(value)}")
+            refuse(f"grpo.{name}", f"expected {wanted.kind}, got {as_written(value)}")
     if not 0 <= run.seed < 2**32:
         refuse("seed", "must lie between 0 and 4294967295")
     if not run.rewards:
@@ -355,7 +338,7 @@ def _check(run: RunFile, lines: dict[str, int], path: Path) -> None:
     for name, weight in run.rewards.items():
         if name not in REWARD_NAMES:
             there = f"; there are: {', '.join(REWARD_NAMES)}"
-            refuse(f"rewards.{name}", f"no such reward{_nearest(name, list(REWARD_NAMES)) or there}")
+            refuse(f"rewards.{name}", f"no such reward{nearest(name, list(REWARD_NAMES)) or there}")
         if not math.isfinite(weight):
             refuse(f"rewards.{name}", "a weight is a finite number")
     _check_surroundings(run, refuse)
@@ -378,7 +361,7 @@ def _check_phases(run: RunFile, refuse: Callable[[str, str], None]) -> None:
         unknown = [task for task in phase.tasks if task not in TASK_NAMES]
         if unknown:
             there = f"; there are: {', '.join(TASK_NAMES)}"
-            refuse(f"{at}.tasks.{unknown[0]}", f"no such task{_nearest(unknown[0], list(TASK_NAMES)) or there}")
+            refuse(f"{at}.tasks.{unknown[0]}", f"no such task{nearest(unknown[0], list(TASK_NAMES)) or there}")
         if not phase.tasks or any(not math.isfinite(w) or w <= 0 for w in phase.tasks.values()):
             refuse(f"{at}.tasks", "a phase needs tasks with weights above 0")
         check_phase(phase, at, run.grpo, i == len(run.phases) - 1, refuse)
@@ -418,7 +401,7 @@ def _check_batch(run: RunFile, refuse: Callable[[str, str], None]) -> None:
         if value is None and default is None:
             return None
         if type(value) is not int or value < least:
-            refuse(f"grpo.{name}", f"must be a whole number, at least {least}; got {_told(value)}")
+            refuse(f"grpo.{name}", f"must be a whole number, at least {least}; got {as_written(value)}")
         return value
 
     per_device = number("per_device_train_batch_size", 8)

@@ -1,4 +1,4 @@
-"""YAML as plain values, with the line of each: the little of YAML that a run file needs.
+"""YAML as plain values, with the line of each: the little of YAML that the files need which people write.
 
 PyYAML finds the structure; the values are made here. YAML 1.1 would read `1e-3` as text and `no` as false, take
 the last of two equal keys in silence, and let a few lines of aliases stand for more values than a machine can
@@ -7,7 +7,9 @@ hold.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 MOST_VALUES = 10_000
@@ -93,3 +95,23 @@ def _plain(text: str) -> Any:
     if _NUMBER.fullmatch(text):
         return float(text.replace("_", ""))
     return text
+
+
+def as_written(value: Any) -> str:
+    """A value as the file has it, short and in one line."""
+    match value:
+        case dict():
+            return "a section"
+        case list():
+            return "a list"
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+    return re.sub(r"\s+", " ", repr(value))[:60]
+
+
+def nearest(word: str, valid: Sequence[str]) -> str:
+    """The word that was most likely meant, as the end of a sentence; empty when none is near."""
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -209,7 +209,7 @@ def test_the_clock_alone_makes_no_study_anew(tmp_path: Path) -> None:
     follower = Follower(run.layout.root)
     while follower.poll() or follower.more:
         pass
-    study, recent = forking.Forkings(), traces.Recent()
+    study, recent = forking.study(), traces.Recent()
     first = study(follower, follower.snapshot(), 30)
     sample = recent(follower, follower.snapshot(), 30)
     assert study(follower, follower.snapshot(), 30) is first and recent(follower, follower.snapshot(), 30) is sample

@@ -178,7 +178,7 @@ class Cockpit(App[int]):
         for stage in (self.overview, self.magnifier):
             stage.restart()
         self._reader.start()
-        self._ask()
+        self.look_again()
 
     def choose_run(self) -> None:
         """The list of all runs, over this one."""
@@ -231,10 +231,11 @@ class Cockpit(App[int]):
 
     def _tick(self) -> None:
         if self._pace.tick(waiting(self._driver)):
-            self._ask()
+            self.look_again()
         self.set_timer(self._pace.interval, self._tick)
 
-    def _ask(self) -> None:
+    def look_again(self) -> None:
+        """Ask the reader for what the screen needs now."""
         wanted = Wanted(
             step=self._wanted_step(),
             panel=self.enlarged,
@@ -274,7 +275,7 @@ class Cockpit(App[int]):
         if at is not None and shown is not None and not shown.loading and at > shown.snapshot.step:
             self.view = replace(self.view, cursor=None)
             self.notice = f"the run went back before step {at:,}: this is its newest step, {shown.snapshot.step:,}"
-            self._ask()
+            self.look_again()
 
     def on_answered(self, message: whereabouts.Answered) -> None:
         if message.follower is self._follower:
@@ -317,7 +318,9 @@ class Cockpit(App[int]):
         stage = self.stage
         if stage is None or self._shown is None or self._newest is None or isinstance(self.screen, Runs):
             return
-        scene, now = self._scene(self._shown), self._scene(self._newest)
+        scene = self._scene(self._shown)
+        # What a scene works out once is worked out once for the panels and the frame, unless the view is held.
+        now = scene if self._shown is self._newest else self._scene(self._newest)
         notice = self.notice or self._newest.trouble
         if not notice and self._newest.loading:
             notice = f"reading the journal, step {now.snapshot.step:,} so far"
@@ -356,7 +359,7 @@ class Cockpit(App[int]):
         self.notice = ""
         # What is known is drawn first: the reader would compete with it.
         self.repaint()
-        self._ask()
+        self.look_again()
 
     def _feature(self) -> None:
         """On a small screen, draw the panel that the verdict speaks of until the person chooses another."""
@@ -434,10 +437,6 @@ class Cockpit(App[int]):
         if self.enlarged == "checks" and self.scene is not None:
             return each_check.advice(self.scene)
         return advised(self._newest.snapshot, self._newest.health.findings)
-
-    def look_again(self) -> None:
-        """Ask the reader for what the screen needs now."""
-        self._ask()
 
     def open_help(self) -> None:
         self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self), self.table))

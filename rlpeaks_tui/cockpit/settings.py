@@ -7,9 +7,7 @@ defaults are in force.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -20,6 +18,7 @@ from textual.keys import Keys
 from rlpeaks_tui import yaml_lines
 from rlpeaks_tui.run.layout import open_regular
 from rlpeaks_tui.run.text import clean_line
+from rlpeaks_tui.yaml_lines import as_written, nearest
 
 from .commands import BY_ID, in_force, name_of, words_of
 from .herald import Notify
@@ -91,7 +90,7 @@ def told(settings: Settings) -> dict[str, str]:
     usual = Settings()
     found = {name: getattr(settings, name) for name in settings.__struct_fields__}
     changed = {name: value for name, value in found.items() if value != getattr(usual, name)}
-    return {name: ", ".join(value) if isinstance(value, dict) else _told(value) for name, value in changed.items()}
+    return {name: ", ".join(value) if isinstance(value, dict) else as_written(value) for name, value in changed.items()}
 
 
 def _settings(raw: bytes, path: Path) -> Settings:
@@ -121,7 +120,7 @@ def _settings(raw: bytes, path: Path) -> Settings:
             plain = _words(value) if key == "keys" else value
             values[key] = msgspec.convert(plain, fields[key])
         except msgspec.ValidationError:
-            raise Unusable(f"{where(key)}: expected {_wanted(key, fields[key])}, got {_told(value)}") from None
+            raise Unusable(f"{where(key)}: expected {_wanted(key, fields[key])}, got {as_written(value)}") from None
     settings = Settings(**values)
     if not SLOWEST <= settings.fps <= FASTEST:
         raise Unusable(f"{where('fps')}: expected a number from {SLOWEST} to {FASTEST:.0f}, got {settings.fps:g}")
@@ -181,19 +180,5 @@ def _wanted(key: str, kind: Any) -> str:
     return {"ascii": "true or false", "fps": "a number", "keys": "lines such as `pause: f9, ctrl+y`"}[key]
 
 
-def _told(value: Any) -> str:
-    match value:
-        case dict():
-            return "a section"
-        case list():
-            return "a list"
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-    return re.sub(r"\s+", " ", repr(value))[:60]
-
-
 def _instead(word: str, valid: list[str]) -> str:
-    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(valid)}"
+    return nearest(word, valid) or f"; there are: {', '.join(valid)}"

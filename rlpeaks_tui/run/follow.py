@@ -140,6 +140,8 @@ class Snapshot:
     layer_times: NDArray[np.float64]
     """When the probe of each of `layer_steps` was made, which tells on which branch; NaN where not yet known."""
     rollout_steps: NDArray[np.int64]
+    rollout_sizes: NDArray[np.int64]
+    """Of each generation: its step, and how many completions it has."""
     exit: Exit | None
     heartbeat_age: float | None
     lost: int
@@ -294,6 +296,7 @@ class Follower:
             layer_steps=self._layer_steps,
             layer_times=np.array([self._layer_times.get(step, np.nan) for step in self._layer_steps.tolist()]),
             rollout_steps=self._rollouts.index["step"],
+            rollout_sizes=self._rollouts.index["completions"],
             exit=self._exit,
             heartbeat_age=None if self._beat is None else max(0.0, now - self._beat.t),
             lost=self._lost,

@@ -116,7 +116,7 @@ PANELS: tuple[Panel, ...] = (
             Story("law", law.story),
             Story("forks", forking.story),
         ),
-        forking.Forkings,
+        forking.study,
     ),
     Panel(
         "kl",
@@ -130,7 +130,7 @@ PANELS: tuple[Panel, ...] = (
             Story("budget", budget.story),
             Story("moved", moved.story),
         ),
-        moved.Shifts,
+        moved.study,
     ),
     Panel(
         "calibration",

@@ -10,14 +10,13 @@ import numpy as np
 from rlpeaks_tui.run.follow import Evaluation, Follower, Snapshot
 from rlpeaks_tui.run.heldout import HeldOutPrompts, read_held_out
 from rlpeaks_tui.run.layout import Layout
-from rlpeaks_tui.run.rollouts import RolloutReader
 from rlpeaks_tui.stats.heldout import ks_of
 from rlpeaks_tui.stats.passk import PassCurve, pass_curve
 from rlpeaks_tui.stats.scaling import Sigmoid, fit_sigmoid
 
 from .. import present
 from ..axes import Floats
-from ..branches import nodes_of, split
+from ..branches import split
 from ..raster import Ints
 
 MOST_PROMPTS, MOST_SAMPLES = 10_000, 4096
@@ -67,25 +66,20 @@ class Earnings:
     """The study of the reward panel: works out again only what has new evaluations or another step."""
 
     def __init__(self) -> None:
-        self._reader: RolloutReader | None = None
         self._prompts: HeldOutPrompts | None = None
         self._evaluated: tuple[object, Mapping[str, TaskAtBase], Passes | None] | None = None
         self._fitted: tuple[bytes, Sigmoid] | None = None
 
     def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Earned:
-        layout = Layout(snapshot.directory)
         if self._prompts is None:
-            self._prompts = read_held_out(layout)
-        if self._reader is None:
-            self._reader = RolloutReader(layout.rollouts)
-        self._reader.refresh()
+            self._prompts = read_held_out(Layout(snapshot.directory))
         tasks, passes = self._of_newest(present.evaluation(snapshot, step))
         found = present.rollouts(follower, snapshot, step)
         return Earned(
             tasks,
             passes,
             self._ceiling(snapshot, step),
-            sizes_of(self._reader.index["step"], self._reader.index["completions"]),
+            sizes_of(snapshot.rollout_steps, snapshot.rollout_sizes),
             0 if found is None or not len(found.group) else int(np.bincount(found.group).max()),
         )
 
@@ -96,7 +90,7 @@ class Earnings:
 
     def _ceiling(self, snapshot: Snapshot, step: int) -> Sigmoid | None:
         series = snapshot.columns.get_series("eval/pass@1")
-        rows, _ = split(series.steps, nodes_of(snapshot.branches, snapshot.checkpoints))
+        rows, _ = split(series.steps, present.nodes(snapshot))
         rows = rows[(series.steps[rows] <= step) & np.isfinite(series.values[rows])]
         if not len(rows):
             return None

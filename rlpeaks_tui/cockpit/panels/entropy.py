@@ -12,7 +12,7 @@ from ..scene import Scene
 from ..words import number, percent
 from .choice import FORKS, OVERLAP
 from .parts import Row, chart, heading, metric_table, misleading, nothing, raw_and_smooth, ticks_for, typical_span
-from .story import ROOMY, Part, Told, lines_chart, smoothed, tell, untold
+from .story import ROOMY, Part, Told, how_drawn, lines_chart, smoothed, tell, untold
 
 NAME = "entropy"
 
@@ -56,9 +56,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     else:
         parts = [part("as recorded and smoothed", mean), part("by task", smoothed(scene, tasks))]
     parts.append(Part("now and over the run", partial(metric_table, scene, rows), len(rows) + 2))
-    caption = ["thin: as recorded", f"the others: smoothed over a half-life of {scene.half_life:.0f} steps"]
-    if any(line.behind for line in mean):
-        caption.insert(0, "dashed: a branch that was left")
+    caption = how_drawn(scene, mean, "thin: as recorded", "the others")
     said = misleading(NAME, 1000, 1)
     unit = "nats/token, exact, mean over the tokens of a step's completions"
     told = Told("Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit, said, caption, parts)

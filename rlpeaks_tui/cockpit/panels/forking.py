@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.stats.pieces import Fork, Forks, forks
 from rlpeaks_tui.stats.summaries import Z95
 from rlpeaks_tui.stats.tokens import FORKING_SHARE
@@ -23,7 +22,7 @@ from ..scene import Scene
 from ..words import number, percent
 from .parts import nothing, scrolled, ticks_for
 from .story import Part, Told, across, fixed, tell, untold
-from .traces import Recent, Sample
+from .traces import OfTokens, Sample
 
 OVERLAP = "entropy/forking_overlap"
 
@@ -41,27 +40,17 @@ class Forking:
     held: Floats
 
 
-class Forkings:
-    """The study of the entropy panel."""
+def forking(sample: Sample) -> Forking | str:
+    """The forks of a sample, or why there are none."""
+    if not np.isfinite(sample.entropy).any():
+        return "the entropy of the kept tokens was not recorded"
+    columns = sample.entropy, sample.base_logp, sample.js, sample.advantage, sample.completion
+    return Forking(sample, forks(sample.pieces, *columns), held_by(sample.entropy))
 
-    def __init__(self) -> None:
-        self._recent = Recent()
-        self._last: tuple[Sample | None, Forking | str] | None = None
 
-    def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Forking | str:
-        """The forks up to `step`, or why there are none."""
-        sample = self._recent(follower, snapshot, step)
-        if self._last is None or self._last[0] is not sample:
-            self._last = sample, self._of(sample)
-        return self._last[1]
-
-    def _of(self, sample: Sample | None) -> Forking | str:
-        if sample is None:
-            return "no completion is kept token by token up to this step (probes.token_rollouts)"
-        if not np.isfinite(sample.entropy).any():
-            return "the entropy of the kept tokens was not recorded"
-        columns = sample.entropy, sample.base_logp, sample.js, sample.advantage, sample.completion
-        return Forking(sample, forks(sample.pieces, *columns), held_by(sample.entropy))
+def study() -> OfTokens[Forking]:
+    """That of the entropy panel."""
+    return OfTokens(forking)
 
 
 def held_by(entropy: Floats) -> Floats:

@@ -20,7 +20,7 @@ from ..raster import Ints
 from ..scene import Scene
 from ..words import number, plural
 from .parts import Row, chart, heading, metric_table, nothing, raw_and_smooth, ticks_for, typical_span
-from .story import ROOMY, Part, Told, tell, until, untold
+from .story import ROOMY, Part, Told, how_drawn, tell, until, untold
 
 RECENT = 50
 """Steps over which the sampled estimates are held against each other."""
@@ -58,13 +58,10 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         ("as the trainer penalises it", "kl", Ink.TEXT),
     ]
     sign = "*" if scene.ascii_only else "◆"
-    caption = [f"{sign} exact, 95 % interval", f"lines: smoothed over a half-life of {scene.half_life:.0f} steps"]
-    if any(line.behind for line in _lines(scene, True)):
-        caption.insert(0, "dashed: a branch that was left")
+    lines = _lines(scene, True)
+    caption = how_drawn(scene, lines, f"{sign} exact, 95 % interval", "lines")
     parts = [
-        Part(
-            "policy to start, by every estimator", lambda w, h: _chart(scene, _lines(scene, True), _points(scene), w, h)
-        ),
+        Part("policy to start, by every estimator", lambda w, h: _chart(scene, lines, _points(scene), w, h)),
     ]
     if len(scene.series(FORWARD)):
         parts.append(Part("start to policy, on what the start wrote", lambda w, h: _forward(scene, w, h)))

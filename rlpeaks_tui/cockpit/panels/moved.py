@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.stats.divergence import JS_THRESHOLD
 from rlpeaks_tui.stats.pieces import Moved, moved
 from rlpeaks_tui.stats.summaries import Z95, Estimate, clustered_mean
@@ -26,7 +25,7 @@ from ..words import number, percent, plural, signed
 from .forking import shown
 from .parts import chart, nothing, scrolled, ticks_for, typical_span
 from .story import Part, Told, fixed, plus_minus, tell, untold
-from .traces import Recent, Sample
+from .traces import OfTokens, Sample
 
 LEAST = 5
 """Times that a piece must have been written to be listed."""
@@ -63,33 +62,23 @@ class Shifted:
     pieces: tuple[Moved, ...]
 
 
-class Shifts:
-    """The study of the panel of drift."""
+def shifted(sample: Sample) -> Shifted | str:
+    """How far the tokens of a sample have moved, or why that is not known."""
+    shift = sample.logp - sample.base_logp
+    if not np.isfinite(shift).any():
+        return "the kept tokens were not scored by the base: probe kl has not run on them"
+    return Shifted(
+        sample,
+        clustered_mean(shift, sample.completion),
+        *_far(sample, np.ones(len(shift), np.bool_)),
+        by_place(sample),
+        moved(sample.pieces, shift, sample.js, sample.completion, LEAST),
+    )
 
-    def __init__(self) -> None:
-        self._recent = Recent()
-        self._last: tuple[Sample | None, Shifted | str] | None = None
 
-    def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Shifted | str:
-        """The shifts up to `step`, or why there are none."""
-        sample = self._recent(follower, snapshot, step)
-        if self._last is None or self._last[0] is not sample:
-            self._last = sample, self._of(sample)
-        return self._last[1]
-
-    def _of(self, sample: Sample | None) -> Shifted | str:
-        if sample is None:
-            return "no completion is kept token by token up to this step (probes.token_rollouts)"
-        shift = sample.logp - sample.base_logp
-        if not np.isfinite(shift).any():
-            return "the kept tokens were not scored by the base: probe kl has not run on them"
-        return Shifted(
-            sample,
-            clustered_mean(shift, sample.completion),
-            *_far(sample, np.ones(len(shift), np.bool_)),
-            by_place(sample),
-            moved(sample.pieces, shift, sample.js, sample.completion, LEAST),
-        )
+def study() -> OfTokens[Shifted]:
+    """That of the panel of drift."""
+    return OfTokens(shifted)
 
 
 def by_place(sample: Sample) -> tuple[Place, ...]:

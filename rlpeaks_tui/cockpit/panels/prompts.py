@@ -6,6 +6,7 @@ how clear its change is, so that what is few and what is many can be told before
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -132,7 +133,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     if not everything:
         heading(cells, scene, "prompts", "o", "Prompts", Ink.UNKNOWN)
         return nothing(cells, scene.why("eval/pass@1"))
-    counts = {kind: sum(fate.kind == kind for fate in everything) for kind in ORDER}
+    counts = counted(everything)
     value = f"{counts['learned']} learned, {counts['forgotten']} forgotten"
     held = f"{len(everything)} held out"
     heading(cells, scene, "prompts", "o", "Prompts", Ink.REWARD, value, point(everything), held)
@@ -197,7 +198,7 @@ def head(cells: Cells, scene: Scene) -> tuple[list[Fate], list[Fate], int] | Non
         nothing(cells, scene.why("eval/pass@1"))
         return None
     found, note = listed(scene, everything)
-    counts = {kind: sum(fate.kind == kind for fate in everything) for kind in ORDER}
+    counts = counted(everything)
     rest = ", ".join(f"{counts[kind]} {kind}" for kind in ("stuck", "dead", "kept", "unknown") if counts[kind])
     value = f"{counts['learned']} learned, {counts['forgotten']} forgotten"
     unit = f"{len(everything)} held out, at step {evaluations(scene)[-1].step:,}"
@@ -208,11 +209,14 @@ def head(cells: Cells, scene: Scene) -> tuple[list[Fate], list[Fate], int] | Non
     return everything, found, picked(cells, scene, len(found))
 
 
+def counted(everything: Sequence[Fate]) -> Counter[str]:
+    """How many prompts are in each class."""
+    return Counter(fate.kind for fate in everything)
+
+
 def point(everything: Sequence[Fate]) -> str:
     """What the classes come to, against what chance alone would give."""
-    learned, forgotten, unknown = (
-        sum(fate.kind == kind for fate in everything) for kind in ("learned", "forgotten", "unknown")
-    )
+    learned, forgotten, unknown = map(counted(everything).__getitem__, ("learned", "forgotten", "unknown"))
     total = len(everything) - unknown
     chance = total / BY_CHANCE
     if not total:

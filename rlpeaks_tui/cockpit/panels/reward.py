@@ -11,7 +11,7 @@ from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent, signed
 from .parts import Row, axis_over, chart, heading, metric_table, misleading, nothing, raw_and_smooth, ticks_for
-from .story import ROOMY, Part, Told, lines_chart, smoothed, tell, untold
+from .story import ROOMY, Part, Told, how_drawn, lines_chart, smoothed, tell, untold
 
 NAME = "reward"
 
@@ -54,9 +54,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         parts += [part("by task", smoothed(scene, tasks))] if tasks else []
         parts += [part("by function", smoothed(scene, functions))] if functions else []
     parts.append(Part("now and over the run", partial(metric_table, scene, rows), len(rows) + 2))
-    caption = ["thin: as recorded", f"the others: smoothed over a half-life of {scene.half_life:.0f} steps"]
-    if any(line.behind for line in mean):
-        caption.insert(0, "dashed: a branch that was left")
+    caption = how_drawn(scene, mean, "thin: as recorded", "the others")
     said = misleading(NAME, 1000, 1)
     unit = "mean of a step's completions"
     told = Told("Reward", Ink.REWARD, number(value), _change(scene, value), unit, said, caption, parts)

@@ -192,6 +192,12 @@ def smoothed(scene: Scene, rows: Sequence[Row]) -> list[Line]:
     ]
 
 
+def how_drawn(scene: Scene, lines: Sequence[Line], first: str, others: str) -> list[str]:
+    """How to read smoothed lines: a clause of the panel's own, what the `others` are, and what is dashed, if any is."""
+    read = [first, f"{others}: smoothed over a half-life of {scene.half_life:.0f} steps"]
+    return ["dashed: a branch that was left", *read] if any(line.behind for line in lines) else read
+
+
 def lines_chart(scene: Scene, lines: Sequence[Line], axis: Callable[[int], Axis], width: int, height: int) -> Cells:
     """Lines with their names on an axis that is made for a number of ticks."""
     labels = max((width_of(line.label) for line in lines), default=0)

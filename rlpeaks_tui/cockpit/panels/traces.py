@@ -6,8 +6,10 @@ completions. Panels that use it say how many.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -18,8 +20,11 @@ from ..axes import Floats
 from ..generations import Generations
 from ..raster import Ints
 
+Made = TypeVar("Made")
+
 GENERATIONS = 40
 """How far back the sample reaches."""
+NOTHING_KEPT = "no completion is kept token by token up to this step (probes.token_rollouts)"
 MOST_TOKENS = 40_000
 """Older generations are left out beyond these."""
 
@@ -73,6 +78,23 @@ class Recent:
         if parts != self._parts:
             self._parts, self._sample = parts, joined(list(parts))
         return self._sample
+
+
+class OfTokens(Generic[Made]):
+    """A study of recent tokens: what `make` gives for them, worked out again only when they are others, or the reason
+    why there is nothing.
+    """
+
+    def __init__(self, make: Callable[[Sample], Made | str]) -> None:
+        self._make = make
+        self._recent = Recent()
+        self._last: tuple[Sample | None, Made | str] = (None, NOTHING_KEPT)
+
+    def __call__(self, follower: Follower, snapshot: Snapshot, step: int) -> Made | str:
+        sample = self._recent(follower, snapshot, step)
+        if sample is not self._last[0]:
+            self._last = sample, NOTHING_KEPT if sample is None else self._make(sample)
+        return self._last[1]
 
 
 def kept_of(rollouts: Rollouts) -> Kept:

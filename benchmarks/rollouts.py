@@ -129,7 +129,7 @@ def main() -> None:
                 found = answers.get()
                 while isinstance(found, Found) and not (found.done or (found.rows and not whole)):
                     found = answers.get()
-                finder.stop()
+                finder.let_go()
                 finder.join()
                 assert isinstance(found, Found)
                 return f"{len(found.rows):,} rows, {found.blocks:,} blocks read"

@@ -369,7 +369,7 @@ def looking(many: Path) -> Iterator[tuple[Finder, Listener]]:
     thread = Finder(many, heard)
     thread.start()
     yield thread, heard
-    thread.stop()
+    thread.let_go()
     thread.join(10)
     assert not thread.is_alive()
 
@@ -420,12 +420,12 @@ def test_a_search_stops_when_something_else_is_wanted_or_nothing(many: Path, mon
     thread.ask(endless)
     found = heard.wait(lambda answer: done(answer) and answer.wanted == quick)
     assert len(found.rows) == 32 and len(read_blocks) <= 3
-    stopped = Listener(then=lambda: other.stop())
+    stopped = Listener(then=lambda: other.let_go())
     other = Finder(many, stopped)
     other.start()
     other.ask(endless)
     for each in (thread, other):
-        each.stop()
+        each.let_go()
         each.join(10)
         assert not each.is_alive()
     assert len(read_blocks) <= 6
@@ -464,7 +464,7 @@ def test_what_comes_later_is_put_at_the_top_and_the_bound_holds(tmp_path: Path) 
     assert opened_.rollouts.completions == ("3.0", "3.1")
     thread.open(99)
     assert heard.wait(lambda answer: isinstance(answer, Opened) and answer.number == 99).rollouts is None
-    thread.stop()
+    thread.let_go()
     thread.join(10)
 
 

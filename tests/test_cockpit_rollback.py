@@ -9,7 +9,16 @@ import pytest
 
 from rlpeaks_tui.cockpit import present
 from rlpeaks_tui.cockpit.generations import Generations
-from rlpeaks_tui.cockpit.panels import calibration, choice, earned, forking, probes, prompt_study, traces
+from rlpeaks_tui.cockpit.panels import (
+    calibration,
+    choice,
+    earned,
+    forking,
+    probes,
+    prompt_study,
+    traces,
+    update_geometry,
+)
 from rlpeaks_tui.cockpit.reader import Reader, Reading, Wanted
 from rlpeaks_tui.cockpit.scene import View
 from rlpeaks_tui.run.entries import Probe
@@ -214,3 +223,17 @@ def test_the_clock_alone_makes_no_study_anew(tmp_path: Path) -> None:
     sample = recent(follower, follower.snapshot(), 30)
     assert study(follower, follower.snapshot(), 30) is first and recent(follower, follower.snapshot(), 30) is sample
     assert np.array_equal(present.generations(follower.snapshot(), 30)[1], [10, 20, 30])
+
+
+def test_the_newest_record_of_a_probe_is_shown_where_it_led_to_the_step_shown(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.advance(20)
+    run.checkpoint("early")
+    run.advance(20)
+    run.journal.write(Probe(t=run.t, step=40, name="rank", v={}, facts={"layers.0.weight": "rank 4"}))
+    run.advance(10)
+    assert update_geometry.of_matrices(scene_of(run.layout.root)) == [("layers.0.weight", "rank 4")]
+    assert update_geometry.of_matrices(scene_of(run.layout.root, View(cursor=39))) == []
+    run.roll_back(20, "early")
+    run.advance(40)
+    assert update_geometry.of_matrices(scene_of(run.layout.root)) == [], "it belongs to what was left"

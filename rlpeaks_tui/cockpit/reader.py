@@ -6,7 +6,6 @@ by more than one. Asking again while it reads changes nothing but where to look 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +23,7 @@ from .expected import EVERY, Rates
 from .panels import BY_ID
 from .scene import Health
 from .study import Study
+from .worker import Worker
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,12 @@ class Reading:
     trouble: str = ""
 
 
-class Reader(threading.Thread):
+class Reader(Worker[Reading]):
     """Follows one run. `deliver` is called in this thread with each reading, or with what ended the thread."""
 
     def __init__(self, follower: Follower, deliver: Callable[[Reading | Exception], None]) -> None:
-        super().__init__(daemon=True, name="rlpeaks-reader")
+        super().__init__("reader", deliver)
         self._follower = follower
-        self._deliver = deliver
-        self._asked = threading.Event()
-        self._stopped = False
         self._wanted = Wanted()
         self._evaluator = Evaluator()
         self._version = -1
@@ -86,22 +83,11 @@ class Reader(threading.Thread):
         self._wanted = wanted
         self._asked.set()
 
-    def let_go(self) -> None:
-        """End the thread soon; what it still reads is for nobody."""
-        self._stopped = True
-        self._asked.set()
-
     def stop(self) -> None:
         """End the thread and wait until it has."""
         self.let_go()
         if self.is_alive():
             self.join()
-
-    def run(self) -> None:
-        try:
-            self._serve()
-        except Exception as error:
-            self._deliver(error)
 
     def _serve(self) -> None:
         while True:

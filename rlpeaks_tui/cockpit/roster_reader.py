@@ -7,7 +7,6 @@ up. A run that has ended is read once and let go.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from rlpeaks_tui.stats.evaluator import Evaluator
 
 from .checks import check
 from .roster import Line, glance, line_of
+from .worker import Worker
 
 SLICE = 0.05
 """Seconds of reading at a time."""
@@ -83,16 +83,13 @@ class _Watched:
             self.over, self.follower = True, None
 
 
-class RosterReader(threading.Thread):
+class RosterReader(Worker[list[Line]]):
     """Reads the runs of `folder`. `deliver` is called in this thread with all lines when any changed, or with what
     ended the thread."""
 
     def __init__(self, folder: Path, deliver: Callable[[list[Line] | Exception], None]) -> None:
-        super().__init__(daemon=True, name="rlpeaks-roster")
+        super().__init__("roster", deliver)
         self._folder = folder
-        self._deliver = deliver
-        self._asked = threading.Event()
-        self._stopped = False
         self._visible: tuple[Path, ...] = ()
         self._watched: dict[Path, _Watched] = {}
         self._told: list[Line] | None = None
@@ -102,17 +99,6 @@ class RosterReader(threading.Thread):
         if visible != self._visible:
             self._visible = visible
             self._asked.set()
-
-    def let_go(self) -> None:
-        """End soon; nothing is delivered any more."""
-        self._stopped = True
-        self._asked.set()
-
-    def run(self) -> None:
-        try:
-            self._serve()
-        except Exception as error:
-            self._deliver(error)
 
     def _serve(self) -> None:
         listed = told = float("-inf")

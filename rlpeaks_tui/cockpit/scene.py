@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rlpeaks_tui.run.columns import Series
-from rlpeaks_tui.run.entries import Phase
+from rlpeaks_tui.run.entries import Phase, Probe
 from rlpeaks_tui.run.follow import Reliability, Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.rollouts import Rollouts
@@ -196,6 +196,12 @@ class Scene:
     @cached_property
     def _splits(self) -> dict[str, tuple[Ints, tuple[Left, ...]]]:
         return {}
+
+    def probe(self, name: str) -> Probe | None:
+        """The newest record of a probe, where it led to the step shown."""
+        found = self.snapshot.probes.get(name)
+        led = found is not None and found.step <= self.step and on_the_way(self.nodes, found.t, found.step)
+        return found if led else None
 
     def value(self, name: str) -> float | None:
         """The value at the step shown: the last one recorded at or before it."""

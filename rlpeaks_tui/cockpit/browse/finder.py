@@ -8,7 +8,6 @@ is immutable, and bounded: no more than LIMIT rows and MOMENTS generations of a 
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from rlpeaks_tui.run.rollout_index import RIGHT, task_names
 from rlpeaks_tui.run.rollouts import RolloutReader, Rollouts
 from rlpeaks_tui.run.search import Hit, Search, Wanted
 
+from ..worker import Worker
 from .compare import Difference, compare
 
 LIMIT = 2000
@@ -135,15 +135,12 @@ class Compared:
 Answer = Found | Opened | Through | Compared
 
 
-class Finder(threading.Thread):
+class Finder(Worker[Answer]):
     """Looks in the completions at `folder`; `deliver` is called in this thread, with an answer or what ended it."""
 
     def __init__(self, folder: Path, deliver: Callable[[Answer | Exception], None]) -> None:
-        super().__init__(daemon=True, name="rlpeaks-finder")
+        super().__init__("finder", deliver)
         self._reader = RolloutReader(folder)
-        self._deliver = deliver
-        self._asked = threading.Event()
-        self._stopped = False
         self._small: deque[Callable[[], Answer]] = deque()
         # What is asked for and what was begun are told apart by identity, so that nothing has to be taken back.
         self._wanted: Wanted | None = None
@@ -177,23 +174,14 @@ class Finder(threading.Thread):
         self._prompt = (prompt,)
         self._asked.set()
 
-    def stop(self) -> None:
-        """End the thread at the next slice. It holds nothing that would have to be waited for."""
-        self._stopped = True
-        self._asked.set()
-
-    def run(self) -> None:
-        try:
-            while not self._stopped:
-                # A short rest even where there is work: another thread that wants to draw comes first.
-                self._asked.wait(PAUSE if self._busy else None)
-                self._asked.clear()
-                self._look_up()
-                if not self._stopped:
-                    self._work()
-        except Exception as error:
+    def _serve(self) -> None:
+        while not self._stopped:
+            # A short rest even where there is work: another thread that wants to draw comes first.
+            self._asked.wait(PAUSE if self._busy else None)
+            self._asked.clear()
+            self._look_up()
             if not self._stopped:
-                self._deliver(error)
+                self._work()
 
     @property
     def _busy(self) -> bool:

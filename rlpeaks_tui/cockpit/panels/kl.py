@@ -82,7 +82,7 @@ def why_they_differ(scene: Scene) -> list[str]:
         half = Z95 * float(apart.std(ddof=1)) / math.sqrt(effective_size(apart))
         told = "they agree" if abs(float(apart.mean())) <= half else "they differ by more than chance"
         said.append(f"last {len(one)} steps: k1 {number(float(one.mean()))}, k3 {number(float(three.mean()))}: {told}")
-    probe = scene.snapshot.probes.get("kl")
+    probe = scene.probe("kl")
     of = f" of {plural(probe.n, 'completion')}" if probe is not None and probe.n else ""
     said.append(f"exact: the whole vocabulary at every token{of}, least noise")
     said.append("k1: log p − log p0 of the tokens written, may be negative")

@@ -135,8 +135,8 @@ def _said(scene: Scene, found: Shifted) -> list[str]:
         said.append(
             f"raised most: {shown(first.piece)} by {number(first.shift.mean)} nats over {plural(first.n, 'use')}"
         )
-    probe = scene.snapshot.probes.get("kl")
-    swaps = None if probe is None or probe.step > scene.step else probe.facts.get("moved")
+    probe = scene.probe("kl")
+    swaps = None if probe is None else probe.facts.get("moved")
     if probe is not None and isinstance(swaps, str) and swaps:
         said.append(f"likeliest token, base to policy at step {probe.step:,}: {fit(swaps, 90)}")
     said.append("pieces that the policy has given up are not in its text")

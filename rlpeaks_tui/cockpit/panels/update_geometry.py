@@ -78,11 +78,10 @@ def point(scene: Scene, rank: float, stable: float) -> list[str]:
 
 
 def of_matrices(scene: Scene) -> list[tuple[str, str]]:
-    """What the newest probe says of each matrix, unless it was made after the step shown."""
-    probe = scene.snapshot.probes.get("rank")
-    if probe is None or probe.step > scene.step:
-        return []
-    return [(name, str(said)) for name, said in probe.facts.items() if name.endswith("weight")]
+    """What the newest probe says of each matrix."""
+    probe = scene.probe("rank")
+    facts = {} if probe is None else probe.facts
+    return [(name, str(said)) for name, said in facts.items() if name.endswith("weight")]
 
 
 def _charts(cells: Cells, scene: Scene, y: int, height: int) -> None:

@@ -99,7 +99,7 @@ class Browser(Stage):
         self._finder.start()
 
     def on_unmount(self) -> None:
-        self._finder.stop()
+        self._finder.let_go()
 
     def paint(self, show: Show) -> None:
         scene = show.scene

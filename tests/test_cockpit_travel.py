@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -94,6 +95,19 @@ def test_the_timeline_shows_what_had_happened_at_the_cursor(run: FakeRun) -> Non
     assert "set beta=0.1" in now and "look here" in now and "entropy falls" in now
     then = "\n".join(timeline.overview(scene_of(run.layout.root, View(cursor=60)), 118, 12).rows())
     assert "set beta=0.1" not in then and "look here" not in then and "entropy falls" in then
+
+
+@pytest.mark.parametrize("steps", [100, 998, 1000])
+def test_the_sign_of_the_present_cuts_no_number(tmp_path: Path, steps: int) -> None:
+    run = FakeRun(tmp_path / "quickstart", probes=False)
+    run.advance(steps - 2)
+    run.command("a", "pause")
+    run.advance(2)
+    run.command("b", "resume")
+    for width in (78, 118, 198):
+        row = timeline.line(scene_of(run.layout.root), width).rows()[0]
+        numbers = re.findall(r"#[\d-]+", row)
+        assert numbers in (["#1-2"], ["#1", "#2"]) and row.count("●") == 1, row
 
 
 async def test_v_goes_from_story_to_story_where_there_are_several(run: FakeRun) -> None:

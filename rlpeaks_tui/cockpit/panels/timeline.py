@@ -110,7 +110,11 @@ def line(scene: Scene, width: int) -> Cells:
         cells.put(0, frame.column(step, width), sign, Ink.DIM if on_the_way(scene.nodes, t, step) else Ink.FAINT)
     marks = [(frame.column(mark.step, width), mark.number) for mark in scene.marks]
     for column, text in clusters(marks, width):
-        cells.put(0, min(column, width - len(text)), text, Ink.MARK | BOLD)
+        start = min(column, width - len(text))
+        if start <= now < start + len(text):
+            # A number that the sign of the present would cut reads as another: it stands beside the sign.
+            start = now + 1 if now + 1 + len(text) <= width else now - len(text)
+        cells.put(0, start, text, Ink.MARK | BOLD)
     cells.put(0, now, "@" if plain else "●", Ink.ACCENT | BOLD)
     if scene.view.cursor is not None:
         cells.put(0, frame.column(scene.view.cursor, width), "|" if plain else "┃", Ink.CURSOR | BOLD)

@@ -17,7 +17,7 @@ from rlpeaks_tui.run.text import clean_line
 
 from . import verdict
 from .cells import BOLD, RAISED, Cells, Ink, fit, width_of
-from .panels.console import matches
+from .filtering import filtered
 from .scene import Health, Scene
 from .spark import spark
 from .strips import STATE_INK
@@ -123,7 +123,7 @@ def ordered(lines: Sequence[Line]) -> list[Line]:
 
 def fitting(lines: Sequence[Line], pattern: str) -> list[Line]:
     """The lines whose name, state, model or verdict the filter keeps."""
-    return [line for line in lines if matches(f"{line.name} {line.state} {line.model} {line.says[0]}", pattern)]
+    return filtered(lines, pattern, lambda line: f"{line.name} {line.state} {line.model} {line.says[0]}")[0]
 
 
 def window(top: int, at: int, rows: int, count: int) -> int:

@@ -20,11 +20,11 @@ from ..axes import span_of
 from ..branches import on_the_way
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
 from ..chart import Line, draw
+from ..filtering import filtered
 from ..scene import Scene
 from ..words import number, plural
-from .console import matches
 from .parts import axis_over, chart, heading, nothing, ticks_for, written
-from .picking import first_shown, picked, raise_row
+from .picking import first_shown, pick, picked, raise_row
 
 ORDER = ("firing", "unknown", "ok", "n/a")
 SIGN = {"firing": ("!", Ink.WARN), "unknown": ("?", Ink.UNKNOWN), "ok": ("•", Ink.GOOD), "n/a": ("−", Ink.FAINT)}
@@ -88,17 +88,17 @@ def in_order(scene: Scene) -> list[Judged]:
 
 def listed(scene: Scene) -> tuple[list[Judged], str]:
     """The checks that the filter lets through, and a note about it."""
-    wanted = scene.view.filter
-    found = [
-        one for one in in_order(scene) if matches(f"{one.state} {one.rule.id} {one.rule.title} {one.evidence}", wanted)
-    ]
-    return found, f"filter {wanted}" if wanted else ""
+
+    def text(one: Judged) -> str:
+        return f"{one.state} {one.rule.id} {one.rule.title} {one.evidence}"
+
+    return filtered(in_order(scene), scene.view.filter, text)
 
 
 def advice(scene: Scene) -> str:
     """The command that the picked check advises; empty where it does not fire or nothing can be done in this run."""
-    found, _ = listed(scene)
-    return _advised(scene, found[min(scene.view.scroll, len(found) - 1)]) if found else ""
+    one = pick(scene, listed(scene)[0])
+    return _advised(scene, one) if one is not None else ""
 
 
 def _advised(scene: Scene, one: Judged) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from rlpeaks_tui.run.follow import Follower, Snapshot
-from rlpeaks_tui.run.literals import compiled, explodes
 
 from ..cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of
+from ..filtering import filtered, pattern_of
 from ..scene import Scene
 from ..words import plural
 from .parts import heading, nothing, scrolled
@@ -78,27 +76,3 @@ def _silent(scene: Scene) -> str:
 
 def ink_of(line: str) -> int:
     return Ink.BAD if ALARMING.search(line) else Ink.WARN if WARNING.search(line) else Ink.DIM
-
-
-def filtered(lines: Sequence[str], wanted: str) -> tuple[list[str], str]:
-    """The lines that match the filter, and a note that says so; a leading ! keeps those that do not match."""
-    if not wanted:
-        return list(lines), ""
-    return [line for line in lines if matches(line, wanted)], f"filter {wanted}"
-
-
-def matches(line: str, wanted: str) -> bool:
-    """Whether a filter keeps a line; an empty one keeps all."""
-    return bool(pattern_of(wanted.removeprefix("!")).search(line)) != wanted.startswith("!")
-
-
-@lru_cache(maxsize=8)
-def pattern_of(text: str) -> re.Pattern[str]:
-    """What was typed as a regular expression, or as it stands where it is none, or one that could freeze the screen."""
-    try:
-        expression = compiled(text, re.IGNORECASE)
-    except ValueError:
-        expression = None
-    if expression is None or explodes(expression):
-        return re.compile(re.escape(text), re.IGNORECASE)
-    return expression

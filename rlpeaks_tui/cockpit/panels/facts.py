@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from ..axes import compact
 from ..cells import BOLD, Cells, Ink, fit, width_of
+from ..filtering import filtered
 from ..inforce import Change, in_force
 from ..scene import Scene
 from ..words import clock, plural, setting, size
-from .console import matches
 from .parts import heading, nothing, scrolled
 from .probes import allowed
 
@@ -67,7 +67,7 @@ def _column(sections: list[Section], wanted: str, width: int, plain: bool) -> Ce
     """Sections under each other with what of them the filter keeps; a section of which nothing is left is left out."""
     rows: list[Line | str] = []
     for title, lines in sections:
-        kept = [line for line in lines if matches(f"{line.label} {line.value} {line.note}", wanted)]
+        kept, _ = filtered(lines, wanted, lambda line: f"{line.label} {line.value} {line.note}")
         if kept:
             rows += [*([""] if rows else []), title, *kept]
     cells = Cells(width, len(rows))

@@ -10,7 +10,7 @@ from ..chart import Line
 from ..scene import Scene
 from ..words import number, percent, signed
 from .parts import Row, axis_over, chart_over_table, heading, nothing
-from .picking import first_shown, picked, quoted, raise_row
+from .picking import first_shown, pick, picked, quoted, raise_row
 
 PREFIX = "format/"
 ENTROPY = "format/entropy"
@@ -80,5 +80,5 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
 
 def query(scene: Scene) -> str:
     """The completions of the picked format."""
-    found = names(scene)
-    return quoted("format", found[min(scene.view.scroll, len(found) - 1)].removeprefix(PREFIX)) if found else ""
+    name = pick(scene, names(scene))
+    return quoted("format", name.removeprefix(PREFIX)) if name is not None else ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..cells import Cells, Ink
+from ..filtering import filtered
 from ..scene import Scene
 from ..words import plural
-from .console import filtered
 from .parts import Row, heading, metric_table, nothing, scrolled
 
 

@@ -6,11 +6,21 @@ it stands on the same ground there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from ..cells import RAISED, Cells, Ink
 from ..scene import Scene
 
+Item = TypeVar("Item")
+
 PICK = "▸"
 LONGEST_PROMPT = 200
+
+
+def pick(scene: Scene, found: Sequence[Item]) -> Item | None:
+    """The picked one of a list; None where it is empty."""
+    return found[min(scene.view.scroll, len(found) - 1)] if found else None
 
 
 def picked(cells: Cells, scene: Scene, total: int) -> int:

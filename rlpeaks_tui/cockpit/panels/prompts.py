@@ -19,13 +19,13 @@ from ..axes import Floats
 from ..bars import lying
 from ..branches import on_the_way
 from ..cells import BOLD, Cells, Ink, fit, heat, width_of
+from ..filtering import filtered
 from ..heatmap import levels
 from ..scene import Scene
 from ..words import signed
 from .completion import one_line
-from .console import matches
 from .parts import clauses, heading, nothing
-from .picking import first_shown, of_prompt, picked, raise_row
+from .picking import first_shown, of_prompt, pick, picked, raise_row
 from .prompt_study import LONGEST, Asked
 
 ORDER = ("forgotten", "dead", "stuck", "learned", "kept", "unknown")
@@ -115,15 +115,13 @@ def evaluations(scene: Scene) -> list[Evaluation]:
 
 def listed(scene: Scene, found: Sequence[Fate]) -> tuple[list[Fate], str]:
     """The prompts that the filter lets through, which may name a class, a task or text."""
-    wanted = scene.view.filter
-    kept = [fate for fate in found if matches(f"{fate.kind} {fate.task} {fate.prompt}", wanted)]
-    return kept, f"filter {wanted}" if wanted else ""
+    return filtered(found, scene.view.filter, lambda fate: f"{fate.kind} {fate.task} {fate.prompt}")
 
 
 def query(scene: Scene) -> str:
     """The completions that training wrote for the picked prompt."""
-    found, _ = listed(scene, fates(scene))
-    return of_prompt(found[min(scene.view.scroll, len(found) - 1)].prompt) if found else ""
+    one = pick(scene, listed(scene, fates(scene))[0])
+    return of_prompt(one.prompt) if one is not None else ""
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:

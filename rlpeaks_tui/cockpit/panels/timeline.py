@@ -12,10 +12,10 @@ from ..branches import on_the_way
 from ..cells import BOLD, TINT, Cells, Ink, Plot, fit, text_of, width_of
 from ..chart import clusters
 from ..curriculum import mix, phases_of
+from ..filtering import filtered
 from ..raster import Frame
 from ..scene import Scene
 from ..words import asked, outcome
-from .console import matches
 from .parts import heading, nothing, scrolled
 
 STATUS_INK: Mapping[str, int] = {
@@ -55,6 +55,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     after, checkpoints, notes, phases, alerts."""
     cells = Cells(width, height)
     wanted = scene.view.filter
+    rows, note = filtered(_events(scene, width), wanted, lambda row: text_of(row().chars[0]))
     heading(
         cells,
         scene,
@@ -63,16 +64,13 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         "Timeline",
         Ink.TEXT,
         f"step {scene.snapshot.step:,}",
-        f"filter {wanted}" if wanted else "",
+        note,
         "○ checkpoint, ◇ note, # command",
     )
     cells.blit(2, 0, line(scene, width))
     shown = tree(scene, width)
     cells.blit(5, 0, shown)
     top_row = 6 + shown.height if shown.height else 6
-    rows = _events(scene, width)
-    if wanted:
-        rows = [row for row in rows if matches(text_of(row().chars[0]), wanted)]
     room = height - top_row - 1
     top = scrolled(cells, len(rows), room, scene.view.scroll)
     for y, row in enumerate(rows[top : top + room], top_row):

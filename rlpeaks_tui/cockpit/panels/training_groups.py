@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from ..cells import BOLD, Cells, Ink, fit, width_of
 from ..chart import Line, draw
+from ..filtering import filtered
 from ..heatmap import shaded
 from ..scene import Scene
 from ..words import percent
 from .completion import one_line
-from .console import matches
 from .parts import axis_over, chart, heading, nothing, ticks_for
-from .picking import between, first_shown, of_prompt, picked, raise_row
+from .picking import between, first_shown, of_prompt, pick, picked, raise_row
 from .prompt_study import Group, groups_at
 
 KINDS: dict[str, tuple[str, int]] = {
@@ -31,18 +31,13 @@ WIDE = 120
 def listed(scene: Scene) -> tuple[list[Group], str]:
     """The groups that the filter lets through, the hardest first, the newer of equals."""
     ordered = sorted(groups_at(scene), key=lambda group: (group.rate != group.rate, group.rate, -group.step))
-    wanted = scene.view.filter
-    kept = [group for group in ordered if matches(f"{group.kind} {group.task} {group.prompt}", wanted)]
-    return kept, f"filter {wanted}" if wanted else ""
+    return filtered(ordered, scene.view.filter, lambda group: f"{group.kind} {group.task} {group.prompt}")
 
 
 def query(scene: Scene) -> str:
     """The completions of the picked group's prompt in its step."""
-    found, _ = listed(scene)
-    if not found:
-        return ""
-    one = found[min(scene.view.scroll, len(found) - 1)]
-    return f"{of_prompt(one.prompt)} {between(one.step, one.step)}".strip()
+    one = pick(scene, listed(scene)[0])
+    return f"{of_prompt(one.prompt)} {between(one.step, one.step)}".strip() if one is not None else ""
 
 
 def training(scene: Scene, width: int, height: int) -> Cells:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rlpeaks_tui.stats.exchange import Price, Stretch, stretches
-from rlpeaks_tui.stats.summaries import Z95, smooth
+from rlpeaks_tui.stats.exchange import LEAST, Bought, Price, Stretch, bought, stretches
+from rlpeaks_tui.stats.summaries import Z95, mean_se, smooth
 
+from .. import present
 from ..axes import Floats, linear, span_of
 from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import Dots, Points, Tag, draw
@@ -19,13 +20,15 @@ from ..raster import Ints
 from ..scene import Scene
 from ..words import number, plural, signed
 from .heldout import BASE, ERROR, ONCE
-from .kl import EXACT, K3, drift_metric, gain
+from .kl import K3, drift_metric, known_as
 from .parts import nothing, ticks_for
-from .story import Part, Told, across, from_zero, tell, until, untold
+from .story import Part, Told, across, from_zero, plus_minus, tell, until, untold
 
 REWARD = "reward"
 PARTS = 4
 """Stretches of equal drift."""
+RECENT = 20
+"""Steps before an evaluation whose mean drift it is held against."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +55,31 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     path = way(scene)
     if len(path.steps) < 2:
         return untold("Reward for drift", scene.why(K3), scene, width, height)
-    cut = stretches(path.steps, path.smooth_drift, path.reward, PARTS)
+    cut = stretches(path.steps, path.drift, path.reward, path.smooth_drift, PARTS)
+    whole = bought(path.steps, path.drift, path.reward)
     parts = [Part("training reward over drift, a dot a step", lambda w, h: _path(scene, path, w, h))]
     parts.append(Part("what each stretch of equal drift bought", lambda w, h: _prices(cut, w, h), PARTS + 3))
     if len(until(scene, ONCE)[0]):
         parts.insert(1, Part("held-out accuracy over drift", lambda w, h: _held_out(scene, path, w, h)))
-    bought = gain(scene)
     caption = [
         "numbers on the way: steps",
-        "price: slope within a stretch, 95 % interval",
+        "price: rise of reward over rise of drift within a stretch, 95 % interval",
         "a way that bends over pays more for less",
     ]
-    unit = "reward gained for each nat/token since the start"
-    told = Told("Reward for drift", Ink.KL, bought or "-", verdict(cut), unit, _said(scene, cut), caption, parts)
-    return tell(told, scene, width, height)
+    value, unit = headline(whole, known_as(drift_metric(scene)))
+    said = _said(scene, path, cut)
+    return tell(Told("Reward for drift", Ink.KL, value, verdict(cut), unit, said, caption, parts), scene, width, height)
+
+
+def headline(whole: Bought | None, estimator: str) -> tuple[str, str]:
+    """The price of the whole way with its interval, and what it is."""
+    if whole is None:
+        return "-", f"reward a nat/token of drift, {estimator}: {2 * LEAST} steps are needed"
+    ends = f"last {whole.rows} steps against first {whole.rows}"
+    if whole.price is None:
+        return "-", f"drift ({estimator}) did not clearly change, {ends}"
+    low, high = (signed(end) for end in (whole.price.low, whole.price.high))
+    return signed(whole.price.value), f"({low} to {high}) reward a nat/token of drift ({estimator}), {ends}"
 
 
 def early_and_late(cut: tuple[Stretch, ...]) -> tuple[Price | None, Price | None]:
@@ -90,22 +104,37 @@ def verdict(cut: tuple[Stretch, ...]) -> str:
     return f"no clear change in price, {lately}" if late.told else f"{lately} lately"
 
 
-def _said(scene: Scene, cut: tuple[Stretch, ...]) -> list[str]:
+def _said(scene: Scene, path: Way, cut: tuple[Stretch, ...]) -> list[str]:
     early, late = early_and_late(cut)
     said = []
     if early is not None and late is not None:
         said.append(f"at first {_written(early)} a nat, lately {_written(late)}")
     if len(scene.phases) > 1:
         said.append("phases change the mix of tasks: held-out accuracy is the fair measure")
-    steps, once = until(scene, ONCE)
-    base, drift = scene.value(BASE), scene.value(EXACT) or scene.value(K3)
-    if len(steps) and base is not None and drift is not None and drift > 1e-4:
-        said.append(f"held out {signed(float(once[-1]) - base)} for {number(drift)} nats")
-    return said
+    held_out = _held_out_words(scene, path)
+    return [*said, held_out] if held_out else said
+
+
+def _held_out_words(scene: Scene, path: Way) -> str:
+    """The gain of the newest evaluation on the base, by prompt, and the drift of the steps that led to it."""
+    found = present.evaluation(scene.snapshot, scene.step)
+    if found is None or len(found.rate) != len(found.base_rate):
+        return ""
+    gain = mean_se(found.rate - found.base_rate)
+    before = path.drift[path.steps <= found.step][-RECENT:]
+    if not gain.n or not len(before):
+        return ""
+    half = plus_minus(Z95 * gain.se)
+    drift = f"{number(float(before.mean()))} nats ({known_as(drift_metric(scene))}, mean of {len(before)} steps)"
+    return f"held out at step {found.step:,}: {signed(gain.mean)} {half} on base for {drift}"
 
 
 def _written(found: Price) -> str:
     return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})".replace("-", "−")
+
+
+def _unpriced(part: Stretch) -> str:
+    return f"{plural(part.rows, 'row')}, too few" if part.rows < LEAST else "drift did not clearly rise"
 
 
 def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
@@ -158,7 +187,7 @@ def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
     for y, part in enumerate(cut[: height - 1], 1):
         figures = (
             f"{number(part.low)} to {number(part.high)}",
-            _written(part.price) if part.price else f"{plural(part.rows, 'row')}, too few",
+            _written(part.price) if part.price else _unpriced(part),
             number(part.reward),
             f"{part.first:,} to {part.last:,}",
         )

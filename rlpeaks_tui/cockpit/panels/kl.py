@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlpeaks_tui.stats.summaries import Z95, effective_size, smooth
+from rlpeaks_tui.stats.summaries import Z95, effective_size
 
 from ..axes import Axis, Floats, linear, span_of
 from ..cells import SOFT, Cells, Ink, width_of
@@ -137,23 +137,16 @@ def _old(scene: Scene, taken: int) -> bool:
     return scene.step - taken > OLD * scene.step
 
 
-def gain(scene: Scene) -> str:
-    """Reward bought so far for each nat a token of drift; empty while there is no drift to speak of."""
-    exact, estimate = scene.value(EXACT), scene.value(K3)
-    newer = _taken(scene, K3) > _taken(scene, EXACT) and _old(scene, _taken(scene, EXACT))
-    drift = estimate if exact is None or newer else exact
-    _, reward = until(scene, "reward")
-    if drift is None or len(reward) < 10 or drift < 1e-4:
-        return ""
-    # A single step is too noisy at either end.
-    return number(float(smooth(reward, scene.half_life)[-1] - reward[:5].mean()) / drift)
-
-
 def drift_metric(scene: Scene) -> str:
     """The drift that exists at most steps: k1, which is noisy but light-tailed, so that a trend in it can be trusted;
     else k3, else the exact value. One k3 of a token that the policy has left would tilt any line.
     """
     return next((name for name in (K1, K3) if len(until(scene, name)[0])), EXACT)
+
+
+def known_as(metric: str) -> str:
+    """What a drift is called where there are several."""
+    return {K1: "k1", K3: "k3"}.get(metric, "exact")
 
 
 def _known(scene: Scene) -> bool:

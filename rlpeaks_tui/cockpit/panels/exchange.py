@@ -22,7 +22,7 @@ from ..words import number, plural, signed
 from .heldout import BASE, ERROR, ONCE
 from .kl import K3, drift_metric, known_as
 from .parts import nothing, ticks_for
-from .story import Part, Told, across, from_zero, plus_minus, tell, until, untold
+from .story import Part, Told, across, both, from_zero, plus_minus, tell, until, untold
 
 REWARD = "reward"
 PARTS = 4
@@ -43,11 +43,10 @@ class Way:
 
 
 def way(scene: Scene) -> Way:
-    steps, drift = until(scene, drift_metric(scene))
-    at, reward = until(scene, REWARD)
-    both, of_drift, of_reward = np.intersect1d(steps, at, return_indices=True)
-    smooth_drift, smooth_reward = smooth(drift, scene.half_life), smooth(reward, scene.half_life)
-    return Way(both, drift[of_drift], reward[of_reward], smooth_drift[of_drift], smooth_reward[of_reward])
+    steps, drift, reward = both(scene, drift_metric(scene), REWARD)
+    known = (steps <= scene.step) & np.isfinite(drift) & np.isfinite(reward)
+    steps, drift, reward = steps[known], drift[known], reward[known]
+    return Way(steps, drift, reward, smooth(drift, scene.half_life), smooth(reward, scene.half_life))
 
 
 def story(scene: Scene, width: int, height: int) -> Cells:
@@ -139,10 +138,11 @@ def _unpriced(part: Stretch) -> str:
 
 def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
     x = from_zero(float(path.smooth_drift.max()), width)
-    # Dense enough that no gap between two dots is seen.
-    fine = np.linspace(0, len(path.steps) - 1, max(len(path.steps), 12 * max(1, width)))
-    index = np.arange(len(path.steps))
-    way_x, way_y = (np.interp(fine, index, values) for values in (path.smooth_drift, path.smooth_reward))
+    way_x, way_y = path.smooth_drift, path.smooth_reward
+    if len(path.steps) < (dense := 12 * max(1, width)):
+        # So that no gap between two dots is seen.
+        fine, index = np.linspace(0, len(path.steps) - 1, dense), np.arange(len(path.steps))
+        way_x, way_y = np.interp(fine, index, way_x), np.interp(fine, index, way_y)
     dots = [Dots(path.drift, path.reward, Ink.REWARD | SOFT), Dots(way_x, way_y, Ink.KL)]
     y = linear(*(span_of(path.reward) or (0.0, 1.0)), ticks_for(height - 1))
     last = len(path.steps) - 1

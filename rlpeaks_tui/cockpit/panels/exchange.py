@@ -65,20 +65,21 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         "price: rise of reward over rise of drift within a stretch, 95 % interval",
         "a way that bends over pays more for less",
     ]
-    value, unit = headline(whole, known_as(drift_metric(scene)))
-    said = _said(scene, path, cut)
+    value = "-" if whole is None or whole.price is None else signed(whole.price.value)
+    estimator = known_as(drift_metric(scene))
+    unit = f"reward a nat/token of drift ({estimator}) since the start"
+    said = [in_all(whole, estimator), *_said(scene, path, cut)]
     return tell(Told("Reward for drift", Ink.KL, value, verdict(cut), unit, said, caption, parts), scene, width, height)
 
 
-def headline(whole: Bought | None, estimator: str) -> tuple[str, str]:
+def in_all(whole: Bought | None, estimator: str) -> str:
     """The price of the whole way with its interval, and what it is."""
     if whole is None:
-        return "-", f"reward a nat/token of drift, {estimator}: {2 * LEAST} steps are needed"
+        return f"{2 * LEAST} steps are needed for a price"
     ends = f"last {whole.rows} steps against first {whole.rows}"
     if whole.price is None:
-        return "-", f"drift ({estimator}) did not clearly change, {ends}"
-    low, high = (signed(end) for end in (whole.price.low, whole.price.high))
-    return signed(whole.price.value), f"({low} to {high}) reward a nat/token of drift ({estimator}), {ends}"
+        return f"drift ({estimator}) did not clearly change, {ends}"
+    return f"in all {_written(whole.price)} a nat, {ends}"
 
 
 def early_and_late(cut: tuple[Stretch, ...]) -> tuple[Price | None, Price | None]:
@@ -92,10 +93,9 @@ def verdict(cut: tuple[Stretch, ...]) -> str:
     early, late = early_and_late(cut)
     if early is None or late is None:
         return "not enough drift yet"
-    if not late.low <= 0 <= late.high:
+    lately = "no clear gain"
+    if late.told:
         lately = "reward rises" if late.low > 0 else "reward falls"
-    else:
-        lately = "nothing beyond chance is bought"
     if late.high < early.low:
         return "returns diminish" if late.low > 0 else f"returns diminish, {lately} lately"
     if late.low > early.high:

@@ -17,6 +17,7 @@ from rlpeaks_tui.cockpit.panels.parts import metric_table
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Probe
 from rlpeaks_tui.stats.passk import pass_at_k
+from rlpeaks_tui.stats.summaries import Estimate
 from tests.cockpit_fakes import FakeRun, scene_of
 from tests.studied_run import (
     BASE,
@@ -142,7 +143,7 @@ def test_held_out_is_set_against_the_base_and_the_same_tasks_in_training(scenes:
     expected = 0.0
     for task, share in (("products", 0.25), ("sums", 0.75)):
         expected += share * scene.series(f"reward/{task}").values[-heldout.RECENT :].mean()
-    assert found is not None and found.reward == pytest.approx(expected)
+    assert found is not None and found.mean == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,13 @@ def test_held_out_is_set_against_the_base_and_the_same_tasks_in_training(scenes:
     [(0.9, "training is ahead by +0.200"), (0.71, "no gap beyond chance"), (0.5, "behind by −0.200")],
 )
 def test_a_gap_is_told_only_beyond_both_errors(reward: float, words: str) -> None:
-    assert words in heldout.gap(0.7, 0.02, heldout.Training(reward, 0.02))
+    assert words in heldout.gap(Estimate(0.7, 0.02, 64, 64), Estimate(reward, 0.02, 20, 20))
+
+
+def test_a_gap_counts_how_few_prompts_and_rows_its_errors_come_from() -> None:
+    """0.065 is beyond 1.96 errors of 0.028, and within Student's 2.45 of the six degrees that both have together."""
+    few, many = (heldout.gap(Estimate(0.7, 0.02, n, n), Estimate(0.765, 0.02, n, n)) for n in (4, 64))
+    assert "no gap beyond chance" in few and "training is ahead" in many
 
 
 def test_rewards_that_are_no_share_of_right_answers_are_not_compared(tmp_path: Path) -> None:
@@ -428,9 +435,37 @@ def test_tokens_that_moved_are_told_by_piece_and_place(scenes: dict[str, Scene])
     assert f"25 % far  of tokens, mean shift +{np.log(2) / 4:.3f}" in words
     # The third of four tokens stands at 2 / 4 of its completion.
     assert "furthest in the sixth tenth of the completions: 100 %" in words
+    assert "clearly raised beyond the other tokens, among 4 pieces: '7' most, by 0.693 nats over 80 uses" in words
     assert "base to policy at step 300: '1' to '6': 9" in words
     assert isinstance(scene.study, moved.Shifted)
     assert sum(place.shift.n for place in scene.study.places) == 320
+
+
+def test_of_tokens_that_moved_alike_no_piece_and_no_place_is_told(scenes: dict[str, Scene]) -> None:
+    """Of 100 samples in which pieces and places are alike, but completions are not: each is told 5 times at most."""
+    rng, told = np.random.default_rng(8), {"among": 0, "furthest": 0}
+    base = scenes["kl"].study
+    assert isinstance(base, moved.Shifted)
+    n, length = 30, 40
+    owner = np.repeat(np.arange(n), length)
+    for _ in range(100):
+        own = base.sample.logp[:1].repeat(n * length)
+        sample = replace(
+            base.sample,
+            pieces=tuple(rng.integers(0, 60, n * length).astype(str)),
+            logp=own + rng.normal(0.1, 0.1, n)[owner] + rng.normal(0, 0.5, n * length),
+            base_logp=own,
+            js=np.where(rng.random(n * length) < rng.beta(0.5, 4, n)[owner], 0.3, 0.01),
+            place=np.tile(np.arange(length) / length, n),
+            completion=owner,
+        )
+        words = words_of(replace(scenes["kl"], study=moved.shifted(sample)), "kl", "moved")
+        assert ("none of 60 pieces is clearly raised" in words) != ("among 60 pieces" in words)
+        assert "one look each" in words
+        assert ("no place in the completions" in words) != ("furthest in the" in words)
+        told["among"] += "among 60 pieces" in words
+        told["furthest"] += "furthest in the" in words
+    assert max(told.values()) <= 5
 
 
 def test_the_sample_is_that_of_the_step_shown_and_of_the_present_branch(tmp_path: Path) -> None:

@@ -219,6 +219,10 @@ def test_the_planted_ceiling_is_drawn_once_it_is_identified(scenes: dict[str, Sc
         words = words_of(early, "reward", "ceiling", *size)
         assert "not identified yet" in words and "why: ceilings from 0.675 to 1.000" in words
         assert "ceiling 0." not in words and "no curve is drawn" in words
+    for high, told in ((0.9, "not above what is held now"), (0.55, "reached")):
+        below = replace(study.ceiling, asymptote=0.5, low=0.4, high=high)
+        beyond = replace(scenes["reward"], study=replace(study, ceiling=below))
+        assert f"0.500  80 % 0.400 to {high:.3f}, {told}" in words_of(beyond, "reward", "ceiling")
     few = words_of(scene_of(root, View(cursor=60), panel="reward"), "reward", "ceiling")
     assert "2 of the 6 evaluations" in few
 
@@ -237,6 +241,16 @@ def test_what_was_generated_for_nothing_is_counted(scenes: dict[str, Scene], roo
     assert isinstance(then.study, earned.Earned)
     spent = waste.wasted(then, then.study)
     assert spent is not None and (spent.idle, spent.completions) == (IDLE * per_step * 100, per_step * 100)
+
+
+def test_idle_groups_beyond_chance_take_more_rows_than_a_few(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    run._metrics = lambda: replace_values(make(), {waste.IDLE: 0.5 * (run.step % 2)})  # type: ignore[method-assign]
+    run.advance(40)
+    words = [words_of(scene_of(run.layout.root, View(cursor=at), panel="reward"), "reward", "waste") for at in (5, 40)]
+    assert "too few steps to tell it from chance" in words[0] and "of groups beyond chance" in words[1]
 
 
 def test_a_step_that_was_trained_again_counts_with_its_last_generation() -> None:
@@ -312,6 +326,17 @@ def test_an_evaluation_before_any_entropy_is_not_set_against_it(tmp_path: Path) 
     assert "no evaluation after a step whose entropy is known" in words
     run.journal.write(Probe(t=run.t, name="eval", step=5, v=once))
     assert law.bought(scene_of(run.layout.root, panel="entropy")).steps.tolist() == [5]
+
+
+@pytest.mark.parametrize(("uncertain", "told"), [(0.0005, True), (0.01, False)])
+def test_entropy_is_spent_only_where_what_is_left_clearly_is(
+    uncertain: float, told: bool, scenes: dict[str, Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = law.bought(scenes["entropy"])
+    assert found.error[-1] == pytest.approx(0.01)
+    spent = replace(found, law=replace(found.law, left=0.004, error=uncertain))
+    monkeypatch.setattr(law, "bought", lambda _: spent)
+    assert (": entropy is spent" in words_of(scenes["entropy"], "entropy", "law")) == told
 
 
 def test_a_law_that_does_not_hold_is_not_drawn(tmp_path: Path, root: Path) -> None:

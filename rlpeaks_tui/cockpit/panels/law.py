@@ -105,7 +105,7 @@ def _said(scene: Scene, found: Bought) -> list[str]:
         error = found.error[-1]
         of = f"explains {percent(law.r2)} of the variance of {plural(law.points, 'evaluation')}"
         said.append(f"the law ends at {number(law.b - law.a)} and {of}")
-        if np.isfinite(error) and law.left < error:
+        if np.isfinite(error) and law.left + half_width(law) < error:
             said.append(f"what is left is below the error of one evaluation ({number(float(error))}): entropy is spent")
     elif law.why:
         said.append(law.why)

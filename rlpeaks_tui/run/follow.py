@@ -8,6 +8,7 @@ for ten steps as for a million.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections import deque
@@ -77,7 +78,11 @@ class CommandMark:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Calibration by bin of stated confidence at one step: edges float64[b+1], the others [b], NaN for an empty bin."""
+    """Calibration by bin of stated confidence at one step: edges float64[b+1], the others [b], NaN for an empty bin.
+
+    `size` is how many independent rollouts each bin is worth, `half` the half-width of the 95 % interval of mean
+    confidence less share right; None and NaN where the run did not count by prompt.
+    """
 
     step: int
     edges: NDArray[np.float64]
@@ -87,6 +92,8 @@ class Reliability:
     source: str
     t: float
     """Tells on which branch it was made."""
+    size: NDArray[np.float64] | None = None
+    half: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -428,8 +435,9 @@ class Follower:
 
 
 def _reliability(probe: Probe) -> list[Reliability]:
-    names = ("edges", "count", "confidence", "accuracy")
-    edges, count, confidence, accuracy = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in names)
+    names = ("edges", "count", "confidence", "accuracy", "size")
+    read = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in names)
+    edges, count, confidence, accuracy, size = read
     if not len(count) == len(confidence) == len(accuracy) == len(edges) - 1:
         return []
     measured = np.append(confidence, accuracy)
@@ -437,7 +445,10 @@ def _reliability(probe: Probe) -> list[Reliability]:
         return []
     source = str(probe.facts.get("calibration/source", ""))
     whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
-    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t)]
+    fits = len(size) == len(count) and bool(((size >= 0) & (size <= whole)).all())
+    given = probe.facts.get("overclaim_half")
+    half = float(given) if isinstance(given, (int, float)) and given >= 0 else math.nan
+    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t, size if fits else None, half)]
 
 
 def _is_share(values: NDArray[np.float64]) -> NDArray[np.bool_]:

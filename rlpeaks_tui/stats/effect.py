@@ -21,7 +21,7 @@ import numpy as np
 
 from rlpeaks_tui.stats.catalog import format_value, lookup
 from rlpeaks_tui.stats.judging import Logged
-from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence, student95
+from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence
 from rlpeaks_tui.stats.rule import Steps
 from rlpeaks_tui.stats.steered import (
     Entered,
@@ -33,6 +33,7 @@ from rlpeaks_tui.stats.steered import (
     places,
     windows,
 )
+from rlpeaks_tui.stats.student import student95
 from rlpeaks_tui.stats.summaries import Floats
 
 Verdict = Literal["rose", "fell", "no detectable effect", "not enough steps yet", "not enough steps"]

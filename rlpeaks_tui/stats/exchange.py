@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.longrun import automatic_bandwidth, freedom, persistence, student95
+from rlpeaks_tui.stats.longrun import automatic_bandwidth, freedom, persistence
+from rlpeaks_tui.stats.student import student95
 from rlpeaks_tui.stats.summaries import Floats
 
 LEAST = 8

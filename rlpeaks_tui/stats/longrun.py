@@ -13,7 +13,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.student import student95 as student95
 from rlpeaks_tui.stats.summaries import Estimate, Floats
 
 CLOSEST = 0.97

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rlpeaks_tui.stats.exchange import LEAST, Bought, Price, Stretch, bought, stretches
-from rlpeaks_tui.stats.summaries import Z95, mean_se, smooth
+from rlpeaks_tui.stats.summaries import mean_se, smooth
 
 from .. import present
 from ..axes import Floats, linear, span_of
@@ -19,7 +19,7 @@ from ..chart import Dots, Points, Tag, draw
 from ..raster import Ints
 from ..scene import Scene
 from ..words import number, plural, signed
-from .heldout import BASE, ERROR, ONCE
+from .heldout import BASE, ERROR, ONCE, quantile
 from .kl import K3, drift_metric, known_as
 from .parts import nothing, ticks_for
 from .story import Part, Told, across, both, from_zero, plus_minus, tell, until, untold
@@ -123,7 +123,7 @@ def _held_out_words(scene: Scene, path: Way) -> str:
     before = path.drift[path.steps <= found.step][-RECENT:]
     if not gain.n or not len(before):
         return ""
-    half = plus_minus(Z95 * gain.se)
+    half = plus_minus(gain.half)
     drift = f"{number(float(before.mean()))} nats ({known_as(drift_metric(scene))}, mean of {len(before)} steps)"
     return f"held out at step {found.step:,}: {signed(gain.mean)} {half} on base for {drift}"
 
@@ -160,7 +160,7 @@ def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
     steps, once = until(scene, ONCE)
     error = scene.series(ERROR)
     drift = np.interp(steps, path.steps, path.smooth_drift)
-    half = np.array([Z95 * (found if (found := error.at(step)) is not None else np.nan) for step in steps.tolist()])
+    half = quantile(scene) * np.array([np.nan if (se := error.at(step)) is None else se for step in steps.tolist()])
     order = np.argsort(drift, kind="stable")
     points = [Points(drift[order], once[order], Ink.REWARD, "◆", (once - half)[order], (once + half)[order])]
     tags = [Tag(float(drift[-1]), float(once[-1]), f"{int(steps[-1]):,}", Ink.REWARD)]

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import bundle, smollm2
+from ..terminal import only_ascii
 
 VIEWER = ("textual", "rich", "numpy", "msgspec")
 TRAINING = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
@@ -35,7 +36,8 @@ def examine(runs: Path) -> int:
     colours = (
         "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else os.environ.get("COLORTERM") or "256 or fewer colours"
     )
-    print(f"terminal      {term}, {colours}, encoding {sys.stdout.encoding}")
+    signs = ", ASCII signs only (by its locale or encoding)" if only_ascii() else ""
+    print(f"terminal      {term}, {colours}, encoding {sys.stdout.encoding}{signs}")
     if watching:
         print(f"settings      {_settings()}")
     place = runs if runs.exists() else runs.parent

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.command import CommandList
 from textual.widgets import Input
 
 from rlpeaks_tui.cockpit import commands, walk, watch
@@ -283,6 +284,30 @@ async def test_the_palette_finds_commands_by_name(run: FakeRun, key: str) -> Non
         await until_seen(pilot, "Entropy: how much choice is left")
         await pilot.press("enter")
         await until(pilot, lambda: app.view.panel == "entropy", "focused")
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("note", "Put a note on the timeline"),
+        ("checkpoint", "Write a checkpoint"),
+        ("phase", "Switch the curriculum"),
+        ("eval", "Measure on held-out prompts"),
+        ("step", "Train for some steps"),
+    ],
+)
+async def test_the_palette_has_what_acts_before_what_only_looks(run: FakeRun, query: str, first: str) -> None:
+    async with opened(run.layout.root) as pilot:
+        app = app_of(pilot)
+        await pilot.press("colon")
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        app.screen.query_one(Input).value = query
+        listed = app.screen.query_one(CommandList)
+        await until(
+            pilot,
+            lambda: listed.option_count > 0 and str(listed.get_option_at_index(0).prompt).startswith(first),
+            f"{first} first",
+        )
 
 
 async def test_help_names_every_command(run: FakeRun) -> None:

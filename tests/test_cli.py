@@ -132,12 +132,14 @@ def test_ls_gives_one_object_a_line_always_with_the_same_keys(call: Call, runs: 
         "broken": "unreadable",
         "copied": "finished",
     }
-    assert (rows["done"]["step"], rows["done"]["reward"], rows["done"]["model"]) == (3, 0.3, "tiny_arith")
+    assert (rows["done"]["step"], rows["done"]["model"]) == (3, "tiny_arith")
+    assert math.isclose(rows["done"]["reward"], 0.2), "the mean of its steps, not the last one"
     assert "damaged" in rows["broken"]["why"] and rows["broken"]["step"] is None
     # What ls calls a run is what the other verbs find it by.
     for name in ("done", "live", "copied"):
         assert call("status", name)[0] == 0
     text = call("ls")[1]
+    assert "reward, mean of last 20" in text.splitlines()[0]
     assert len(text.splitlines()) == 5 and "3/3" in text and "damaged" in text
 
 

@@ -113,7 +113,7 @@ def watch(directory: Path, *, ascii_only: bool = False) -> int:
     look = Look(ascii_only or chosen.ascii or only_ascii(), flat=True)
     reader = Reader(Follower(directory), lambda reading: None)
     herald = Herald(_write, chosen.notify)
-    hint = trouble or "q leaves; the training goes on"
+    hint = settings.in_short(trouble) or "q leaves; the training goes on"
     reading: Reading | None = None
     size = os.terminal_size((0, 0))
     with _keys() as typed, _continued(block):
@@ -132,6 +132,7 @@ def watch(directory: Path, *, ascii_only: bool = False) -> int:
             # Without the notice, which has no more to say.
             _write(block.show(_drawn(reading, look, os.get_terminal_size(sys.stdout.fileno()), "")))
         herald.restore()
+    settings.tell(trouble)
     return 0
 
 

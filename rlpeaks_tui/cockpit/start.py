@@ -34,10 +34,12 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
             rate=chosen.fps,
             notify=chosen.notify,
             keys=chosen.keys,
-            notice=f"{trouble}; the defaults are in force" if trouble else "",
+            notice=settings.in_short(trouble),
         )
     except NotARun as error:
         print(error)
         return 2
     sys.setswitchinterval(SWITCH)
-    return cockpit.run() or 0
+    status = cockpit.run() or 0
+    settings.tell(trouble)
+    return status

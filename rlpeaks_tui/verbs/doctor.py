@@ -54,7 +54,10 @@ def _settings() -> str:
         return f"{place} (not there: the defaults are in force)"
     chosen, trouble = settings.read(place)
     changed = ", ".join(f"{name} {told}" for name, told in settings.told(chosen).items())
-    return f"{trouble}; the defaults are in force" if trouble else f"{place} ({changed or 'all as by default'})"
+    if trouble:
+        under = "\n" + 14 * " "
+        return f"{under.join(trouble.split(settings.BETWEEN))}; the defaults are in force"
+    return f"{place} ({changed or 'all as by default'})"
 
 
 def _packages(purpose: str, names: tuple[str, ...], remedy: str) -> bool:

@@ -15,7 +15,7 @@ from rlpeaks_tui.stats.catalog import lookup
 from rlpeaks_tui.stats.judging import CLEAR_AFTER, FIRE_AFTER
 from rlpeaks_tui.stats.judging import Finding as Judged
 
-from ..advice import advised, hindrance
+from ..advice import advised, hindrance, in_words
 from ..axes import span_of
 from ..branches import on_the_way
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
@@ -164,13 +164,15 @@ def _detail(scene: Scene, one: Judged, width: int, height: int) -> Cells:
 
 def _remedy(scene: Scene, one: Judged) -> str:
     if one.state != "firing":
-        return f"would be {one.rule.remedy}, if it fired"
+        # What would be fitted to the run then is left open now.
+        return f"would be {one.rule.remedy.removesuffix('=VALUE')}, if it fired"
     advice = _advised(scene, one)
     if not advice:
-        return f"{one.rule.remedy}, but {hindrance(scene.snapshot, one.rule.remedy) or 'this run does not take it'}"
+        return f"{one.rule.remedy.removesuffix('=VALUE')}, but {hindrance(scene.snapshot, one.rule.remedy) or 'this run does not take it'}"
+    said = in_words(scene.snapshot, advice)
     if not scene.snapshot.live:
-        return f"{advice}, but the run has ended"
-    return advice if scene.readonly else f"{advice}, {scene.look.act} opens it"
+        return f"{said}, but the run has ended"
+    return said if scene.readonly else f"{said}, {scene.look.act} opens it"
 
 
 def _judged(one: Judged) -> str:

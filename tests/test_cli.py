@@ -68,9 +68,9 @@ def test_a_progress_line_says_which_of_its_figures_are_of_an_earlier_step(tmp_pa
         Metrics(t=BEGAN, step=40, v={"reward": 0.75}),
     )
     line = progress_line(read_all(layout.root))
-    assert line.startswith("step 40/50") and "reward 0.750  KL 0.000 (step 1)" in line
+    assert line.startswith("step 40/50") and "reward 0.750  KL k3 0.000 (step 1)" in line
     journal.write(Metrics(t=BEGAN, step=41, v={"kl/base_k3": 0.125}))
-    assert progress_line(read_all(layout.root)).endswith("KL 0.125")
+    assert progress_line(read_all(layout.root)).endswith("KL k3 0.125")
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "-x", "a\nb"])

@@ -40,7 +40,7 @@ async def test_the_first_screen_has_state_verdict_and_mission(run: FakeRun, size
         await until_seen(pilot, "checks? pass|NO VERDICT")
         words = screen(app_of(pilot))
         assert "step 200 / 1,000" in words and "? help" in words
-        titles = ("Reward", "entropy", "KL", "ECE", "sparsity")
+        titles = ("Reward", "entropy", "KL k3", "ECE", "sparsity")
         if size[0] >= 120:
             titles = ("1 Reward", "2 Entropy", "3 KL drift", "4 Calibration", "5 Update sparsity", "7 Completion")
         assert all(title in words for title in titles)

@@ -184,7 +184,11 @@ def test_status_tells_the_latest_of_everything(call: Call, runs: Path) -> None:
     assert [(c["verb"], c["status"], c["why"]) for c in told["commands"]] == [("pause", "refused", "no")]
     assert told["directory"] == str((runs / "demo").resolve()) and told["exit"] is None
     text = call("status", "demo")[1]
-    assert "demo: running, step 5 of 10, phase easy" in text and "ALERT entropy" in text and "beta is 0" in text
+    assert (
+        "demo: running, step 5 of 10, phase easy" in text
+        and "ALERT entropy, told at step 4: " in text
+        and "beta is 0" in text
+    )
 
 
 def test_status_of_a_failed_run_shows_its_traceback(call: Call, runs: Path) -> None:

@@ -52,7 +52,7 @@ def status(options: argparse.Namespace) -> int:
         why = snapshot.columns.why(name)
         print(f"  {name:<{width}}  " + (f"{last[1]:>12.6g}  step {last[0]}" if last else f"{'-':>12}  {why or ''}"))
     for alert in _raised(snapshot):
-        print(f"  ALERT {alert['rule']}: {alert['text']}")
+        print(f"  ALERT {alert['rule']}, told at step {alert['step']}: {alert['text']}")
     for effect in effects_of(snapshot)[-SHOWN_EFFECTS:]:
         print(f"  EFFECT {brief(effect)}")
     return 0

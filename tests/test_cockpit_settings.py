@@ -83,7 +83,8 @@ def test_what_is_wrong_is_said_and_the_defaults_hold(tmp_path: Path, text: str, 
 
 
 def test_every_mistake_is_told_with_its_line_and_what_would_be_right(tmp_path: Path) -> None:
-    text = "theme: pink\nfsp: 3\nfps: 99\nkeys:\n  paus: x\n  pause: hello\n  undo: s\n  stop: f5\n  runs: s\nascii: maybe\n"
+    text = "theme: pink\nfsp: 3\nfps: 99\nkeys:\n  paus: x\n  pause: hello\n  undo: s\n  stop: f5\n  runs: s\n"
+    text += "ascii: maybe\n"
     path = file(tmp_path, text)
     found, trouble = read(path)
     said = trouble.split(BETWEEN)

@@ -84,7 +84,7 @@ def hear(app: Cockpit, reading: Reading) -> None:
 
 
 def _fold(app: Cockpit, card: Card) -> None:
-    """A card that nobody asked for or has closed is one line from now on: whoever only watches sees the panels again."""
+    """A card that nobody asked for or has closed is a line from now on: who only watches sees the panels again."""
     if app.aftermath.card is card:
         app.aftermath.close()
         app.say(f"{card.title}: {app.look.effect} shows what became of it")

@@ -16,7 +16,6 @@ from .form import Values
 from .questions import settable, to_undo
 from .scene import Finding
 
-
 FIRST_BETA = 0.04
 """KL coefficient to begin with where there is none: DeepSeekMath's (2402.03300), for long TRL's own default."""
 

@@ -1,7 +1,7 @@
 """The viewer's settings of one person: `cockpit.yaml` in their configuration folder.
 
-Watching never fails for it. A file that cannot be used is said, every mistake with its line and what would be right, and
-the defaults are in force.
+Watching never fails for it. Of a file that cannot be used every mistake is said, with its line and what would be right,
+and the defaults are in force.
 """
 
 from __future__ import annotations

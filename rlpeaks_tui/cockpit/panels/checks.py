@@ -163,12 +163,13 @@ def _detail(scene: Scene, one: Judged, width: int, height: int) -> Cells:
 
 
 def _remedy(scene: Scene, one: Judged) -> str:
+    # What is fitted to the run when it fires is left open here.
+    remedy = one.rule.remedy.removesuffix("=VALUE")
     if one.state != "firing":
-        # What would be fitted to the run then is left open now.
-        return f"would be {one.rule.remedy.removesuffix('=VALUE')}, if it fired"
+        return f"would be {remedy}, if it fired"
     advice = _advised(scene, one)
     if not advice:
-        return f"{one.rule.remedy.removesuffix('=VALUE')}, but {hindrance(scene.snapshot, one.rule.remedy) or 'this run does not take it'}"
+        return f"{remedy}, but {hindrance(scene.snapshot, one.rule.remedy) or 'this run does not take it'}"
     said = in_words(scene.snapshot, advice)
     if not scene.snapshot.live:
         return f"{said}, but the run has ended"

@@ -327,8 +327,9 @@ class Cockpit(App[int]):
             notice = f"reading the journal, step {now.snapshot.step:,} so far"
         settled = self._newest.wanted.step == self._wanted_step()
         size = (self.size.width, self.size.height)
-        hints = commands.hints(commands.refusals(self), self.table)
-        stage.paint(Show(scene, now, notice, size, settled, hints, self.aftermath.card, self._pace.rows))
+        stage.paint(
+            Show(scene, now, notice, size, settled, commands.hints_now(self), self.aftermath.card, self._pace.rows)
+        )
         if not stage.whole:
             self._repaint_soon(GO_ON)
 

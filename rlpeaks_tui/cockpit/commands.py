@@ -278,8 +278,13 @@ LEAST = (
 """Of the footer, what stays longest where the row is short first."""
 
 
-def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS) -> list[Hint]:
-    """What the footer names, by the table in force."""
+def hints_now(app: Cockpit) -> list[Hint]:
+    """What the footer names now."""
+    return hints(refusals(app), app.table, app.view.cursor is not None)
+
+
+def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS, away: bool = False) -> list[Hint]:
+    """What the footer names, by the table in force; `away` from the newest step the way back comes first."""
     shown = {command.id: command.shown for command in table}
     words = {command.id: (command.shown, command.hint) for command in table if command.hint}
     words["scrub"] = (f"{shown['back.1']} {shown['on.1']}", "scrub")
@@ -287,9 +292,13 @@ def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS) -> li
     if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):
         words["panels"] = ("0-9", "panels")
     clicked = {"scrub": "back.1", "panels": ""}
+    order, least = ORDER, LEAST
+    if away:
+        words["live"] = (shown["live"], "back to newest")
+        order, least = (("live", *(name for name in names if name != "live")) for names in (ORDER, LEAST))
     return [
-        Hint(*words[name], LEAST.index(name), name in refused, clicked.get(name, name))
-        for name in ORDER
+        Hint(*words[name], least.index(name), name in refused, clicked.get(name, name))
+        for name in order
         if name in words
     ]
 

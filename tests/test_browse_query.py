@@ -49,6 +49,7 @@ from rlpeaks_tui.run.search import Wanted
         (r"/a{1,9}(b{3}|d)c*/", Wanted(regex="a{1,9}(b{3}|d)c*")),
         ("3+5=8:95", Wanted(text="3+5=8:95")),
         ("TASK:Add", Wanted(task="Add")),
+        ('"reward=1" x=2 reward', Wanted(text="reward=1 x=2 reward")),
     ],
 )
 def test_a_line_means(line: str, wanted: Wanted) -> None:
@@ -79,6 +80,9 @@ def test_more_and_less_leave_the_bound_out() -> None:
         (r"re:(\w+)+$", "repeats a repeat"),
         (r"/(a|b*c)*?d/", "repeats a repeat"),
         (r"/(ab|a)+$/", "repeats a repeat or a choice"),
+        ("wait reward=1", 'a filter has a colon: reward:1; to look for it as text, write "reward=1"'),
+        ("steps>=5", "a filter has a colon: step:>=5"),
+        ("reward=", "a filter has a colon: reward:0.5-1"),
     ],
 )
 def test_a_mistake_is_said_with_what_would_be_right(line: str, says: str) -> None:

@@ -345,6 +345,27 @@ async def test_filter_narrows_the_metrics(run: FakeRun) -> None:
         assert not isinstance(app.screen, Enlarged)
 
 
+async def test_a_filter_acts_as_it_is_typed_and_escape_gives_the_former_back(run: FakeRun) -> None:
+    async with opened(run.layout.root) as pilot:
+        app = app_of(pilot)
+        await pilot.press("0", "z", "slash")
+        await until(pilot, lambda: bool(app.screen.query(Input)), "asked")
+        await until_seen(
+            pilot, "(?s)text or a regular expression; ! in front.*acts as you type; enter keeps it, esc undoes it"
+        )
+        await pilot.press(*"^kl")
+        await until_seen(pilot, "filter \\^kl")
+        assert "kl/base_k3" in screen(app) and "grad_norm" not in screen(app) and bool(app.screen.query(Input))
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.screen.query(Input), "kept")
+        await until_seen(pilot, "filter \\^kl")
+        await pilot.press("slash", "ctrl+u", *"grad")
+        await until_seen(pilot, "grad_norm")
+        await pilot.press("escape")
+        await until_seen(pilot, "filter \\^kl")
+        assert "grad_norm" not in screen(app) and app.view.filter == "^kl"
+
+
 async def test_a_click_focuses_and_another_enlarges(run: FakeRun) -> None:
     async with opened(run.layout.root) as pilot:
         app = app_of(pilot)

@@ -147,6 +147,18 @@ async def test_a_filter_narrows_the_list_and_escape_takes_it_away_first(folder: 
         await until(pilot, lambda: not isinstance(app.screen, Runs), "back")
 
 
+async def test_the_list_narrows_as_it_is_typed_and_escape_widens_it_again(folder: Path) -> None:
+    async with opened(folder / "quickstart", (80, 24)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("R")
+        await until_seen(pilot, "broken")
+        await pilot.press("slash", *"fail")
+        await until_seen(pilot, "filter fail  hides 2")
+        await pilot.press("escape")
+        await until(pilot, lambda: "hides" not in screen(app) and "▸ + ● running" in screen(app), "all again")
+        assert isinstance(app.screen, Runs)
+
+
 async def test_a_click_chooses_and_another_opens(folder: Path) -> None:
     async with opened(folder / "quickstart") as pilot:
         app = app_of(pilot)

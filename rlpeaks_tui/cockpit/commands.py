@@ -292,10 +292,11 @@ def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS, away:
     if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):
         words["panels"] = ("0-9", "panels")
     clicked = {"scrub": "back.1", "panels": ""}
-    order, least = ORDER, LEAST
+    first: tuple[str, ...] = ()
     if away:
         words["live"] = (shown["live"], "back to newest")
-        order, least = (("live", *(name for name in names if name != "live")) for names in (ORDER, LEAST))
+        first = ("live",)
+    order, least = ((*first, *(name for name in names if name not in first)) for names in (ORDER, LEAST))
     return [
         Hint(*words[name], least.index(name), name in refused, clicked.get(name, name))
         for name in order

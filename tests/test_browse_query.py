@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlpeaks_tui.cockpit.browse.query import FILTERS, GRAMMAR, Mistake, parse
+from rlpeaks_tui.cockpit.browse.query import FILTERS, GRAMMAR, Mistake, parse, unfinished
 from rlpeaks_tui.run.search import Wanted
 
 
@@ -88,6 +88,22 @@ def test_more_and_less_leave_the_bound_out() -> None:
 def test_a_mistake_is_said_with_what_would_be_right(line: str, says: str) -> None:
     with pytest.raises(Mistake, match=says):
         parse(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "half"),
+    [
+        ("", False),
+        ("rew", True),
+        ("so rew", True),
+        ("so step", True),
+        ("rew so", False),
+        ("step:1", False),
+        ("wait", False),
+    ],
+)
+def test_half_the_name_of_a_filter_is_not_looked_for_yet(line: str, half: bool) -> None:
+    assert unfinished(line) == half
 
 
 @given(st.text(max_size=60))

@@ -75,7 +75,7 @@ async def test_a_click_in_a_chart_says_what_it_did_and_another_there_undoes_it(r
         x = next(x for x in range(plot.x, plot.x + plot.width) if plot.step(x, plot.y) >= 100)
         step = plot.step(x, plot.y)
         await pilot.click("#entropy", offset=(x, plot.y + 2))
-        await until_seen(pilot, f"step {step} is shown, the run goes on; g, or the same click again, returns to live")
+        await until_seen(pilot, f"at step {step}, live goes on; g, or the same click again, returns")
         assert "● live" not in screen(app)
         await pilot.press("2")
         await until(pilot, lambda: screen(app).splitlines()[-1].strip().startswith("g back to newest"), "the way back")

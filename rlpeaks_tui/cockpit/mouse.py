@@ -65,5 +65,5 @@ def _travel(app: Cockpit, step: int) -> None:
         return
     app.go_to(step)
     if app.view.cursor is not None and app.snapshot is not None:
-        on, end = (", the run goes on", "live") if app.snapshot.live else ("", "the newest step")
-        app.say(f"step {app.view.cursor:,} is shown{on}; {app.look.live}, or the same click again, returns to {end}")
+        on = ", live goes on" if app.snapshot.live else ""
+        app.say(f"at step {app.view.cursor:,}{on}; {app.look.live}, or the same click again, returns")

@@ -69,6 +69,12 @@ def parse(line: str) -> Wanted:
     return replace(wanted, text=text or None)
 
 
+def unfinished(line: str) -> bool:
+    """Whether the last word may become a filter: what it means as text is not asked yet."""
+    word = line[max(line.rfind(" "), line.rfind('"')) + 1 :].lower()
+    return bool(word) and any(name.startswith(word) for name in (*FILTERS, *SAME))
+
+
 def _misspelt(word: str) -> None:
     """Say how a filter is written where one was meant, as in `reward=1` or `reward>0.5`.
 

@@ -372,7 +372,7 @@ class Browser(Stage):
 
         def typed(line: str) -> None:
             # Half a filter is no mistake yet: what was found before stays.
-            if not mistake(line):
+            if line == before or not (mistake(line) or query.unfinished(line)):
                 self.find(line)
             if line == before and layers:
                 self._open += layers

@@ -24,6 +24,7 @@ from rlpeaks_tui.cockpit.browse.query import parse
 from rlpeaks_tui.cockpit.browse.texts import flowed, lined
 from rlpeaks_tui.cockpit.cells import HEAT, UNDERLINE, Cells, in_ascii, width_of
 from rlpeaks_tui.cockpit.scene import Look
+from rlpeaks_tui.cockpit.screens.ask import Filter
 from rlpeaks_tui.cockpit.screens.browser import Browser
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
 from rlpeaks_tui.cockpit.screens.overview import Overview
@@ -205,7 +206,7 @@ def test_tokens_are_shaded_over_a_range_that_the_legend_has_in_numbers(
     kind = tokens.SHADES[shade]
     values = {
         "entropy": trace.entropy,
-        "KL": trace.logp - trace.base_logp,
+        "KL k1": trace.logp - trace.base_logp,
         "JS": trace.js,
         "advantage": spelled.advantage[0] * (1 - np.exp(trace.logp)),
         "log p": trace.logp,
@@ -242,7 +243,7 @@ def test_v_passes_over_what_was_not_measured(tmp_path: Path) -> None:
         shade = tokens.next_shade(found, 0, shade, 1)
     assert seen == ["entropy", "advantage", "log p"] and tokens.SHADES[shade].name == "entropy"
     assert tokens.SHADES[tokens.next_shade(found, 0, 0, -1)].name == "log p"
-    assert "not measured: KL, JS" in legend_and_table(found, 0, Look())[0]
+    assert "not measured: KL k1, JS" in legend_and_table(found, 0, Look())[0]
 
 
 def test_a_completion_without_tokens_says_so(spelled: Rollouts) -> None:
@@ -537,7 +538,7 @@ async def test_each_layer_opens_with_enter_and_closes_with_escape(run: FakeRun) 
         await until_seen(pilot, r'▸ +3 +" "')
         await pilot.press("down")
         await until_seen(pilot, r'▸ +6 +"done"')
-        for name in ("KL", "JS", "advantage", "log p", "entropy"):
+        for name in ("KL k1", "JS", "advantage", "log p", "entropy"):
             await pilot.press("v")
             await until_seen(pilot, f"\n {name} ")
         await pilot.press("V")
@@ -571,6 +572,30 @@ async def test_a_mistake_is_said_and_the_line_stays_until_it_is_right(run: FakeR
         await until_seen(pilot, "no task is called other; there are: .*add.*sort")
         walk.read(app, "reward:nothing")
         await until_seen(pilot, "reward:nothing is no range")
+
+
+async def test_a_query_is_searched_as_it_is_typed_and_escape_gives_the_former_back(run: FakeRun) -> None:
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = await browse(pilot, "correct:yes")
+        await until_seen(pilot, r"\d+ found in 10 generations")
+        before = at(app)
+        await pilot.press("slash")
+        await until_seen(pilot, "a filter has a colon; searched as you type; enter keeps it, esc undoes it")
+        field = app.screen.query_one(Input)
+        field.value = "step:3-4 correct:yes"
+        await until_seen(pilot, "4 found in 10 generations")
+        assert isinstance(app.screen, Filter), "nothing was entered"
+        field.value = "step:3-4 correct:"
+        await pilot.press("escape")
+        await until(pilot, lambda: at(app) == before and "/ correct:yes" in screen(app), "the former list")
+        await pilot.press("enter")
+        await until_seen(pilot, "Group ")
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(app.screen, Filter), "asked")
+        app.screen.query_one(Input).value = "step:3-4"
+        await until_seen(pilot, "/ step:3-4")
+        await pilot.press("escape")
+        await until_seen(pilot, "Group ")
 
 
 async def test_another_panel_can_ask_for_what_stands_behind_a_number(run: FakeRun) -> None:

@@ -89,7 +89,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("filter", ("slash",), "/", "Filter the list on screen", VIEW, walk.search, "filter"),
     Command("enlarge", ("z",), "z", "Enlarge the panel in focus, and back", VIEW, walk.toggle, "enlarge"),
-    Command("open", ("enter",), "⏎", "Enlarge; in a list: its completions", VIEW, walk.enter),
+    Command("open", ("enter",), "enter", "Enlarge; in a list: its completions", VIEW, walk.enter),
     Command("story", ("v",), "v", "Next view of an enlarged panel", VIEW, lambda app: walk.tell(app, 1)),
     Command("story.back", ("V",), "V", "View before of an enlarged panel", VIEW, lambda app: walk.tell(app, -1)),
     Command("log", ("y",), "y", "Logarithmic or linear y axis", VIEW, appearance.switch_axis),
@@ -278,8 +278,13 @@ LEAST = (
 """Of the footer, what stays longest where the row is short first."""
 
 
-def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS) -> list[Hint]:
-    """What the footer names, by the table in force."""
+def hints_now(app: Cockpit) -> list[Hint]:
+    """What the footer names now."""
+    return hints(refusals(app), app.table, app.view.cursor is not None)
+
+
+def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS, away: bool = False) -> list[Hint]:
+    """What the footer names, by the table in force; `away` from the newest step the way back comes first."""
     shown = {command.id: command.shown for command in table}
     words = {command.id: (command.shown, command.hint) for command in table if command.hint}
     words["scrub"] = (f"{shown['back.1']} {shown['on.1']}", "scrub")
@@ -287,9 +292,14 @@ def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS) -> li
     if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):
         words["panels"] = ("0-9", "panels")
     clicked = {"scrub": "back.1", "panels": ""}
+    first: tuple[str, ...] = ()
+    if away:
+        words["live"] = (shown["live"], "back to newest")
+        first = ("live",)
+    order, least = ((*first, *(name for name in names if name not in first)) for names in (ORDER, LEAST))
     return [
-        Hint(*words[name], LEAST.index(name), name in refused, clicked.get(name, name))
-        for name in ORDER
+        Hint(*words[name], least.index(name), name in refused, clicked.get(name, name))
+        for name in order
         if name in words
     ]
 
@@ -307,9 +317,11 @@ class Palette(Provider):
             yield DiscoveryHit(self._line(command, why), act, text=command.title, help=why or None)
 
     async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for command, act, why in self._listed():
-            score = matcher.match(command.title)
+        matcher, word = self.matcher(query), query.strip().lower()
+        # Textual keeps this order among equal scores: what is called so, then what acts, then what only moves the view.
+        listed = sorted(self._listed(), key=lambda each: (each[0].id != word, each[0].group != STEER))
+        for command, act, why in listed:
+            score = max(matcher.match(command.title), matcher.match(command.id))
             if score > 0:
                 shown = self._line(command, why) if why else matcher.highlight(command.title)
                 yield Hit(score, shown, act, text=self._words(command), help=why or None)

@@ -9,6 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 
+from .. import mouse
 from ..browse import keys as browser
 from ..cells import BOLD, Cells, Ink, fit, in_ascii
 from ..commands import BY_ID, COMMANDS, LEAVE, STEER, TIME, VIEW, Command
@@ -78,6 +79,7 @@ def _columns(width: int, table: Sequence[Command] = COMMANDS) -> list[list[tuple
         for group, members in groups.items()
     ]
     blocks.insert(1, [("", browser.TITLE), *browser.KEYS, ("", "")])
+    blocks.append([("", "Mouse"), *mouse.MEANT, ("", "")])
     if width < 2 * COLUMN:
         return [[row for block in blocks for row in block]]
     return [[row for block in part for row in block] for part in (blocks[:2], blocks[2:])]

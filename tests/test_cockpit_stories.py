@@ -397,7 +397,7 @@ def test_the_price_of_reward_rises_where_the_sigmoid_bends(scenes: dict[str, Sce
     assert in_all is not None
     whole = np.mean([accuracy(step) for step in range(271, 301)]) - np.mean([accuracy(step) for step in range(1, 31)])
     assert float(in_all[1]) == pytest.approx(whole / (270 * DRIFT), rel=0.1)
-    assert "held out at step 300: +0.562 ±" in words and " on base for 0.058 nats (k1, mean of 20 steps)" in words
+    assert "held out at step 300: +0.562 ±" in words and " on base for 0.058 nats of KL k1, mean of 20 steps" in words
     prices = [float(found.replace("−", "-")) for found in re.findall(r"([+−]\d+\.\d\d) \([+−]", words)][:4]
     steps = np.arange(1, 301)
     true = [

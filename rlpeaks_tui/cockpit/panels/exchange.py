@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rlpeaks_tui.stats.catalog import called
 from rlpeaks_tui.stats.exchange import LEAST, Bought, Price, Stretch, bought, stretches
 from rlpeaks_tui.stats.summaries import mean_se, smooth
 
@@ -20,7 +21,7 @@ from ..raster import Ints
 from ..scene import Scene
 from ..words import number, plural, signed
 from .heldout import BASE, ERROR, ONCE, quantile
-from .kl import K3, drift_metric, known_as
+from .kl import K3, drift_metric
 from .parts import nothing, ticks_for
 from .story import Part, Told, across, both, from_zero, plus_minus, tell, until, untold
 
@@ -66,8 +67,8 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         "a way that bends over pays more for less",
     ]
     value = "-" if whole is None or whole.price is None else signed(whole.price.value)
-    estimator = known_as(drift_metric(scene))
-    unit = f"reward a nat/token of drift ({estimator}) since the start"
+    estimator = called(drift_metric(scene))
+    unit = f"reward a nat/token of {estimator} since the start"
     said = [in_all(whole, estimator), *_said(scene, path, cut)]
     return tell(Told("Reward for drift", Ink.KL, value, verdict(cut), unit, said, caption, parts), scene, width, height)
 
@@ -78,7 +79,7 @@ def in_all(whole: Bought | None, estimator: str) -> str:
         return f"{2 * LEAST} steps are needed for a price"
     ends = f"last {whole.rows} steps against first {whole.rows}"
     if whole.price is None:
-        return f"drift ({estimator}) did not clearly change, {ends}"
+        return f"{estimator} did not clearly change, {ends}"
     return f"in all {_written(whole.price)} a nat, {ends}"
 
 
@@ -124,7 +125,7 @@ def _held_out_words(scene: Scene, path: Way) -> str:
     if not gain.n or not len(before):
         return ""
     half = plus_minus(gain.half)
-    drift = f"{number(float(before.mean()))} nats ({known_as(drift_metric(scene))}, mean of {len(before)} steps)"
+    drift = f"{number(float(before.mean()))} nats of {called(drift_metric(scene))}, mean of {len(before)} steps"
     return f"held out at step {found.step:,}: {signed(gain.mean)} {half} on base for {drift}"
 
 

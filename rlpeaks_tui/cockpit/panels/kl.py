@@ -150,11 +150,6 @@ def drift_metric(scene: Scene) -> str:
     return next((name for name in (K1, K3) if len(until(scene, name)[0])), EXACT)
 
 
-def known_as(metric: str) -> str:
-    """What a drift is called where there are several."""
-    return {K1: "k1", K3: "k3"}.get(metric, "exact")
-
-
 def _known(scene: Scene) -> bool:
     return any(scene.value(name) is not None for name in (EXACT, K3, K1))
 

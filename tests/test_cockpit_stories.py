@@ -232,11 +232,6 @@ def test_what_was_generated_for_nothing_is_counted(scenes: dict[str, Scene], roo
     assert spent is not None and (spent.idle, spent.completions) == (IDLE * per_step * 100, per_step * 100)
 
 
-def test_a_step_that_was_trained_again_counts_with_its_last_generation() -> None:
-    at, sizes = earned.sizes_of(np.array([1, 2, 3, 4, 3, 4, 5]), np.array([8, 8, 8, 8, 16, 32, 64]))
-    assert (at.tolist(), sizes.tolist()) == ([1, 2, 3, 4, 5], [8, 8, 16, 32, 64])
-
-
 def test_steps_that_share_a_generation_share_its_waste(tmp_path: Path) -> None:
     """Every other step ends a generation: the time of the step before belongs to the same one."""
     run = StudiedRun(tmp_path / "run")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -133,7 +134,8 @@ class Snapshot:
     """Settings in force, oldest first; the last one says which commands cannot work here."""
     branches: tuple[Branch, ...]
     notes: tuple[Note, ...]
-    probes: dict[str, Probe]
+    probes: dict[str, tuple[Probe, ...]]
+    """Every result of each probe, oldest first, without what is in `columns` and without its arrays."""
     calibrations: tuple[Reliability, ...]
     evaluations: tuple[Evaluation, ...]
     layer_steps: NDArray[np.int64]
@@ -189,7 +191,7 @@ class Follower:
         self._settings: list[Settings] = []
         self._branches: list[Branch] = []
         self._notes: list[Note] = []
-        self._probes: dict[str, Probe] = {}
+        self._probes: dict[str, list[Probe]] = {}
         self._calibrations: list[Reliability] = []
         self._evaluations: list[Evaluation] = []
         self._step = 0
@@ -290,7 +292,7 @@ class Follower:
             settings=tuple(self._settings),
             branches=tuple(self._branches),
             notes=tuple(self._notes),
-            probes=dict(self._probes),
+            probes={name: tuple(found) for name, found in self._probes.items()},
             calibrations=tuple(self._calibrations),
             evaluations=tuple(self._evaluations),
             layer_steps=self._layer_steps,
@@ -326,9 +328,9 @@ class Follower:
             self._rollout_cache = (number, self._rollouts.read(number))
         return self._rollout_cache[1]
 
-    def outcomes(self, task: str) -> Outcomes:
-        """How the newest completions of a task came out."""
-        return recent_outcomes(self._rollouts, task)
+    def outcomes(self, task: str, numbers: NDArray[np.int64]) -> Outcomes:
+        """How the newest completions of a task came out, of the generations `numbers`."""
+        return recent_outcomes(self._rollouts, task, numbers)
 
     def console(self, most: int) -> tuple[str, ...]:
         """The last lines that the training process printed, in at most `most` bytes."""
@@ -356,7 +358,7 @@ class Follower:
                         self._seconds.append(seconds)
                 case Probe():
                     rows.append(entry)
-                    self._probes[entry.name] = entry
+                    self._probes.setdefault(entry.name, []).append(msgspec.structs.replace(entry, v={}, arrays={}))
                     if entry.name == WITH_LAYERS:
                         self._layer_times[entry.step] = entry.t
                     elif entry.name == "calibration":

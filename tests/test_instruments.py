@@ -152,6 +152,7 @@ def test_what_was_stated_long_ago_is_no_calibration_of_now(tmp_path: Path) -> No
     assert np.isfinite(series.values).tolist() == [False, True, True, False, False, False]
     assert "no rollout has both a stated confidence" in (snapshot.columns.why("calibration/ece") or "")
     assert snapshot.probes["calibration"][-1].facts["calibration/source"] == "stated confidence"
+    assert [(found.first, found.step, found.count.sum()) for found in snapshot.calibrations] == [(1, 2, 32), (2, 3, 32)]
 
 
 def test_a_verifier_among_the_rewards_is_taken_as_the_outcome_and_named(variant: Callable[[str], Trained]) -> None:

@@ -88,6 +88,8 @@ class Reliability:
     source: str
     t: float
     """Tells on which branch it was made."""
+    first: int | None = None
+    """Step of the first generation that it was counted over, up to that of `step`; None where the run does not say."""
 
 
 @dataclass(frozen=True)
@@ -439,7 +441,9 @@ def _reliability(probe: Probe) -> list[Reliability]:
         return []
     source = str(probe.facts.get("calibration/source", ""))
     whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
-    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t)]
+    first = probe.facts.get("first step")
+    known = first if isinstance(first, int) and not isinstance(first, bool) else None
+    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t, known)]
 
 
 def _is_share(values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -23,7 +23,8 @@ from rlpeaks_tui.cockpit.panels.confidence_study import Parts, rate_of_others, w
 from rlpeaks_tui.cockpit.panels.picking import quoted
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Probe
-from rlpeaks_tui.run.follow import Follower, Reliability
+from rlpeaks_tui.run.follow import Follower
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Block, RolloutReader, Rollouts
 from rlpeaks_tui.run.search import Search
 from rlpeaks_tui.stats.calibration import reliability

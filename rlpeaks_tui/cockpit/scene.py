@@ -11,8 +11,9 @@ from functools import cached_property
 
 from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Phase, Probe
-from rlpeaks_tui.run.follow import Reliability, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layers import Layers
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.run.stacks import Stack
 from rlpeaks_tui.stats.judging import Finding as Judged

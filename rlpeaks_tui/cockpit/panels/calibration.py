@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Reliability
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.stats.summaries import wilson
 
 from ..axes import Floats, linear, span_of

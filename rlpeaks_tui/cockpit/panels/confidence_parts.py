@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Reliability
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.stats.summaries import Z95
 
 from ..axes import linear, span_of

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Follower, Reliability, Snapshot
+from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.stats.calibration import Calibration, calibrate
 from rlpeaks_tui.stats.groups import agreement_confidence

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Evaluation, Follower, Snapshot
+from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.heldout import HeldOutPrompts, read_held_out
 from rlpeaks_tui.run.layout import Layout
+from rlpeaks_tui.run.measured import Evaluation
 from rlpeaks_tui.stats.heldout import ks_of
 from rlpeaks_tui.stats.passk import PassCurve, pass_curve
 from rlpeaks_tui.stats.scaling import Sigmoid, fit_sigmoid

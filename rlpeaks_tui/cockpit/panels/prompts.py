@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Evaluation
+from rlpeaks_tui.run.measured import Evaluation
 from rlpeaks_tui.stats.difficulty import CLASSES, CLEAR, difficulty
 
 from .. import present

@@ -211,7 +211,7 @@ def test_a_bad_reading_of_a_generation_does_not_stop_training(tmp_path: Path, mo
     def broken(*args: Any) -> Any:
         raise KeyError("no such thing in this version of TRL")
 
-    monkeypatch.setattr(measurements.TrlBridge, "_collect", broken)
+    monkeypatch.setattr(trl_bridge, "collect", broken)
     snapshot = trained(tmp_path)
     assert snapshot.state == "finished" and snapshot.errors[0].where.endswith("reading a generation")
     assert len(snapshot.columns["sparsity/bf16"]) == 3

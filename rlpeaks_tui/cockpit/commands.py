@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding
-from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.content import Content
 from textual.keys import _character_to_key
 
 from . import acts, appearance, travel, walk, whereabouts
@@ -219,7 +217,7 @@ COMMANDS: tuple[Command, ...] = (
         "stop",
         _cannot("stop"),
     ),
-    Command("runs", ("R",), "R", "All runs: live and over", LEAVE, lambda app: app.choose_run(), "runs"),
+    Command("runs", ("R",), "R", "All runs: live and over", LEAVE, walk.choose_run, "runs"),
     Command("theme", (), "", "Switch between dark and light", LEAVE, appearance.switch_theme),
     Command("screenshot", ("S",), "S", "Save the screen as an SVG file", LEAVE, appearance.save_picture),
     Command(
@@ -297,44 +295,3 @@ def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS) -> li
 def refusals(app: Cockpit) -> dict[str, str]:
     """The commands that cannot be done now, by id, and why."""
     return {command.id: why for command in COMMANDS if (why := command.refuse(app))}
-
-
-class Palette(Provider):
-    """The table as Textual's command palette shows it; what cannot be done now is grey and says why."""
-
-    async def discover(self) -> Hits:
-        for command, act, why in self._listed():
-            yield DiscoveryHit(self._line(command, why), act, text=command.title, help=why or None)
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for command, act, why in self._listed():
-            score = matcher.match(command.title)
-            if score > 0:
-                shown = self._line(command, why) if why else matcher.highlight(command.title)
-                yield Hit(score, shown, act, text=self._words(command), help=why or None)
-
-    def _listed(self) -> list[tuple[Command, Callable[[], None], str]]:
-        app = self._cockpit
-        skipped = {"palette", "back", "left", "right", "up", "down"}
-
-        def doing(command: Command) -> Callable[[], None]:
-            return lambda: app.action_command(command.id)
-
-        return [(c, doing(c), c.refuse(app)) for c in app.table if c.id not in skipped]
-
-    @property
-    def _cockpit(self) -> Cockpit:
-        from .app import Cockpit
-
-        app = self.app
-        assert isinstance(app, Cockpit)
-        return app
-
-    @classmethod
-    def _line(cls, command: Command, why: str) -> Content:
-        return Content.styled(cls._words(command), "dim" if why else "")
-
-    @staticmethod
-    def _words(command: Command) -> str:
-        return f"{command.title}  ({command.shown})" if command.shown else command.title

@@ -18,11 +18,12 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from rlpeaks_tui.cockpit import walk
-from rlpeaks_tui.cockpit.browse import compare, finder, group, keys, listing, through, tokens
+from rlpeaks_tui.cockpit.browse import compare, finder, group, listing, through, tokens
 from rlpeaks_tui.cockpit.browse.finder import LIMIT, Finder, Found, Opened, Through
 from rlpeaks_tui.cockpit.browse.query import parse
 from rlpeaks_tui.cockpit.browse.texts import flowed, lined
 from rlpeaks_tui.cockpit.cells import HEAT, UNDERLINE, Cells, in_ascii, width_of
+from rlpeaks_tui.cockpit.keyed import BROWSER, WITHIN
 from rlpeaks_tui.cockpit.scene import Look
 from rlpeaks_tui.cockpit.screens.browser import Browser
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
@@ -624,11 +625,11 @@ async def test_rows_that_arrive_late_do_not_move_what_is_read(run: FakeRun) -> N
         await until(pilot, lambda: "answer 10 0" not in screen(app), "moved")
         before = screen(app).split("\n")[6:22]
         assert "▸" in "".join(before)
-        found = app.screen._found
+        found = app.screen._list.found
         late = tuple(replace(row, number=99, step=11, text=f"late {row.index}") for row in found.rows[:8])
         # The search for them had begun while the list was still at its top.
         app.screen.post_message(Browser.Answered(replace(found, rows=(*late, *found.rows))))
-        await until(pilot, lambda: app.screen._found is not found, "taken")
+        await until(pilot, lambda: app.screen._list.found is not found, "taken")
         assert screen(app).split("\n")[6:22] == before
         await pilot.press("home")
         await until(pilot, lambda: "late 0" in at(app), "there they are")
@@ -717,9 +718,10 @@ async def test_the_help_and_the_footer_name_the_keys(run: FakeRun) -> None:
             assert hint in footer
         await pilot.resize_terminal(160, 45)
         await pilot.press("question_mark")
-        await until_seen(pilot, keys.TITLE)
-        for _, says in keys.KEYS:
-            await until_seen(pilot, re.escape(says))
+        await until_seen(pilot, BROWSER)
+        for own in WITHIN:
+            if own.where == BROWSER and own.listed:
+                await until_seen(pilot, re.escape(own.title))
 
 
 async def test_the_palette_means_the_browser_while_it_is_open(run: FakeRun) -> None:

@@ -327,6 +327,7 @@ class Cockpit(App[int]):
     def action_command(self, name: str) -> None:
         """Do a command of the table, or say why it cannot be done."""
         command = commands.BY_ID[name]
+        assert isinstance(command, commands.Command), "what one screen does is no command of the cockpit"
         refusal = command.refuse(self)
         # What was said is old news with the next key; escape takes it away itself, and nothing else.
         if name != "back":

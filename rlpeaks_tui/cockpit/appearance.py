@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import picture
+from .keyed import Keyed, shown
 from .scene import Look
 from .theme import PALETTES, Palette, textual_theme
 
 if TYPE_CHECKING:
     from .app import Cockpit
-    from .commands import Command
 
 
-def look(palette: Palette, ascii_only: bool, table: Sequence[Command]) -> Look:
+def look(palette: Palette, ascii_only: bool, table: Sequence[Keyed]) -> Look:
     """What drawings may use, and the keys in force that they may name."""
-    named = {command.id: command.shown for command in table}
+    named = shown(table)
     return Look(
         ascii_only,
         palette.flat,

@@ -49,7 +49,8 @@ class ByName(Provider):
         def doing(command: Command) -> Callable[[], None]:
             return lambda: app.action_command(command.id)
 
-        return [(c, doing(c), c.refuse(app)) for c in app.table if c.id not in skipped]
+        listed = [each for each in app.table if isinstance(each, Command) and each.id not in skipped]
+        return [(command, doing(command), command.refuse(app)) for command in listed]
 
     @property
     def _cockpit(self) -> Cockpit:

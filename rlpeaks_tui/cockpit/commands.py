@@ -1,6 +1,7 @@
 """Everything a person can do, each thing once: its keys, its words, what it does, and when it cannot be done.
 
-The key bindings, the footer, the palette and the help are made from this table, so they cannot disagree.
+The key bindings, the footer, the palette and the help are made from this table, so they cannot disagree. What only one
+screen does stands in it too, and is done there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 from textual.keys import _character_to_key
 
-from . import acts, appearance, travel, walk, whereabouts
+from . import acts, appearance, keyed, travel, walk, whereabouts
+from .keyed import WITHIN, Keyed
 from .panels import PANELS
 from .strips import Hint
 
@@ -28,26 +30,16 @@ def _never(app: Cockpit) -> str:
 
 
 @dataclass(frozen=True)
-class Command:
-    """One thing to do.
+class Command(Keyed):
+    """One thing to do, wherever a person is.
 
     Attributes:
-        id: the name by which its keys can be changed.
-        keys: as Textual names them; none for a command of the palette only.
-        shown: the keys as a person reads them.
-        title: in the palette and the help.
-        group: heading in the help.
         act: does it.
         hint: one or two words in the footer; empty when it is not shown there.
         refuse: why it cannot be done now; empty when it can.
         listed: has a row in the help; one of a family that another row speaks for has none.
     """
 
-    id: str
-    keys: tuple[str, ...]
-    shown: str
-    title: str
-    group: str
     act: Action
     hint: str = ""
     refuse: Refusal = _never
@@ -231,7 +223,10 @@ COMMANDS: tuple[Command, ...] = (
     ),
 )
 
-BY_ID = {command.id: command for command in COMMANDS}
+TABLE: tuple[Keyed, ...] = (*COMMANDS, *WITHIN)
+"""Everything that keys can be bound to."""
+
+BY_ID = {each.id: each for each in TABLE}
 
 
 def bindings() -> list[Binding]:
@@ -243,14 +238,14 @@ def bindings() -> list[Binding]:
     ]
 
 
-def in_force(keys: Mapping[str, str]) -> tuple[Command, ...]:
-    """The table where some commands, by id, have other keys: as a person writes them, separated by commas."""
+def in_force(keys: Mapping[str, str]) -> tuple[Keyed, ...]:
+    """The table where some have other keys, by id: as a person writes them, separated by commas."""
 
-    def changed(command: Command) -> Command:
-        words = words_of(keys[command.id])
-        return replace(command, keys=tuple(name_of(word) for word in words), shown=" ".join(words))
+    def changed(each: Keyed) -> Keyed:
+        words = words_of(keys[each.id])
+        return replace(each, keys=tuple(name_of(word) for word in words), shown=" ".join(words))
 
-    return tuple(changed(command) if command.id in keys else command for command in COMMANDS)
+    return tuple(changed(each) if each.id in keys else each for each in TABLE)
 
 
 def words_of(keys: str) -> list[str]:
@@ -276,10 +271,10 @@ LEAST = (
 """Of the footer, what stays longest where the row is short first."""
 
 
-def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS) -> list[Hint]:
+def hints(refused: Mapping[str, str], table: Sequence[Keyed] = TABLE) -> list[Hint]:
     """What the footer names, by the table in force."""
-    shown = {command.id: command.shown for command in table}
-    words = {command.id: (command.shown, command.hint) for command in table if command.hint}
+    shown = keyed.shown(table)
+    words = {each.id: (each.shown, each.hint) for each in table if isinstance(each, Command) and each.hint}
     words["scrub"] = (f"{shown['back.1']} {shown['on.1']}", "scrub")
     words["next"] = (f"{shown['next']} {shown['prev']}", "event")
     if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):

@@ -22,6 +22,7 @@ from rlpeaks_tui.yaml_lines import as_written, nearest
 
 from .commands import BY_ID, in_force, name_of, words_of
 from .herald import Notify
+from .keyed import OUT_OF_A_LINE
 
 ThemeName = Literal["auto", "dark", "light"]
 SLOWEST, FASTEST = 0.2, 30.0
@@ -138,19 +139,22 @@ def _check_keys(keys: Mapping[str, str], where: Any) -> None:
                     f"{where(f'keys.{name}')}: {word!r} is no key; write a single character, or a name such as f5, "
                     "ctrl+y, space, left"
                 )
+            if name in OUT_OF_A_LINE and (len(word) == 1 or word == "space"):
+                line = f"{where(f'keys.{name}')}: {word!r} is typed into the line of a question"
+                raise Unusable(f"{line}; write a key such as f5, ctrl+y")
         if not words_of(text):
             raise Unusable(f"{where(f'keys.{name}')}: names no key")
-    taken: dict[str, str] = {}
+    taken: dict[tuple[str, str], str] = {}
     for command in in_force(keys):
         for key in command.keys:
-            if key in taken:
+            if (command.where, key) in taken:
                 # At the line of the one that the file gives the key to.
-                mine, other = sorted((command.id, taken[key]), key=lambda name: name not in keys)
+                mine, other = sorted((command.id, taken[command.where, key]), key=lambda name: name not in keys)
                 raise Unusable(
                     f"{where(f'keys.{mine}')}: {_character(key)!r} is a key of {other} too "
                     f"({BY_ID[other].title}); give one of them another"
                 )
-            taken[key] = command.id
+            taken[command.where, key] = command.id
 
 
 _MODIFIERS = ("ctrl", "shift", "alt", "super", "meta", "hyper")

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
+
+from ..keyed import bound, shown
 
 
 class Confirm(ModalScreen[bool]):
@@ -24,8 +26,9 @@ class Confirm(ModalScreen[bool]):
     Confirm .keys { margin-top: 1; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", show=False),
-        Binding("n,escape,q", "answer(False)", show=False),
+        bound("question.yes", "answer(True)"),
+        bound("question.no", "answer(False)"),
+        bound("question.leave", "answer(False)"),
     ]
 
     def __init__(self, title: str, says: str, yes: str, no: str) -> None:
@@ -36,7 +39,9 @@ class Confirm(ModalScreen[bool]):
         with Vertical():
             yield Static(self._title, classes="title", markup=False)
             yield Static(self._says, markup=False)
-            yield Static(f"y  {self._yes}      esc  {self._no}", classes="keys", markup=False)
+            keys = shown(self.app.table)  # type: ignore[attr-defined]
+            offered = f"{keys['question.yes']}  {self._yes}      {keys['question.leave']}  {self._no}"
+            yield Static(offered, classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:
         # A key right behind the one that closed it is no second answer.
@@ -44,8 +49,14 @@ class Confirm(ModalScreen[bool]):
             self.dismiss(yes)
 
 
+class Line(Input):
+    """A line that is typed and taken."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [bound("question.send", "submit")]
+
+
 class Filter(ModalScreen[str | None]):
-    """One line for a filter, at the bottom of the screen; escape leaves the old one.
+    """One line for a filter, at the bottom of the screen; leaving it leaves the old one.
 
     Args:
         before: what is filtered by now.
@@ -63,7 +74,7 @@ class Filter(ModalScreen[str | None]):
     Filter Input { border: none; height: 1; padding: 0; background: $surface; width: 1fr; }
     Filter Input:focus { border: none; background: $surface; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [bound("question.leave", "leave")]
 
     def __init__(
         self, before: str, grammar: Sequence[str] = (), mistake: Callable[[str], str] = lambda line: ""
@@ -79,7 +90,7 @@ class Filter(ModalScreen[str | None]):
             with Horizontal():
                 yield Static("/", classes="sign", markup=False)
                 hint = "" if self._grammar else "regular expression, ! in front for what does not match"
-                yield Input(self._before, placeholder=hint)
+                yield Line(self._before, placeholder=hint)
 
     def on_input_changed(self) -> None:
         self.query_one(".mistake", Static).display = False

@@ -9,9 +9,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 
-from ..browse import keys as browser
 from ..cells import BOLD, Cells, Ink, fit, in_ascii
-from ..commands import BY_ID, COMMANDS, LEAVE, STEER, TIME, VIEW, Command
+from ..commands import BY_ID, LEAVE, STEER, TABLE, TIME, VIEW, Command
+from ..keyed import BROWSER, QUESTION, Keyed, Within
 from ..plan import Place, Places
 from ..surface import Surface
 from ..theme import Palette
@@ -30,7 +30,7 @@ def draw(
     height: int,
     scroll: int = 0,
     refused: Mapping[str, str] | None = None,
-    table: Sequence[Command] = COMMANDS,
+    table: Sequence[Keyed] = TABLE,
 ) -> Cells:
     """Commands under their groups, in two columns where they fit; scrolled by `scroll` rows where they do not.
 
@@ -67,20 +67,23 @@ def rows_of(width: int) -> int:
     return max(len(lines) for lines in _columns(width))
 
 
-def _columns(width: int, table: Sequence[Command] = COMMANDS) -> list[list[tuple[str, str]]]:
+def _columns(width: int, table: Sequence[Keyed] = TABLE) -> list[list[tuple[str, str]]]:
     """Keys and title of every row; a row without keys is the heading of a group, or empty."""
-    groups: dict[str, list[Command]] = {group: [] for group in (VIEW, TIME, STEER, LEAVE)}
-    for command in table:
-        if command.listed:
-            groups[command.group].append(command)
+    groups: dict[str, dict[str, list[str]]] = {group: {} for group in (VIEW, BROWSER, TIME, STEER, LEAVE, QUESTION)}
+    for each in table:
+        if isinstance(each, Command | Within) and each.listed:
+            groups[each.group].setdefault(each.title, []).append(each.shown)
     blocks = [
-        [("", group), *((member.shown or NO_KEY, member.title) for member in members), ("", "")]
-        for group, members in groups.items()
+        [("", group), *((_together(keys) or NO_KEY, title) for title, keys in rows.items()), ("", "")]
+        for group, rows in groups.items()
     ]
-    blocks.insert(1, [("", browser.TITLE), *browser.KEYS, ("", "")])
-    if width < 2 * COLUMN:
-        return [[row for block in blocks for row in block]]
-    return [[row for block in part for row in block] for part in (blocks[:2], blocks[2:])]
+    parts = [blocks] if width < 2 * COLUMN else [blocks[:2], blocks[2:]]
+    return [[row for block in part for row in block][:-1] for part in parts]
+
+
+def _together(keys: Sequence[str]) -> str:
+    """The keys of what shares a row: the first of each where there are several."""
+    return keys[0] if len(keys) == 1 else " ".join(shown.split()[0] for shown in keys)
 
 
 class Help(Screen[None]):
@@ -88,9 +91,7 @@ class Help(Screen[None]):
 
     AUTO_FOCUS = ""
 
-    def __init__(
-        self, palette: Palette, ascii_only: bool, refused: Mapping[str, str], table: Sequence[Command]
-    ) -> None:
+    def __init__(self, palette: Palette, ascii_only: bool, refused: Mapping[str, str], table: Sequence[Keyed]) -> None:
         super().__init__()
         self._table = table
         self._refused = {BY_ID[name].title: why for name, why in refused.items()}

@@ -135,20 +135,12 @@ class Browser(Stage):
 
     def _draw_list(self, scene: Scene, width: int, height: int) -> Cells:
         self._list.settle(height)
-        row = self._list.row
+        at, row = self._list, self._list.row
+        block = self._shelf.block(row.number) if row is not None else None
+        marked = self._marked[0] if self._marked else None
+        newer, find = self._told_newer(scene.look.hold), self._shown["browser.find"]
         return listing.draw(
-            self._list.found,
-            self._list.line,
-            self._list.until,
-            scene.snapshot.step,
-            self._list.at,
-            self._list.top,
-            self._marked[0] if self._marked else None,
-            self._told_newer(scene.look.hold),
-            self._shelf.block(row.number) if row is not None else None,
-            width,
-            height,
-            self._shown["browser.find"],
+            at.found, at.line, at.until, scene.snapshot.step, at.at, at.top, marked, newer, block, width, height, find
         )
 
     def _settle(self, layer: Layer) -> None:

@@ -17,6 +17,7 @@ from rlpeaks_tui.cockpit.screens import help
 from rlpeaks_tui.cockpit.screens.ask import Confirm, Filter
 from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.help import Help
+from rlpeaks_tui.cockpit.screens.runs import Runs
 from rlpeaks_tui.cockpit.settings import Settings, over, read
 from rlpeaks_tui.run.mailbox import waiting
 from rlpeaks_tui.verbs.doctor import examine
@@ -228,6 +229,27 @@ async def test_keys_of_questions_can_be_changed(tmp_path: Path) -> None:
         assert isinstance(app.screen, Confirm)
         await pilot.press("Y")
         await until_seen(pilot, "stop sent")
+
+
+async def test_the_help_and_the_list_of_runs_take_the_keys_in_force(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "runs" / "quickstart", steps=40)
+    keys = {"back": "f8", "runs": "L", "open": "O", "filter": "F", "down": "J", "up": "K"}
+    async with opened(run.layout.root, (80, 24), keys=keys) as pilot:
+        app = app_of(pilot)
+        await pilot.press("L")
+        await until_seen(pilot, "O open +K J choose +F filter +f8 back")
+        await pilot.press("escape", "enter")
+        assert isinstance(app.screen, Runs)
+        await pilot.press("f8")
+        await until(pilot, lambda: not isinstance(app.screen, Runs), "left")
+        await pilot.press("question_mark")
+        await until_seen(pilot, "J K scroll +f8 closes")
+        await pilot.press("J")
+        await until(pilot, lambda: "Filter the list" not in screen(app).splitlines()[4], "scrolled")
+        await pilot.press("escape")
+        assert isinstance(app.screen, Help)
+        await pilot.press("f8")
+        await until(pilot, lambda: not isinstance(app.screen, Help), "left")
 
 
 def test_a_broken_file_is_said_on_screen(tmp_path: Path) -> None:

@@ -99,6 +99,14 @@ def shown(table: Iterable[Keyed]) -> dict[str, str]:
     return {each.id: each.shown for each in table}
 
 
+def meanings(table: Iterable[Keyed]) -> dict[str, str]:
+    """What a key means in a list over the cockpit, by id: the cockpit's own commands, else those of the browser."""
+    by_key = {
+        where: {key: each.id for each in table if each.where == where for key in each.keys} for where in ("", BROWSER)
+    }
+    return by_key[BROWSER] | by_key[""]
+
+
 def usual(table: Iterable[Keyed], where: str) -> dict[str, str]:
     """For each key that means something within a kind of screen: the key that meant this before keys were changed.
 

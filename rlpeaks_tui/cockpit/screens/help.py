@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from ..cells import BOLD, Cells, Ink, fit, in_ascii
 from ..commands import BY_ID, LEAVE, STEER, TABLE, TIME, VIEW, Command
-from ..keyed import BROWSER, QUESTION, Keyed, Within
+from ..keyed import BROWSER, QUESTION, Keyed, Within, meanings, shown
 from ..plan import Place, Places
 from ..surface import Surface
 from ..theme import Palette
@@ -22,7 +22,8 @@ COLUMN = 58
 NO_KEY = "palette"
 WIDE_ENOUGH = 60
 """Columns from which on the first row has room for how plus or minus is written in ASCII."""
-SCROLLS = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 1000, "end": 1000, "pageup": -1000, "home": -1000}
+SCROLLS = {"down": 1, "up": -1, "page.down": 1000, "live": 1000, "page.up": -1000, "browser.first": -1000}
+"""Rows by which a command scrolls here."""
 
 
 def draw(
@@ -38,7 +39,9 @@ def draw(
     """
     cells = Cells(width, height)
     cells.put(0, 0, "Keys", Ink.TEXT | BOLD)
-    cells.put_right(0, width, "esc closes" if rows_of(width) <= height - 2 else "j k scroll   esc closes", Ink.DIM)
+    named = shown(table)
+    closes, scrolls = f"{named['back']} closes", f"{named['down'].split()[-1]} {named['up'].split()[-1]} scroll"
+    cells.put_right(0, width, closes if rows_of(width) <= height - 2 else f"{scrolls}   {closes}", Ink.DIM)
     reasons = Counter((refused or {}).values()).most_common(1)
     # What holds for many is said once, beside the heading of those that steer.
     shared = reasons[0][0] if reasons and reasons[0][1] > 2 else ""
@@ -83,7 +86,7 @@ def _columns(width: int, table: Sequence[Keyed] = TABLE) -> list[list[tuple[str,
 
 def _together(keys: Sequence[str]) -> str:
     """The keys of what shares a row: the first of each where there are several."""
-    return keys[0] if len(keys) == 1 else " ".join(shown.split()[0] for shown in keys)
+    return keys[0] if len(keys) == 1 else " ".join(each.split()[0] for each in keys)
 
 
 class Help(Screen[None]):
@@ -111,14 +114,14 @@ class Help(Screen[None]):
     def on_key(self, event: events.Key) -> None:
         event.stop()
         event.prevent_default()
-        match event.key:
-            # A key right behind the one that closed it closes nothing more.
-            case "escape" | "question_mark" | "f1" | "q" | "enter" if self.is_active:
-                self.dismiss(None)
-            case "ctrl+c" | "ctrl+q":
+        match meanings(self._table).get(event.key, ""):
+            case "quit" if event.key.startswith("ctrl+"):
                 self.app.action_command("quit")  # type: ignore[attr-defined]
-            case key if key in SCROLLS:
-                self._turn(SCROLLS[key])
+            # A key right behind the one that closed it closes nothing more.
+            case "back" | "help" | "quit" | "open" if self.is_active:
+                self.dismiss(None)
+            case name if name in SCROLLS:
+                self._turn(SCROLLS[name])
 
     def _turn(self, rows: int) -> None:
         place = self._plan(*self.app.size)["help"]

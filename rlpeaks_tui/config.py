@@ -68,7 +68,7 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Completions of each held-out prompt at an evaluation."""
     calibration: int = 5
     calibration_window: int = 512
-    """Rollouts that a calibration figure looks back over."""
+    """Rollouts that a calibration figure looks back over, at least: it takes whole generations."""
     starting_weights: bool = True
     """Keep a copy of the starting weights; without it nothing can be compared with them."""
     token_rollouts: int = 4

@@ -155,6 +155,24 @@ def test_a_limit_that_moves_is_drawn_as_it_was(tmp_path: Path) -> None:
     assert min(columns) > 8, "there is none during the warm-up"
 
 
+def test_a_check_shows_the_metric_that_it_judges_at_the_step_shown(tmp_path: Path) -> None:
+    """A sampled estimate that begins late is not what was judged before it began."""
+    run = FakeRun(tmp_path / "quickstart", max_steps=200, probes=False)
+    run.state("running")
+    late = [{"kl": 0.01, "reward": 0.5} | ({"kl/base_k3": 0.4} if step > 150 else {}) for step in range(1, 201)]
+    run.journal.write(*(Metrics(t=run.t, step=step, v=v) for step, v in enumerate(late, 1)))
+    run.step = 200
+    run.beat()
+
+    def curve(step: int) -> str:
+        scene = scene_of(run.layout.root, View(cursor=step), panel="checks")
+        at = [one.rule.id for one in in_order(scene)].index("kl-blow-up")
+        return text_of(scene, 118, 34, scroll=at)
+
+    assert "KL in the loss, nats/token; its limit moves with the run, at this step 0.0500" in curve(120)
+    assert "KL to base, k3, nats/token; thin" in curve(200), "of which there are too few yet for a limit"
+
+
 async def test_the_key_to_act_opens_the_remedy_of_the_picked_check(tmp_path: Path) -> None:
     run = sick_run(tmp_path / "quickstart")
     order = [one.rule.id for one in in_order(scene_of(run.layout.root, panel="checks"))]

@@ -217,7 +217,7 @@ def _curve(scene: Scene, one: Judged, width: int, height: int) -> Cells:
     that moves as it was at each step up to the one shown."""
     cells = Cells(width, height)
     names = one.rule.needs[0].split("|")
-    name = next((name for name in names if span_of(scene.series(name).values) is not None), "")
+    name = next((name for name in names if scene.value(name) is not None), "")
     if not name:
         cells.put(0, 0, fit(f"{names[0]}: {scene.why(names[0])}", width), Ink.UNKNOWN)
         return cells

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
@@ -39,7 +40,7 @@ async def until_read(pilot: Pilot[int], app: Cockpit) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(root: Path, size: tuple[int, int] = (160, 45), **options: bool) -> AsyncIterator[Pilot[int]]:
+async def opened(root: Path, size: tuple[int, int] = (160, 45), **options: Any) -> AsyncIterator[Pilot[int]]:
     """The cockpit on a run, once it shows it."""
     app = Cockpit(root, rate=RATE, **options)
     async with app.run_test(size=size) as pilot:

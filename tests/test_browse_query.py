@@ -39,6 +39,7 @@ from rlpeaks_tui.run.search import Wanted
         ("adv:-1--0.5", Wanted(advantage=(-1, -0.5))),
         ("advantage:−1..", Wanted(advantage=(-1, math.inf))),
         ("length:..20 tokens:yes", Wanted(length=(-math.inf, 20), traced=True)),
+        ("conf:0.7..<0.8 judged:yes", Wanted(confidence=(0.7, math.nextafter(0.8, 0)), judged=True)),
         ("reward:<=1e-3", Wanted(reward=(-math.inf, 1e-3))),
         (r"re:wa?it\b", Wanted(regex=r"wa?it\b")),
         ("/two words/ x", Wanted(regex="two words", text="x")),
@@ -68,6 +69,7 @@ def test_more_and_less_leave_the_bound_out() -> None:
         ("rewrad:>1", r'no filter rewrad: but task, .*reward.*write "rewrad:>1"'),
         ("reward:high", "reward:high is no range; write it as reward:0.5-1"),
         ("reward:", "needs a value, for example reward:0.5-1"),
+        ("reward:1..<1", "lower number first"),
         ("reward:2-1", "lower number first"),
         ("reward:>", "no range"),
         ("reward:..", "no range"),
@@ -119,8 +121,11 @@ ranges = st.tuples(numbers, numbers).map(lambda pair: (min(pair), max(pair)))
 names = st.text("abc d:/", min_size=1, max_size=8).filter(lambda name: '"' not in name)
 values: dict[str, st.SearchStrategy[tuple[str, Any]]] = {
     **{name: names.map(lambda n: (f'"{n}"', n)) for name in ("task", "format")},
-    **{name: ranges.map(lambda r: (f"{r[0]!r}..{r[1]!r}", r)) for name in ("step", "reward", "adv", "conf", "length")},
-    **{name: st.booleans().map(lambda b: ("yes" if b else "no", b)) for name in ("correct", "cut", "tokens")},
+    **{
+        name: ranges.map(lambda r: (f"{r[0]!r}..{r[1]!r}", r))
+        for name in ("step", "reward", "adv", "conf", "length", "generation")
+    },
+    **{name: st.booleans().map(lambda b: ("yes" if b else "no", b)) for name in ("correct", "judged", "cut", "tokens")},
     "group": st.integers(1, 99).map(lambda n: (str(n), n - 1)),
     "re": st.sampled_from([("a+", "a+"), (r"\d{2}", r"\d{2}")]),
 }

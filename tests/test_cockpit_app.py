@@ -387,8 +387,8 @@ async def test_keys_can_be_changed_by_the_id_of_their_command(run: FakeRun) -> N
 
 
 def test_commands_have_their_own_ids_and_keys() -> None:
-    assert len(commands.BY_ID) == len(commands.COMMANDS)
-    keys = [key for command in commands.COMMANDS for key in command.keys]
+    assert len(commands.BY_ID) == len(commands.TABLE)
+    keys = [(each.where, key) for each in commands.TABLE for key in each.keys]
     assert len(keys) == len(set(keys))
     assert {binding.id for binding in commands.bindings()} == {c.id for c in commands.COMMANDS if c.keys}
     assert {f"panel.{panel}" for panel in MISSION} <= set(commands.BY_ID)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlpeaks_tui.cockpit import present
+from rlpeaks_tui.cockpit import present, questions
+from rlpeaks_tui.cockpit.form import Choice
 from rlpeaks_tui.cockpit.generations import Generations
 from rlpeaks_tui.cockpit.panels import (
     calibration,
@@ -55,6 +56,7 @@ class Spoken(FakeRun):
                     length=[3] * 8,
                     truncated=[False] * 8,
                     correct=right,
+                    task=["two operands"] * 8,
                 )
             )
             self.journal.write(self._metrics())
@@ -86,6 +88,47 @@ def test_generations_of_a_branch_that_was_left_are_not_the_present(tmp_path: Pat
     assert {step: kind for step, kind in found.items() if step > 10} == dict.fromkeys(
         (step for step in found if step > 10), "all right"
     )
+
+
+def test_generations_that_were_left_are_not_counted(tmp_path: Path) -> None:
+    run = Spoken(tmp_path / "run")
+    run.go(10, "old")
+    run.checkpoint("ten")
+    run.go(30, "old")
+
+    def generated(step: int | None = None) -> list[int]:
+        found = scene_of(run.layout.root, View(cursor=step), panel="reward").study
+        assert isinstance(found, earned.Earned) and set(found.generated[1].tolist()) == {8}
+        return found.generated[0].tolist()
+
+    assert generated() == list(range(1, 31)) and generated(7) == list(range(1, 8))
+    run.roll_back(10, "ten")
+    assert generated() == list(range(1, 11))
+    run.go(12, "new")
+    assert generated() == list(range(1, 13))
+    # A process that was started again repeats steps without a word.
+    run.step = 11
+    run.go(14, "new")
+    assert generated() == list(range(1, 15))
+
+
+def test_what_a_phase_would_earn_is_told_from_the_present_branch(tmp_path: Path) -> None:
+    run = Spoken(tmp_path / "run")
+    run.go(10, "old")
+    run.checkpoint("ten")
+    run.go(30, "new")
+    reader = Reader(Follower(run.layout.root), lambda reading: None)
+
+    def rate() -> float:
+        reading = reader.read(Wanted(rates=True))
+        while reading.loading:
+            reading = reader.read(Wanted(rates=True))
+        assert reading.rates is not None
+        return reading.rates["two operands"].rate
+
+    assert rate() == 1.0
+    run.roll_back(10, "ten")
+    assert rate() == 0.0
 
 
 def test_of_generations_only_those_of_the_last_walk_are_kept(tmp_path: Path) -> None:
@@ -227,13 +270,27 @@ def test_the_clock_alone_makes_no_study_anew(tmp_path: Path) -> None:
 
 def test_the_newest_record_of_a_probe_is_shown_where_it_led_to_the_step_shown(tmp_path: Path) -> None:
     run = FakeRun(tmp_path / "run", probes=False)
-    run.advance(20)
+    run.advance(10)
+    run.journal.write(Probe(t=run.t, step=10, name="rank", v={}, facts={"layers.0.weight": "rank 2"}))
+    run.advance(10)
     run.checkpoint("early")
     run.advance(20)
     run.journal.write(Probe(t=run.t, step=40, name="rank", v={}, facts={"layers.0.weight": "rank 4"}))
+    run.journal.write(Probe(t=run.t, step=40, name="kl", v={}, n=8))
     run.advance(10)
+
+    def offered() -> dict[str, str]:
+        field = questions.probe(scene_of(run.layout.root).snapshot, None).fields[0]
+        assert isinstance(field, Choice)
+        return {option.value: option.note for option in field.options}
+
     assert update_geometry.of_matrices(scene_of(run.layout.root)) == [("layers.0.weight", "rank 4")]
-    assert update_geometry.of_matrices(scene_of(run.layout.root, View(cursor=39))) == []
+    assert update_geometry.of_matrices(scene_of(run.layout.root, View(cursor=39))) == [("layers.0.weight", "rank 2")]
+    assert update_geometry.of_matrices(scene_of(run.layout.root, View(cursor=9))) == []
+    assert offered() == {"rank": "last at step 40", "kl": "last at step 40"}
     run.roll_back(20, "early")
     run.advance(40)
-    assert update_geometry.of_matrices(scene_of(run.layout.root)) == [], "it belongs to what was left"
+    scene = scene_of(run.layout.root)
+    assert update_geometry.of_matrices(scene) == [("layers.0.weight", "rank 2")], "the other belongs to what was left"
+    assert scene.probe("kl") is None
+    assert offered() == {"rank": "last at step 10", "kl": "not since the run went back"}

@@ -14,11 +14,15 @@ from hypothesis import strategies as st
 from rlpeaks_tui.cockpit import background, commands
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.screens import help
+from rlpeaks_tui.cockpit.screens.ask import Confirm, Filter
+from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.help import Help
+from rlpeaks_tui.cockpit.screens.runs import Runs
 from rlpeaks_tui.cockpit.settings import BETWEEN, Settings, in_short, over, read
+from rlpeaks_tui.run.mailbox import waiting
 from rlpeaks_tui.verbs.doctor import examine
 from tests.cockpit_fakes import FakeRun, steered_run
-from tests.cockpit_pilot import screen, until, until_read, until_seen
+from tests.cockpit_pilot import app_of, opened, screen, until, until_read, until_seen
 from tests.terminal import Terminal
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +73,11 @@ def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
         ("keys:\n  live: f9\n  pause: f9", "'f9' is a key of "),
         ("keys:\n  pause: s", ":2: keys.pause: 's' is a key of stop too (Stop training"),
         ('keys:\n  pause: "["', ":2: keys.pause: '[' is a key of back.1 too"),
+        ("keys:\n  browser.mark: o", ":2: keys.browser.mark: 'o' is a key of browser.through too"),
+        ("keys:\n  question.down: space", ":2: keys.question.down: 'space' is a key of question.right too"),
+        ("keys:\n  pause: x\n  browser.mark: p\n  panel.checks: q", "'q' is a key of "),
+        ("keys:\n  question.leave: Z", ":2: keys.question.leave: 'Z' is typed into the line of a question"),
+        ("keys:\n  question.send: f2, space", ":2: keys.question.send: 'space' is typed into the line"),
         ("theme: dark\ntheme: light", ":2: not valid YAML: theme is there already, in line 1"),
         ("theme: [", "not valid YAML"),
         ("- theme", "settings are lines of `key: value`"),
@@ -105,6 +114,10 @@ def test_every_mistake_is_told_with_its_line_and_what_would_be_right(tmp_path: P
 def test_two_commands_on_one_key_are_both_named(tmp_path: Path) -> None:
     _, trouble = read(file(tmp_path, "keys:\n  live: f9\n  pause: f9"))
     assert "live" in trouble and "pause" in trouble
+
+
+def test_a_screen_may_have_a_key_of_the_cockpit_and_the_cockpit_one_of_a_screen(tmp_path: Path) -> None:
+    assert read(file(tmp_path, "keys:\n  browser.mark: p\n  question.no: s\n  note: k\n  up: up"))[1] == ""
 
 
 def test_keys_may_be_swapped(tmp_path: Path) -> None:
@@ -162,6 +175,103 @@ async def test_help_footer_palette_and_verdict_show_the_keys_in_force(tmp_path: 
     assert re.search(r" p +Pause training", drawn)
 
 
+REBOUND = """
+keys:
+  browser.mark: "m, f3"
+  browser.down: J
+  browser.find: f4
+  question.send: f2
+  question.leave: "ctrl+y"
+  question.down: w
+  question.yes: Y
+"""
+
+
+def picked(app: Cockpit) -> int:
+    """The row of the screen where the picked completion stands."""
+    return next(y for y, row in enumerate(screen(app).splitlines()) if row.startswith(" ▸"))
+
+
+async def test_keys_of_the_browser_can_be_changed(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    keys = read(file(tmp_path, REBOUND))[0].keys
+    async with opened(run.layout.root, (160, 45), keys=keys) as pilot:
+        app = app_of(pilot)
+        await pilot.press("7", "7")
+        await until_seen(pilot, "found in")
+        footer = screen(app).splitlines()[-1]
+        assert "m f3 mark" in footer and "f4 find" in footer and "x mark" not in footer
+        await until_seen(pilot, "f4 narrows")
+        first = picked(app)
+        await pilot.press("j")
+        assert picked(app) == first
+        await pilot.press("J")
+        await until(pilot, lambda: picked(app) != first, "down")
+        await pilot.press("m")
+        await until_seen(pilot, "marked; m f3 on another completion")
+        await pilot.press("J", "f3")
+        await until_seen(pilot, "Difference|differ")
+        await pilot.press("escape", "f4")
+        await until(pilot, lambda: isinstance(app.screen, Filter), "asked")
+        await pilot.press(*"step:40", "enter")
+        assert isinstance(app.screen, Filter), "enter takes no line any more"
+        await pilot.press("f2")
+        await until_seen(pilot, "/ step:40")
+        await pilot.press("question_mark")
+        await until_seen(pilot, r"m f3 +Mark it")
+        await until_seen(pilot, r"↑ J +Another completion")
+        await until_seen(pilot, r"f2 +Do what is asked")
+        await pilot.press("escape", "x")
+        await until(pilot, lambda: app.enlarged == "checks", "the key is the cockpit's again")
+
+
+async def test_keys_of_questions_can_be_changed(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    keys = read(file(tmp_path, REBOUND))[0].keys
+    async with opened(run.layout.root, (120, 40), keys=keys) as pilot:
+        app = app_of(pilot)
+        await pilot.press("r")
+        await until_seen(pilot, "f2 reset it +tab next field +ctrl\\+y leave it")
+        await pilot.press("down", "j", "enter", "escape")
+        await until_seen(pilot, "become those of the start")
+        await pilot.press("w")
+        await until_seen(pilot, "become those of step 20")
+        await pilot.press("ctrl+y")
+        await until(pilot, lambda: not isinstance(app.screen, Dialog), "left")
+        await pilot.press("m")
+        await until_seen(pilot, "Put a note")
+        await pilot.press(*"w low", "f2")
+        await until_seen(pilot, "note w low sent")
+        assert waiting(run.layout.root)[-1].args == ["w low"]
+        await pilot.press("s")
+        await until_seen(pilot, "Y  stop it +ctrl\\+y  leave it running")
+        await pilot.press("y")
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("Y")
+        await until_seen(pilot, "stop sent")
+
+
+async def test_the_help_and_the_list_of_runs_take_the_keys_in_force(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "runs" / "quickstart", steps=40)
+    keys = {"back": "f8", "runs": "L", "open": "O", "filter": "F", "down": "J", "up": "K"}
+    async with opened(run.layout.root, (80, 24), keys=keys) as pilot:
+        app = app_of(pilot)
+        await pilot.press("L")
+        await until_seen(pilot, "O open +K J choose +F filter +f8 back")
+        await pilot.press("escape", "enter")
+        assert isinstance(app.screen, Runs)
+        await pilot.press("f8")
+        await until(pilot, lambda: not isinstance(app.screen, Runs), "left")
+        await pilot.press("question_mark")
+        await until_seen(pilot, "J K scroll +f8 closes")
+        await pilot.press("J")
+        await until(pilot, lambda: "Filter the list" not in screen(app).splitlines()[4], "scrolled")
+        await pilot.press("escape")
+        assert isinstance(app.screen, Help)
+        await pilot.press("f8")
+        await until(pilot, lambda: not isinstance(app.screen, Help), "left")
+
+
 def test_a_broken_file_is_said_on_screen(tmp_path: Path) -> None:
     run = steered_run(tmp_path / "quickstart", steps=40)
     (tmp_path / "rlpeaks").mkdir()
@@ -217,7 +327,7 @@ def test_the_page_lists_every_command_with_its_keys() -> None:
     """Whoever changes the table of commands sees here what docs/cockpit.md has to say."""
     rows = [
         f"| `{command.id}` | {' '.join(f'`{key}`' for key in command.shown.split())} | {command.title} |"
-        for command in commands.COMMANDS
+        for command in commands.TABLE
     ]
     page = (ROOT / "docs" / "cockpit.md").read_text()
     table = page.partition("| id | keys | does |\n| --- | --- | --- |\n")[2].partition("\n\n")[0].strip()

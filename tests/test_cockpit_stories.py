@@ -253,11 +253,6 @@ def test_idle_groups_beyond_chance_take_more_rows_than_a_few(tmp_path: Path) -> 
     assert "too few steps to tell it from chance" in words[0] and "of groups beyond chance" in words[1]
 
 
-def test_a_step_that_was_trained_again_counts_with_its_last_generation() -> None:
-    at, sizes = earned.sizes_of(np.array([1, 2, 3, 4, 3, 4, 5]), np.array([8, 8, 8, 8, 16, 32, 64]))
-    assert (at.tolist(), sizes.tolist()) == ([1, 2, 3, 4, 5], [8, 8, 16, 32, 64])
-
-
 def test_steps_that_share_a_generation_share_its_waste(tmp_path: Path) -> None:
     """Every other step ends a generation: the time of the step before belongs to the same one."""
     run = StudiedRun(tmp_path / "run")

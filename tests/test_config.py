@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui import bundle, cli, config, yaml_lines
 from rlpeaks_tui.config import ConfigError, RunFile, load, load_script
+from rlpeaks_tui.config_checks import REWARD_NAMES, TASK_NAMES
 from rlpeaks_tui.trl_fields import grpo_fields
 
 GOOD = """\
@@ -94,8 +95,8 @@ def test_names_of_tasks_and_rewards_are_those_of_the_trainers() -> None:
     from trainers.rewards import REWARDS
     from trainers.tasks import TASKS
 
-    assert set(config.TASK_NAMES) == set(TASKS)
-    assert set(config.REWARD_NAMES) == set(REWARDS)
+    assert set(TASK_NAMES) == set(TASKS)
+    assert set(REWARD_NAMES) == set(REWARDS)
 
 
 def test_what_ends_a_phase_and_what_it_sets(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_an_adapter_is_judged_by_the_weights_it_stands_for(variant: Callable[[st
     # Merging rounds once more than adding does.
     assert layers.bf16[found] == pytest.approx(float(bf16), abs=0.01)
     assert last(snapshot, "update/rank") <= 4 / 64
-    assert "bounded by construction" in str(snapshot.probes["sparsity"].facts["of"])
+    assert "bounded by construction" in str(snapshot.probes["sparsity"][-1].facts["of"])
 
 
 def test_several_iterations_have_a_clip_fraction_and_one_has_none(variant: Callable[[str], Trained]) -> None:
@@ -151,12 +151,13 @@ def test_what_was_stated_long_ago_is_no_calibration_of_now(tmp_path: Path) -> No
     # 16 in the first generation are too few, and so are the 16 that the window still holds after the fourth.
     assert np.isfinite(series.values).tolist() == [False, True, True, False, False, False]
     assert "no rollout has both a stated confidence" in (snapshot.columns.why("calibration/ece") or "")
-    assert snapshot.probes["calibration"].facts["calibration/source"] == "stated confidence"
+    assert snapshot.probes["calibration"][-1].facts["calibration/source"] == "stated confidence"
+    assert [(found.first, found.step, found.count.sum()) for found in snapshot.calibrations] == [(1, 2, 32), (2, 3, 32)]
 
 
 def test_a_verifier_among_the_rewards_is_taken_as_the_outcome_and_named(variant: Callable[[str], Trained]) -> None:
     snapshot = variant("grpo").snapshot
-    facts = snapshot.probes["calibration"].facts
+    facts = snapshot.probes["calibration"][-1].facts
     assert facts["outcome"] == "reward function exact" and facts["calibration/source"] == "mean token probability"
     diagram = snapshot.calibrations[-1]
     assert diagram.size is not None and 0 < diagram.size.sum() <= diagram.count.sum() and diagram.half > 0
@@ -213,7 +214,7 @@ def test_a_bad_reading_of_a_generation_does_not_stop_training(tmp_path: Path, mo
     def broken(*args: Any) -> Any:
         raise KeyError("no such thing in this version of TRL")
 
-    monkeypatch.setattr(measurements.TrlBridge, "_collect", broken)
+    monkeypatch.setattr(trl_bridge, "collect", broken)
     snapshot = trained(tmp_path)
     assert snapshot.state == "finished" and snapshot.errors[0].where.endswith("reading a generation")
     assert len(snapshot.columns["sparsity/bf16"]) == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rlpeaks_tui.cockpit.cells import Ink
 from rlpeaks_tui.cockpit.panels import BY_ID
 from rlpeaks_tui.cockpit.panels.checks import history, in_order
 from rlpeaks_tui.cockpit.scene import Scene, View
@@ -120,6 +121,56 @@ def test_lines_that_follow_the_run_are_relative_to_its_start() -> None:
     found = {one.rule.id: one.line for one in evaluate(columns, 100)}
     assert found["entropy-collapse"] == pytest.approx(0.08) and found["entropy-explosion"] == pytest.approx(0.8)
     assert found["kl-leash"] is None
+
+
+def test_a_limit_that_moves_is_drawn_as_it_was(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "quickstart", max_steps=200, probes=False)
+    run.state("running")
+    norm = np.repeat([1.0, 4.0], 100)
+    norm[50] = 12.0  # so that the limit of now is not far away from everything that was seen
+    run.journal.write(
+        *(Metrics(t=run.t, step=i + 1, v={"grad_norm": float(norm[i]), "reward": 0.5}) for i in range(200))
+    )
+    run.step = 200
+    run.beat()
+    width, height = 118, 34
+
+    def heights(step: int) -> dict[int, int]:
+        """Of the limit: the row by column, down from the top."""
+        scene = scene_of(run.layout.root, View(cursor=step), panel="checks")
+        at = [one.rule.id for one in in_order(scene)].index("gradient")
+        shown = replace(scene, view=replace(scene.view, scroll=at))
+        cells = BY_ID["checks"].stories[0].draw(shown, width, height)
+        words = "\n".join(cells.rows())
+        limit = {100: "5", 200: "20"}[step]
+        assert f"its limit moves with the run, at this step {limit}" in words and f"fires {limit}" in words
+        drawn = (cells.inks == Ink.WARN) & (cells.chars >= 0x2800) & (cells.chars < 0x2900)
+        return {x: int(np.flatnonzero(drawn[:, x])[0]) for x in np.flatnonzero(drawn.any(axis=0)).tolist()}
+
+    then, now = heights(100), heights(200)
+    assert max(then) < max(now) - 20, "at an earlier step it ends there"
+    assert len(set(then.values())) == 1
+    columns = sorted(now)
+    assert now[columns[0]] > now[columns[-1]] + 2, "it has risen with the gradient"
+    assert min(columns) > 8, "there is none during the warm-up"
+
+
+def test_a_check_shows_the_metric_that_it_judges_at_the_step_shown(tmp_path: Path) -> None:
+    """A sampled estimate that begins late is not what was judged before it began."""
+    run = FakeRun(tmp_path / "quickstart", max_steps=200, probes=False)
+    run.state("running")
+    late = [{"kl": 0.01, "reward": 0.5} | ({"kl/base_k3": 0.4} if step > 150 else {}) for step in range(1, 201)]
+    run.journal.write(*(Metrics(t=run.t, step=step, v=v) for step, v in enumerate(late, 1)))
+    run.step = 200
+    run.beat()
+
+    def curve(step: int) -> str:
+        scene = scene_of(run.layout.root, View(cursor=step), panel="checks")
+        at = [one.rule.id for one in in_order(scene)].index("kl-blow-up")
+        return text_of(scene, 118, 34, scroll=at)
+
+    assert "KL in the loss, nats/token; its limit moves with the run, at this step 0.0500" in curve(120)
+    assert "KL to base, k3, nats/token; thin" in curve(200), "of which there are too few yet for a limit"
 
 
 async def test_the_key_to_act_opens_the_remedy_of_the_picked_check(tmp_path: Path) -> None:

@@ -9,23 +9,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rlpeaks_tui.cockpit import present
+from rlpeaks_tui.cockpit.browse.query import parse
 from rlpeaks_tui.cockpit.cells import in_ascii
 from rlpeaks_tui.cockpit.generations import Generations
 from rlpeaks_tui.cockpit.panels import BY_ID, calibration
 from rlpeaks_tui.cockpit.panels.confidence_parts import closest, point, said_of
-from rlpeaks_tui.cockpit.panels.confidence_study import SOURCES, STATED, Kept, Parts, parts_of, rate_of_others
+from rlpeaks_tui.cockpit.panels.confidence_study import SOURCES, STATED, Kept, Parts, parts_of, rate_of_others, window
 from rlpeaks_tui.cockpit.panels.picking import quoted
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
-from rlpeaks_tui.run.follow import Follower, Reliability
-from rlpeaks_tui.run.rollouts import RolloutReader, Rollouts
+from rlpeaks_tui.run.entries import Probe
+from rlpeaks_tui.run.follow import Follower
+from rlpeaks_tui.run.measured import Reliability
+from rlpeaks_tui.run.rollouts import Block, RolloutReader, Rollouts
+from rlpeaks_tui.run.search import Search
+from rlpeaks_tui.stats.calibration import reliability
 from rlpeaks_tui.stats.summaries import wilson
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
+from tests.cockpit_pilot import app_of, opened, until_seen
 
 SIZES = [(78, 18), (118, 34), (198, 54)]
 NAN = math.nan
@@ -102,28 +109,115 @@ def test_difficulty_is_told_by_the_rest_of_the_group(root: Path, scene: Scene) -
         assert "hard to 0.25, easy from 0.75" in words
 
 
-def test_a_bin_leads_to_exactly_its_completions(root: Path, scene: Scene) -> None:
-    kept = everything(root)
-    q = np.concatenate([block.confidence for block in kept])
-    y = np.concatenate([block.correct for block in kept])
-    edges = np.arange(11) / 10
-    index = np.minimum(np.searchsorted(edges, q, side="right") - 1, 9)
-    count = np.bincount(index, minlength=10)
-    with np.errstate(invalid="ignore"):
-        mean, right = np.bincount(index, q, 10) / count, np.bincount(index, y, 10) / count
-    found = Reliability(kept[-1].step, edges, count, mean, right, "stated confidence", 0.0)
-    shown = replace(scene, snapshot=replace(scene.snapshot, calibrations=(found,)))
-    filled = np.flatnonzero(count)
-    for at, number in enumerate(filled.tolist()):
-        query = calibration.query(replace(shown, view=View(scroll=at)))
-        match = re.fullmatch(r"conf:([\d.]+)-([\d.]+) step:(\d+)-(\d+)", query)
-        assert match is not None
-        low, high = float(match[1]), float(match[2])
-        assert int(((q >= low) & (q <= high)).sum()) == count[number]
-        assert int(match[4]) == found.step
-    cells = BY_ID["calibration"].story(View()).draw(replace(shown, view=View(scroll=99)), 118, 34)
-    assert cells.below == 0
-    assert "▸" in next(row for row in cells.rows() if f"{edges[filled[-1]]:.1f} to" in row)
+def counted(root: Path, first: int, last: int, generations: range) -> Probe:
+    """The diagram of the generations `first` to `last` of the index, as the training process journals it."""
+    kept = [everything(root)[i] for i in generations]
+    confidence, correct = (
+        np.concatenate([getattr(block, name) for block in kept]) for name in ("confidence", "correct")
+    )
+    known = np.isfinite(confidence) & np.isfinite(correct)
+    table = reliability(confidence[known], correct[known])
+    arrays = {name: getattr(table, name).tolist() for name in ("edges", "count", "confidence", "accuracy")}
+    arrays = {name: [None if math.isnan(value) else value for value in values] for name, values in arrays.items()}
+    facts = {"calibration/source": "stated confidence", "first step": first}
+    return Probe(t=0.0, name="calibration", step=last, v={"calibration/ece": 0.1}, facts=facts, arrays=arrays)
+
+
+def stating(run: FakeRun, step: int) -> None:
+    """A generation of step `step`: confidences on and off the edges of bins, some unstated, some not judged."""
+    stated = run.random.choice([None, 0.0, 0.3, 0.7, 0.75, 0.8, 0.8999999, 0.9, 1.0], 40).tolist()
+    outcomes = run.random.choice([0.0, 1.0, None], 40, p=[0.4, 0.5, 0.1]).tolist()
+    run.rollouts.append(
+        Block(
+            step=step,
+            phase="",
+            prompts=[f"p{i}" for i in range(5)],
+            group=[i // 8 for i in range(40)],
+            completions=["x"] * 40,
+            reward=[0.0] * 40,
+            rewards={},
+            advantage=[0.0] * 40,
+            length=[3] * 40,
+            truncated=[False] * 40,
+            correct=outcomes,
+            confidence=stated,
+        )
+    )
+
+
+@pytest.fixture
+def stated(tmp_path: Path) -> FakeRun:
+    """Diagrams at steps 20 and 40 of the trunk, which was left at 41 for step 30, and at 45 of the branch."""
+    run = FakeRun(tmp_path / "quickstart", probes=False)
+    run.state("running")
+
+    def go(to: int) -> None:
+        while run.step < to:
+            run.advance(1)
+            stating(run, run.step)
+
+    def tell(first: int, generations: range) -> None:
+        probe = counted(run.layout.root, first, run.step, generations)
+        run.journal.write(msgspec.structs.replace(probe, t=run.t))
+
+    go(20)
+    tell(9, range(8, 20))
+    go(30)
+    run.checkpoint("thirty")
+    go(40)
+    tell(33, range(32, 40))
+    go(41)
+    run.roll_back(30, "thirty")
+    go(45)
+    tell(31, range(41, 56))
+    run.beat()
+    return run
+
+
+def found(root: Path, line: str) -> int:
+    reader = RolloutReader(root / "rollouts")
+    reader.refresh()
+    return sum(1 for _ in Search(reader, parse(line), 10**6))
+
+
+@pytest.mark.parametrize(("cursor", "diagram"), [(None, 45), (44, 20), (25, 20)])
+def test_a_bin_leads_to_exactly_the_completions_that_it_counts(
+    stated: FakeRun, cursor: int | None, diagram: int
+) -> None:
+    scene = scene_of(stated.layout.root, View(cursor=cursor), panel="calibration")
+    assert scene.reliability is not None and scene.reliability.step == diagram
+    count = scene.reliability.count[scene.reliability.count > 0]
+    assert len(count) == 5
+    # While what is shown moves, the study is still that of another step.
+    for study in (scene.study, None, "of another panel"):
+        for at, number in enumerate(count.tolist()):
+            line = calibration.query(replace(scene, study=study, view=replace(scene.view, scroll=at)))
+            assert found(stated.layout.root, line) == number, line
+    assert isinstance(scene.study, Parts) and scene.study.by_source[0].found.n == count.sum()
+
+
+async def test_a_bin_of_an_old_diagram_lists_its_completions(stated: FakeRun) -> None:
+    async with opened(stated.layout.root, (160, 45)) as pilot:
+        app = app_of(pilot)
+        app.go_to(25)
+        await pilot.press("4", "4")
+        await until_seen(pilot, r"Calibration .*at step 20")
+        scene = app.scene
+        assert scene is not None and scene.reliability is not None
+        number = int(scene.reliability.count[scene.reliability.count > 0][1])
+        await pilot.press("down")
+        await until_seen(pilot, r"▸ *0\.3 to 0\.4")
+        await pilot.press("enter")
+        await until_seen(pilot, rf"{number} found in")
+
+
+def test_a_run_that_does_not_say_over_what_it_counted_is_taken_at_its_size(root: Path, scene: Scene) -> None:
+    whole = everything(root)
+    size = len(whole) - 2
+    config = {**scene.snapshot.info.config, "probes": {"calibration_window": 32 * size - 5}}
+    snapshot = replace(scene.snapshot, info=msgspec.structs.replace(scene.snapshot.info, config=config))
+    diagram = Reliability(whole[-1].step, *[np.empty(0)] * 4, "", 0.0)
+    assert window(snapshot, diagram).tolist() == list(range(2, len(whole)))
 
 
 def test_the_interval_of_a_bin_stands_beside_its_bar(scene: Scene) -> None:
@@ -177,7 +271,7 @@ def test_what_a_run_did_not_count_by_prompt_is_counted_from_its_completions(root
 )
 def test_a_direction_is_told_only_beyond_the_error_between_prompts(claimed: float, half: float, words: str) -> None:
     one = np.array([1])
-    found = Reliability(1, np.array([0.0, 1.0]), 64 * one, claimed * one, 0.5 * one, "", 0.0, 8.0 * one, half)
+    found = Reliability(1, np.array([0.0, 1.0]), 64 * one, claimed * one, 0.5 * one, "", 0.0, size=8.0 * one, half=half)
     assert calibration.verdict(found) == words
 
 

@@ -14,6 +14,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr, softmax
 
 from rlpeaks_tui.instrument.generation import Generation
+from rlpeaks_tui.instrument.probes.confidence import ConfidenceWindow
 from rlpeaks_tui.instrument.probes.divergence import diverge, forward_kl
 from rlpeaks_tui.instrument.probes.signs import change_by_outcome, change_sums, split_gradient
 from rlpeaks_tui.instrument.probes.texts import Selection
@@ -226,3 +227,17 @@ def test_a_separate_samplers_divergence_is_its_own_expectation() -> None:
     made.sampling_logps = torch.from_numpy(np.log(q)[tokens])[:, None].float()
     told = token_metrics(token_sums(made)[None].numpy())
     assert told["sampling/kl"] == pytest.approx(rel_entr(q, p).sum(), rel=1e-4)
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.integers(1, 30))
+def test_a_window_of_confidence_holds_the_newest_generations_whole(sizes: list[int], size: int) -> None:
+    window, kept = ConfidenceWindow(size), list[int]()
+    for step, n in enumerate(sizes):
+        window.add(step, [0.5] * n, [float(i % 2) for i in range(n)], 4)
+        kept.append(n)
+        while sum(kept[1:]) >= size:
+            kept.pop(0)
+        assert window.first == step + 1 - len(kept)
+        assert window.calibrate(np.random.default_rng(0)).n == sum(kept)
+    window.clear()
+    assert window.first is None and window.calibrate(np.random.default_rng(0)).n == 0

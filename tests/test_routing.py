@@ -101,10 +101,10 @@ def test_a_run_tells_what_it_evaluated_and_keeps_the_prompts(tmp_path: Path) -> 
     snapshot = read(tmp_path)
     kept = read_held_out(Layout(tmp_path / "run"))
     assert kept is not None and kept.prompts == ["40+30=", "40+31=", "41+31=", "42+30="]
-    probe = snapshot.probes["eval"]
-    assert probe.n == len(probe.arrays["rate"]) == len(probe.arrays["base_rate"]) == 4 and probe.facts["samples"] == 4
-    assert snapshot.columns["eval/pass@1"].values[-1] == pytest.approx(np.mean(probe.arrays["rate"]))  # type: ignore[arg-type]
-    assert all(4 * rate % 1 == 0 for rate in probe.arrays["rate"] if rate is not None)
+    found = snapshot.evaluations[-1]
+    assert snapshot.probes["eval"][-1].n == len(found.rate) == len(found.base_rate) == 4 and found.samples == 4
+    assert snapshot.columns["eval/pass@1"].values[-1] == pytest.approx(np.mean(found.rate))
+    assert all(4 * rate % 1 == 0 for rate in found.rate.tolist() if not math.isnan(rate))
     assert not math.isnan(snapshot.columns["routing/argmax"].values[-1])
 
 

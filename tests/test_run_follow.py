@@ -137,10 +137,10 @@ def test_every_kind_of_entry_arrives_in_the_snapshot(run: Layout, writer: Journa
     assert s.layer_steps.tolist() == [2] and s.rollout_steps.tolist() == [3]
     found = s.calibrations[-1]
     assert found is not None and found.count.tolist() == [3, 0] and np.isnan(found.accuracy[1])
-    assert follower.layers(1) is None and follower.rollouts(2) is None
-    layers, rollouts = follower.layers(50), follower.rollouts(50)
+    assert follower.layers(1) is None
+    layers, rollouts = follower.layers(50), follower.generation(0)
     assert layers is not None and layers.step == 2 and rollouts is not None and rollouts.step == 3
-    assert follower.layers(2) is layers and follower.rollouts(3) is rollouts
+    assert follower.layers(2) is layers and follower.generation(0) is rollouts
 
 
 def test_a_poll_says_whether_anything_changed(run: Layout, writer: JournalWriter) -> None:
@@ -262,7 +262,7 @@ def test_a_run_that_was_copied_half_way_opens(run: Layout, writer: JournalWriter
     copy.rollouts.mkdir()
     shutil.copy(run.rollouts / "index.bin", copy.rollouts)
     follower.poll()
-    assert follower.snapshot().rollout_steps.tolist() == [3] and follower.rollouts(3) is None
+    assert follower.snapshot().rollout_steps.tolist() == [3] and follower.generation(0) is None
     assert follower.layers(3) is None and follower.snapshot().commands == ()
 
 
@@ -397,7 +397,8 @@ def test_whatever_is_in_the_files_of_a_run_a_viewer_shows_what_it_can(
         while follower.poll() and follower.more:
             pass
         snapshot = follower.snapshot()
-        follower.rollouts(5)
+        for number in range(min(5, len(snapshot.rollout_steps))):
+            follower.generation(number)
         follower.layers(5)
     for name in snapshot.columns:
         assert len(snapshot.columns[name].steps) == len(snapshot.columns[name].values)

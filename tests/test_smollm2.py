@@ -278,7 +278,7 @@ def test_two_real_steps_are_journaled_with_every_layer(folder: Path, tmp_path: P
     assert (layers.exact < 1).all(), "every module took part in the update"
     assert ((layers.bf16 >= layers.exact) & (layers.bf16 <= 1)).all()
 
-    rollouts = follower.rollouts(2)
+    rollouts = follower.generation(follower.snapshot().rollout_steps.tolist().index(2))
     assert rollouts is not None
     assert len(rollouts.completions) == 8
     again = [TASKS["chat_sums"].score(text, answer_to(rollouts.prompts[0])) for text in rollouts.completions]

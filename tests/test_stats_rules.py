@@ -404,7 +404,7 @@ def test_the_evaluator_says_what_evaluate_says_however_the_rows_arrive(seed, chu
     growing, evaluator = Growing(), Evaluator()
     cuts = rng.integers(0, len(rows), chunks)
     nearby = cuts + rng.integers(1, 30, chunks)  # so that some pieces are a part of one step
-    at = 0
+    at, given_ = 0, []
     for end in [*sorted({*cuts.tolist(), *nearby.tolist()}), len(rows)]:
         growing.add(rows[at:end])
         at = end
@@ -412,7 +412,38 @@ def test_the_evaluator_says_what_evaluate_says_however_the_rows_arrive(seed, chu
         newest = max((int(series.steps[-1]) for series in columns.values()), default=0)
         for step in (newest, int(rng.integers(0, newest + 10))):
             dtype = str(rng.choice(["bfloat16", "float32"]))
-            assert evaluator.evaluate(columns, step, dtype=dtype) == evaluate(columns, step, dtype=dtype)
+            found, expected = evaluator.evaluate(columns, step, dtype=dtype), evaluate(columns, step, dtype=dtype)
+            assert found == expected
+            for one, other in zip(found, expected, strict=True):
+                assert (one.moves is None) == (other.moves is None)
+                if one.moves is not None and other.moves is not None:
+                    given_.append((one.moves, other.moves))
+    # Also what was given before the run went on, or back.
+    for moves, then in given_:
+        assert np.array_equal(moves[0], then[0]) and np.array_equal(moves[1], then[1], equal_nan=True)
+
+
+def test_a_line_that_moves_is_told_as_it_was_at_each_step():
+    columns = {
+        "grad_norm": Series(np.arange(1, 201), np.exp(np.linspace(0, 3, 200))),
+        "eval/kept": Series(np.arange(1, 201, 25), np.full(8, 0.9)),
+        "eval/kept_se": Series(np.arange(1, 201, 25), np.linspace(0.01, 0.08, 8)),
+        "entropy": Series(np.arange(1, 201), np.full(200, 0.5)),
+        "reward": Series(np.arange(1, 201), np.full(200, 0.5)),
+    }
+    last = {found.rule.id: found for found in evaluate(columns, 200)}
+    assert last["entropy-collapse"].moves is None
+    seen = {"gradient": 0, "skill-damage": 0}
+    for name in seen:
+        assert last[name].moves is not None
+        for step, line in zip(*last[name].moves, strict=True):
+            then = next(found for found in evaluate(columns, int(step)) if found.rule.id == name)
+            if then.line is not None:
+                assert then.line == line
+                seen[name] += 1
+    assert seen["gradient"] >= 150 and seen["skill-damage"] == 7
+    values = last["gradient"].moves[1]
+    assert np.isnan(values[:20]).all() and values[60] < values[-1] / 3
 
 
 def test_the_courses_above_make_every_rule_fire_somewhere():

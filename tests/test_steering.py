@@ -132,6 +132,8 @@ def test_after_a_rollback_the_next_steps_are_those_of_the_first_time(tmp_path: P
     rewards = run.snapshot.columns["reward"]
     assert rewards.steps.tolist() == [1, 2, 3, 4, 5, 6, 7, 3, 4, 5, 6, 7, 8, 9]
     assert rewards.values[2:7] == pytest.approx(rewards.values[7:12])
+    again = [probe for probe in run.snapshot.probes["calibration"] if probe.t > branch.t]
+    assert again and all(probe.facts["first step"] > branch.at for probe in again)
     assert run.snapshot.state == "finished" and run.snapshot.step == 9
 
 

@@ -23,16 +23,15 @@ from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 from rlpeaks_tui.run.stacks import NoStack, Stack
 
-from . import acts, commands, mouse, picture, verdict, walk, whereabouts
+from . import acts, appearance, by_name, commands, mouse, picture, travel, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
 from .expected import Rates
 from .herald import Herald, Notify
 from .link import Pace, waiting
-from .panels import BY_ID
 from .panels import checks as each_check
 from .reader import Reader, Reading, Wanted
-from .scene import Look, Scene, View
+from .scene import Scene, View
 from .screens.dialog import Dialog
 from .screens.enlarged import Enlarged
 from .screens.help import Help
@@ -41,7 +40,7 @@ from .screens.runs import Runs
 from .screens.stage import Show, Stage
 from .steering import Steering
 from .surface import Surface
-from .theme import Palette, choose, textual_theme
+from .theme import Palette, choose
 
 RATE = 4.0
 LOOK_AGAIN = 0.02
@@ -75,23 +74,12 @@ class Cockpit(App[int]):
             self.reading, self.follower = reading, follower
 
     TITLE = "rlpeaks"
-    COMMANDS: ClassVar = {commands.Palette}
+    COMMANDS: ClassVar = {by_name.ByName}
     BINDINGS: ClassVar[list[BindingType]] = [*commands.bindings()]
     ENABLE_COMMAND_PALETTE = True
     # Textual insists on a key of its own for the palette; the table of commands has the real ones.
     COMMAND_PALETTE_BINDING = "f24"
-    CSS = """
-    CommandPalette > Vertical { width: 84; max-width: 96%; background: $surface; margin-top: 2; }
-    CommandPalette #--input { border: none; }
-    CommandPalette SearchIcon { display: none; }
-    CommandPalette CommandInput { padding-left: 1; }
-    CommandPalette CommandList {
-        border-bottom: none; border-top: none; scrollbar-size-vertical: 1;
-        scrollbar-color: $panel; scrollbar-color-hover: $panel; scrollbar-color-active: $panel;
-        scrollbar-background: $surface; scrollbar-background-hover: $surface; scrollbar-background-active: $surface;
-    }
-    CommandPalette CommandList > .option-list--option { text-style: none; }
-    """
+    CSS = by_name.STYLE
 
     def __init__(
         self,
@@ -113,20 +101,8 @@ class Cockpit(App[int]):
         self._keys = keys or {}
         self.table = commands.in_force(self._keys)
         self.palette: Palette = choose(self.console.color_system, self.no_color, theme_name)
-        named = {command.id: command.shown for command in self.table}
-        self.look = Look(
-            ascii_only,
-            self.palette.flat,
-            act=named["remedy"],
-            story=named["story"],
-            checks=named["panel.checks"],
-            stack=named["stack"],
-            live=named["live"],
-            clock=named["panel.cost"],
-            hold=named["hold"],
-            effect=named["effect"],
-        )
-        self._apply(self.palette)
+        self.look = appearance.look(self.palette, ascii_only, self.table)
+        appearance.colour(self, self.palette)
         self._pace = Pace(rate)
         self._due = False
         self.magnifier = Enlarged(self.palette, self.view.panel)
@@ -180,18 +156,6 @@ class Cockpit(App[int]):
             stage.restart()
         self._reader.start()
         self.look_again()
-
-    def choose_run(self) -> None:
-        """The list of all runs, over this one."""
-
-        def chosen(directory: Path | None) -> None:
-            if directory is not None and directory != here:
-                self.open_run(directory)
-            else:
-                self.repaint()
-
-        here = self.directory.absolute()
-        self.push_screen(Runs(self.palette, self.look.ascii_only, here.parent, here), chosen)
 
     @property
     def reading(self) -> Reading | None:
@@ -261,22 +225,14 @@ class Cockpit(App[int]):
         held = self._shown if self.view.held else None
         # A held view keeps its snapshot; what was read for its cursor still arrives.
         self._shown = reading if held is None else replace(reading, snapshot=held.snapshot)
-        self._come_back()
+        travel.come_back(self, self._shown)
         acts.hear(self, reading)
         # What a busy terminal is not told now it is told with a later reading.
         if not reading.loading and not waiting(self._driver):
             self._herald.tell(reading.snapshot, reading.latest, time.monotonic())
-        self._feature()
+        walk.feature(self)
         self.repaint()
         self._quiet.close()
-
-    def _come_back(self) -> None:
-        """A cursor that is ahead of a run which went back shows nothing that is: look at the newest step."""
-        at, shown = self.view.cursor, self._shown
-        if at is not None and shown is not None and not shown.loading and at > shown.snapshot.step:
-            self.view = replace(self.view, cursor=None)
-            self.notice = f"the run went back before step {at:,}: this is its newest step, {shown.snapshot.step:,}"
-            self.look_again()
 
     def on_answered(self, message: whereabouts.Answered) -> None:
         if message.follower is self._follower:
@@ -363,15 +319,6 @@ class Cockpit(App[int]):
         self.repaint()
         self.look_again()
 
-    def _feature(self) -> None:
-        """On a small screen, draw the panel that the verdict speaks of until the person chooses another."""
-        if self.chosen or self._newest is None or walk.roomy(self):
-            return
-        panel = verdict.speaks_of(self._newest.snapshot, self._newest.health)
-        if panel in BY_ID and panel != self.view.panel:
-            self.view = replace(self.view, panel=panel)
-            self.overview.feature(panel)
-
     @property
     def overview(self) -> Overview:
         return next(screen for screen in self.screen_stack if isinstance(screen, Overview))
@@ -381,6 +328,7 @@ class Cockpit(App[int]):
     def action_command(self, name: str) -> None:
         """Do a command of the table, or say why it cannot be done."""
         command = commands.BY_ID[name]
+        assert isinstance(command, commands.Command), "what one screen does is no command of the cockpit"
         refusal = command.refuse(self)
         # What was said is old news with the next key; escape takes it away itself, and nothing else.
         if name != "back":
@@ -446,19 +394,6 @@ class Cockpit(App[int]):
 
     def open_help(self) -> None:
         self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self), self.table))
-
-    def recolour(self, palette: Palette) -> None:
-        """Show everything in another palette."""
-        self.palette = palette
-        self._apply(palette)
-        for stage in (self.overview, self.magnifier):
-            stage.recolour(palette)
-
-    def _apply(self, palette: Palette) -> None:
-        theme = textual_theme(palette)
-        if theme.name not in self.available_themes:
-            self.register_theme(theme)
-        self.theme = theme.name
 
     def picture(self) -> str:
         """The screen as SVG."""

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import picture
-from .theme import PALETTES
+from .keyed import Keyed, shown
+from .scene import Look
+from .theme import PALETTES, Palette, textual_theme
 
 if TYPE_CHECKING:
     from .app import Cockpit
+
+
+def look(palette: Palette, ascii_only: bool, table: Sequence[Keyed]) -> Look:
+    """What drawings may use, and the keys in force that they may name."""
+    named = shown(table)
+    return Look(
+        ascii_only,
+        palette.flat,
+        act=named["remedy"],
+        story=named["story"],
+        checks=named["panel.checks"],
+        stack=named["stack"],
+        live=named["live"],
+        clock=named["panel.cost"],
+        hold=named["hold"],
+        effect=named["effect"],
+    )
+
+
+def colour(app: Cockpit, palette: Palette) -> None:
+    """Give Textual's own widgets the colours of a palette."""
+    theme = textual_theme(palette)
+    if theme.name not in app.available_themes:
+        app.register_theme(theme)
+    app.theme = theme.name
 
 
 def switch_axis(app: Cockpit) -> None:
@@ -20,7 +48,10 @@ def switch_theme(app: Cockpit) -> None:
     if app.palette.ground is None:
         app.say("this terminal has too few colours for themes")
     else:
-        app.recolour(PALETTES["light" if app.palette.name == "dark" else "dark"])
+        app.palette = PALETTES["light" if app.palette.name == "dark" else "dark"]
+        colour(app, app.palette)
+        for stage in (app.overview, app.magnifier):
+            stage.recolour(app.palette)
 
 
 def save_picture(app: Cockpit) -> None:

@@ -1,6 +1,7 @@
 """Everything a person can do, each thing once: its keys, its words, what it does, and when it cannot be done.
 
-The key bindings, the footer, the palette and the help are made from this table, so they cannot disagree.
+The key bindings, the footer, the palette and the help are made from this table, so they cannot disagree. What only one
+screen does stands in it too, and is done there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.binding import Binding
-from textual.command import DiscoveryHit, Hit, Hits, Provider
-from textual.content import Content
 from textual.keys import _character_to_key
 
-from . import acts, appearance, travel, walk, whereabouts
+from . import acts, appearance, keyed, travel, walk, whereabouts
+from .keyed import WITHIN, Keyed
 from .panels import PANELS
 from .strips import Hint
 
@@ -30,26 +30,16 @@ def _never(app: Cockpit) -> str:
 
 
 @dataclass(frozen=True)
-class Command:
-    """One thing to do.
+class Command(Keyed):
+    """One thing to do, wherever a person is.
 
     Attributes:
-        id: the name by which its keys can be changed.
-        keys: as Textual names them; none for a command of the palette only.
-        shown: the keys as a person reads them.
-        title: in the palette and the help.
-        group: heading in the help.
         act: does it.
         hint: one or two words in the footer; empty when it is not shown there.
         refuse: why it cannot be done now; empty when it can.
         listed: has a row in the help; one of a family that another row speaks for has none.
     """
 
-    id: str
-    keys: tuple[str, ...]
-    shown: str
-    title: str
-    group: str
     act: Action
     hint: str = ""
     refuse: Refusal = _never
@@ -219,7 +209,7 @@ COMMANDS: tuple[Command, ...] = (
         "stop",
         _cannot("stop"),
     ),
-    Command("runs", ("R",), "R", "All runs: live and over", LEAVE, lambda app: app.choose_run(), "runs"),
+    Command("runs", ("R",), "R", "All runs: live and over", LEAVE, walk.choose_run, "runs"),
     Command("theme", (), "", "Switch between dark and light", LEAVE, appearance.switch_theme),
     Command("screenshot", ("S",), "S", "Save the screen as an SVG file", LEAVE, appearance.save_picture),
     Command(
@@ -233,7 +223,10 @@ COMMANDS: tuple[Command, ...] = (
     ),
 )
 
-BY_ID = {command.id: command for command in COMMANDS}
+TABLE: tuple[Keyed, ...] = (*COMMANDS, *WITHIN)
+"""Everything that keys can be bound to."""
+
+BY_ID = {each.id: each for each in TABLE}
 
 
 def bindings() -> list[Binding]:
@@ -245,14 +238,14 @@ def bindings() -> list[Binding]:
     ]
 
 
-def in_force(keys: Mapping[str, str]) -> tuple[Command, ...]:
-    """The table where some commands, by id, have other keys: as a person writes them, separated by commas."""
+def in_force(keys: Mapping[str, str]) -> tuple[Keyed, ...]:
+    """The table where some have other keys, by id: as a person writes them, separated by commas."""
 
-    def changed(command: Command) -> Command:
-        words = words_of(keys[command.id])
-        return replace(command, keys=tuple(name_of(word) for word in words), shown=" ".join(words))
+    def changed(each: Keyed) -> Keyed:
+        words = words_of(keys[each.id])
+        return replace(each, keys=tuple(name_of(word) for word in words), shown=" ".join(words))
 
-    return tuple(changed(command) if command.id in keys else command for command in COMMANDS)
+    return tuple(changed(each) if each.id in keys else each for each in TABLE)
 
 
 def words_of(keys: str) -> list[str]:
@@ -283,10 +276,10 @@ def hints_now(app: Cockpit) -> list[Hint]:
     return hints(refusals(app), app.table, app.view.cursor is not None)
 
 
-def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS, away: bool = False) -> list[Hint]:
+def hints(refused: Mapping[str, str], table: Sequence[Keyed] = TABLE, away: bool = False) -> list[Hint]:
     """What the footer names, by the table in force; `away` from the newest step the way back comes first."""
-    shown = {command.id: command.shown for command in table}
-    words = {command.id: (command.shown, command.hint) for command in table if command.hint}
+    shown = keyed.shown(table)
+    words = {each.id: (each.shown, each.hint) for each in table if isinstance(each, Command) and each.hint}
     words["scrub"] = (f"{shown['back.1']} {shown['on.1']}", "scrub")
     words["next"] = (f"{shown['next']} {shown['prev']}", "event")
     if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):
@@ -307,46 +300,3 @@ def hints(refused: Mapping[str, str], table: Sequence[Command] = COMMANDS, away:
 def refusals(app: Cockpit) -> dict[str, str]:
     """The commands that cannot be done now, by id, and why."""
     return {command.id: why for command in COMMANDS if (why := command.refuse(app))}
-
-
-class Palette(Provider):
-    """The table as Textual's command palette shows it; what cannot be done now is grey and says why."""
-
-    async def discover(self) -> Hits:
-        for command, act, why in self._listed():
-            yield DiscoveryHit(self._line(command, why), act, text=command.title, help=why or None)
-
-    async def search(self, query: str) -> Hits:
-        matcher, word = self.matcher(query), query.strip().lower()
-        # Textual keeps this order among equal scores: what is called so, then what acts, then what only moves the view.
-        listed = sorted(self._listed(), key=lambda each: (each[0].id != word, each[0].group != STEER))
-        for command, act, why in listed:
-            score = max(matcher.match(command.title), matcher.match(command.id))
-            if score > 0:
-                shown = self._line(command, why) if why else matcher.highlight(command.title)
-                yield Hit(score, shown, act, text=self._words(command), help=why or None)
-
-    def _listed(self) -> list[tuple[Command, Callable[[], None], str]]:
-        app = self._cockpit
-        skipped = {"palette", "back", "left", "right", "up", "down"}
-
-        def doing(command: Command) -> Callable[[], None]:
-            return lambda: app.action_command(command.id)
-
-        return [(c, doing(c), c.refuse(app)) for c in app.table if c.id not in skipped]
-
-    @property
-    def _cockpit(self) -> Cockpit:
-        from .app import Cockpit
-
-        app = self.app
-        assert isinstance(app, Cockpit)
-        return app
-
-    @classmethod
-    def _line(cls, command: Command, why: str) -> Content:
-        return Content.styled(cls._words(command), "dim" if why else "")
-
-    @staticmethod
-    def _words(command: Command) -> str:
-        return f"{command.title}  ({command.shown})" if command.shown else command.title

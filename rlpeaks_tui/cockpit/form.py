@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from rlpeaks_tui.run.requests import BadCommand, request
 
 from .cells import BOLD, RAISED, REVERSE, UNDERLINE, Cells, Ink, fit, width_of, wrap
+from .keyed import WITHIN, shown
 
 Values = Mapping[str, str]
+USUAL = shown(WITHIN)
 LEAST_LIST = 3
 
 
@@ -208,8 +210,11 @@ def _type(form: Form, field: Blank, key: str, char: str | None) -> Form:
     return insert(form, char) if char and char.isprintable() else form
 
 
-def draw(form: Form, width: int, room: int) -> Cells:
-    """The form in `width` columns and at most `room` rows; long lists show the part around what is chosen."""
+def draw(form: Form, width: int, room: int, keys: Mapping[str, str] = USUAL) -> Cells:
+    """The form in `width` columns and at most `room` rows; long lists show the part around what is chosen.
+
+    `keys` are those in force, by id, as a person reads them.
+    """
     question = form.question
     words, wrong = command(form)
     facts = list(question.shows(form.values))
@@ -254,17 +259,18 @@ def draw(form: Form, width: int, room: int) -> Cells:
         cells.put(y, 0, fit(" ".join(words), width), Ink.FAINT)
     y += 2
     x = 0
-    for key, what in (("enter", question.yes), ("tab", "next field"), ("esc", "leave it")):
-        if key != "tab" or len(question.fields) > 1:
-            off = key == "enter" and bool(wrong)
-            x = cells.put(y, x, key, Ink.FAINT if off else Ink.KEY | BOLD) + 1
+    for name, what in (("send", question.yes), ("next", "next field"), ("leave", "leave it")):
+        if name != "next" or len(question.fields) > 1:
+            off = name == "send" and bool(wrong)
+            x = cells.put(y, x, keys[f"question.{name}"], Ink.FAINT if off else Ink.KEY | BOLD) + 1
             x = cells.put(y, x, what, Ink.FAINT if off else Ink.DIM) + 3
     taken = Cells(width, min(room, y + 1))
     taken.blit(0, 0, cells)
     if y >= room:
         # Too low a screen: what enter and escape do stays, whatever else is cut.
         taken.fill(room - 1, 0, width, " ")
-        taken.put(room - 1, 0, fit(f"enter {question.yes}   esc leave it", width), Ink.KEY | BOLD)
+        ways = f"{keys['question.send']} {question.yes}   {keys['question.leave']} leave it"
+        taken.put(room - 1, 0, fit(ways, width), Ink.KEY | BOLD)
     return taken
 
 

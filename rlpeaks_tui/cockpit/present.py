@@ -5,18 +5,45 @@ Curves know their rows; what is told one record at a time is chosen here, the ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
 import numpy as np
 
-from rlpeaks_tui.run.follow import Evaluation, Follower, Reliability, Snapshot
+from rlpeaks_tui.run.columns import Series
+from rlpeaks_tui.run.entries import Probe
+from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import Layers
+from rlpeaks_tui.run.measured import Evaluation, Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
 
 from .branches import Ints, Node, nodes_of, on_the_way, split, way
 
 
+class Recorded(Protocol):
+    """What was measured at a step and a time."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def t(self) -> float: ...
+
+
+Record = TypeVar("Record", bound=Recorded)
+
+
 def nodes(snapshot: Snapshot) -> tuple[Node, ...]:
     """The branches of the run; the last one is the present."""
     return nodes_of(snapshot.branches, snapshot.checkpoints)
+
+
+def series(snapshot: Snapshot, name: str) -> Series:
+    """A metric along the present branch and those that it came from: its steps never decrease."""
+    found = snapshot.columns.get_series(name)
+    if found.ordered and not snapshot.branches:
+        return found
+    rows, _ = split(found.steps, nodes(snapshot))
+    return Series(found.steps[rows], found.values[rows])
 
 
 def generations(snapshot: Snapshot, step: int) -> tuple[Ints, Ints]:
@@ -59,17 +86,26 @@ def layers(follower: Follower, snapshot: Snapshot, step: int) -> Layers | None:
 
 def reliability(snapshot: Snapshot, step: int) -> Reliability | None:
     """The newest calibration diagram."""
-    tree = nodes(snapshot)
-    for found in reversed(snapshot.calibrations):
-        if found.step <= step and on_the_way(tree, found.t, found.step):
-            return found
-    return None
+    return _newest(snapshot, snapshot.calibrations, step)
 
 
 def evaluation(snapshot: Snapshot, step: int) -> Evaluation | None:
     """The newest evaluation of the held-out prompts."""
+    return _newest(snapshot, snapshot.evaluations, step)
+
+
+def probe(snapshot: Snapshot, name: str, step: int) -> Probe | None:
+    """The newest result of a probe."""
+    return _newest(snapshot, snapshot.probes.get(name, ()), step)
+
+
+def upto(snapshot: Snapshot, records: Sequence[Record], step: int) -> list[Record]:
+    """Of `records`, which are in the order of time, those at or before `step`."""
     tree = nodes(snapshot)
-    for found in reversed(snapshot.evaluations):
-        if found.step <= step and on_the_way(tree, found.t, found.step):
-            return found
-    return None
+    return [record for record in records if record.step <= step and on_the_way(tree, record.t, record.step)]
+
+
+def _newest(snapshot: Snapshot, records: Sequence[Record], step: int) -> Record | None:
+    tree = nodes(snapshot)
+    found = (each for each in reversed(records) if each.step <= step and on_the_way(tree, each.t, each.step))
+    return next(found, None)

@@ -10,6 +10,7 @@ from rlpeaks_tui.run.entries import Checkpoint
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.requests import BASE, BadCommand
 
+from . import present
 from .curriculum import mix, phases_of, weights
 from .expected import Rates, expected
 from .form import Blank, Choice, Option, Question, Values
@@ -239,7 +240,11 @@ def evaluate(snapshot: Snapshot, rates: Rates | None) -> Question:
 
 
 def probe(snapshot: Snapshot, rates: Rates | None) -> Question:
-    known = tuple(Option(name, f"last at step {seen.step:,}") for name, seen in sorted(snapshot.probes.items()))
+    last = {name: present.probe(snapshot, name, snapshot.step) for name in sorted(snapshot.probes)}
+    known = tuple(
+        Option(name, f"last at step {seen.step:,}" if seen else "not since the run went back")
+        for name, seen in last.items()
+    )
     field = Choice("name", "probe", known) if known else Blank("name", "probe", "", "such as calibration", 28)
     return Question(
         "Run a probe",

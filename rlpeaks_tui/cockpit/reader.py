@@ -76,7 +76,7 @@ class Reader(Worker[Reading]):
         self._judged: dict[int, Health] = {}
         self._studies: dict[str, Study] = {}
         self._studied: tuple[tuple[str, int, int], object] | None = None
-        self._rated: tuple[int, Rates] | None = None
+        self._rated: tuple[tuple[int, int], Rates] | None = None
 
     def ask(self, wanted: Wanted) -> None:
         """Read soon, and look at what is wanted now."""
@@ -147,11 +147,11 @@ class Reader(Worker[Reading]):
 
     def _rates(self, snapshot: Snapshot) -> Rates:
         """How the newest completions of each task of the curriculum did; looked at again every few generations."""
-        key = len(snapshot.rollout_steps) // EVERY
+        key = len(snapshot.rollout_steps) // EVERY, len(snapshot.branches)
         if self._rated is None or self._rated[0] != key:
-            rates = {}
+            rates, (numbers, _) = {}, present.generations(snapshot, snapshot.step)
             for task in {task: None for phase in phases_of(snapshot) for task in phase.tasks}:
-                found = self._follower.outcomes(task)
+                found = self._follower.outcomes(task, numbers)
                 rate = task_rate(found.step, found.prompt, found.correct)
                 if rate is not None:
                     rates[task] = rate

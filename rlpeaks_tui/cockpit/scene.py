@@ -11,8 +11,9 @@ from functools import cached_property
 
 from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Phase, Probe
-from rlpeaks_tui.run.follow import Reliability, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layers import Layers
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.run.stacks import Stack
 from rlpeaks_tui.stats.judging import Finding as Judged
@@ -20,7 +21,7 @@ from rlpeaks_tui.stats.summaries import smooth
 
 from . import present
 from .axes import Floats, extent
-from .branches import Ints, Left, Node, on_the_way, split
+from .branches import Node, on_the_way, split
 from .chart import Behind, Mark
 
 
@@ -171,11 +172,13 @@ class Scene:
 
     def series(self, name: str) -> Series:
         """A metric along the present branch and those that it came from: its steps never decrease."""
-        series = self.snapshot.columns.get_series(name)
-        if series.ordered and not self.snapshot.branches:
-            return series
-        rows, _ = self._split(name, series)
-        return Series(series.steps[rows], series.values[rows])
+        if name not in self._series:
+            self._series[name] = present.series(self.snapshot, name)
+        return self._series[name]
+
+    @cached_property
+    def _series(self) -> dict[str, Series]:
+        return {}
 
     def behind(self, name: str, smoothed: bool = False) -> tuple[Behind, ...]:
         """What a metric was on the branches that the run has left."""
@@ -183,26 +186,15 @@ class Scene:
         if series.ordered and not self.snapshot.branches:
             return ()
         found = []
-        for left in self._split(name, series)[1]:
+        for left in split(series.steps, self.nodes)[1]:
             values = series.values[left.rows]
             values = smooth(values, self.half_life) if smoothed else values
             found.append(Behind(series.steps[left.rows[left.start :]], values[left.start :], left.name))
         return tuple(found)
 
-    def _split(self, name: str, series: Series) -> tuple[Ints, tuple[Left, ...]]:
-        if name not in self._splits:
-            self._splits[name] = split(series.steps, self.nodes)
-        return self._splits[name]
-
-    @cached_property
-    def _splits(self) -> dict[str, tuple[Ints, tuple[Left, ...]]]:
-        return {}
-
     def probe(self, name: str) -> Probe | None:
-        """The newest record of a probe, where it led to the step shown."""
-        found = self.snapshot.probes.get(name)
-        led = found is not None and found.step <= self.step and on_the_way(self.nodes, found.t, found.step)
-        return found if led else None
+        """The newest result of a probe that led to the step shown."""
+        return present.probe(self.snapshot, name, self.step)
 
     def value(self, name: str) -> float | None:
         """The value at the step shown: the last one recorded at or before it."""

@@ -23,6 +23,7 @@ from rlpeaks_tui.yaml_lines import as_written, nearest
 
 from .commands import BY_ID, in_force, name_of, words_of
 from .herald import Notify
+from .keyed import OUT_OF_A_LINE
 
 ThemeName = Literal["auto", "dark", "light"]
 SLOWEST, FASTEST = 0.2, 30.0
@@ -164,22 +165,25 @@ def _wrong_keys(keys: Mapping[str, str], where: Any) -> Iterator[str]:
                 f"{where(f'keys.{name}')}: {wrong!r} is no key; write a single character, or a name such as f5, "
                 "ctrl+y, space, left"
             )
+        elif name in OUT_OF_A_LINE and (typed := [word for word in words if len(word) == 1 or word == "space"]):
+            line = f"{where(f'keys.{name}')}: {typed[0]!r} is typed into the line of a question"
+            yield f"{line}; write a key such as f5, ctrl+y"
         elif not words:
             yield f"{where(f'keys.{name}')}: names no key; write one such as f5"
         else:
             continue
         del good[name]
-    taken: dict[str, str] = {}
+    taken: dict[tuple[str, str], str] = {}
     for command in in_force(good):
         for key in command.keys:
-            if key in taken:
+            if (command.where, key) in taken:
                 # At the line of the one that the file gives the key to.
-                mine, other = sorted((command.id, taken[key]), key=lambda name: name not in good)
+                mine, other = sorted((command.id, taken[command.where, key]), key=lambda name: name not in good)
                 yield (
                     f"{where(f'keys.{mine}')}: {_character(key)!r} is a key of {other} too "
                     f"({BY_ID[other].title}); give one of them another"
                 )
-            taken[key] = command.id
+            taken[command.where, key] = command.id
 
 
 _MODIFIERS = ("ctrl", "shift", "alt", "super", "meta", "hyper")

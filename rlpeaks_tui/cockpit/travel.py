@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from .words import asked
 
 if TYPE_CHECKING:
     from .app import Cockpit
+    from .reader import Reading
 
 KINDS = ("command", "alert", "phase", "checkpoint", "evaluation", "note")
 
@@ -61,6 +62,15 @@ def scrub(app: Cockpit, share: float) -> None:
         return
     size = max(1, round(abs(share) * snapshot.step))
     app.go_to(app.step + (size if share > 0 else -size))
+
+
+def come_back(app: Cockpit, shown: Reading) -> None:
+    """A cursor that is ahead of a run which went back shows nothing that is: look at the newest step."""
+    at = app.view.cursor
+    if at is not None and not shown.loading and at > shown.snapshot.step:
+        app.view = replace(app.view, cursor=None)
+        app.notice = f"the run went back before step {at:,}: this is its newest step, {shown.snapshot.step:,}"
+        app.look_again()
 
 
 def jump(app: Cockpit, forward: bool, kind: str = "") -> None:

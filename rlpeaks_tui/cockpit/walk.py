@@ -1,17 +1,20 @@
-"""Where a person looks: which panel, which of its stories, which line of a list, and one layer out."""
+"""Where a person looks: at which run, which panel, which of its stories, which line of a list, and one layer out."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlpeaks_tui.run.layout import Layout
 
-from . import plan
+from . import plan, verdict
 from .browse.query import Mistake
 from .panels import BY_ID
 from .screens.ask import Filter
 from .screens.browser import Browser
 from .screens.enlarged import Enlarged
+from .screens.runs import Runs
 
 if TYPE_CHECKING:
     from .app import Cockpit
@@ -32,6 +35,30 @@ def select(app: Cockpit, panel: str) -> None:
 def roomy(app: Cockpit) -> bool:
     """Whether the overview shows several panels, so that one that it leaves out has to be enlarged to be seen."""
     return "reward" in plan.overview(*app.size, shown="kl")
+
+
+def feature(app: Cockpit) -> None:
+    """On a small screen, draw the panel that the verdict speaks of until the person chooses another."""
+    reading = app.reading
+    if app.chosen or reading is None or roomy(app):
+        return
+    panel = verdict.speaks_of(reading.snapshot, reading.health)
+    if panel in BY_ID and panel != app.view.panel:
+        app.view = replace(app.view, panel=panel)
+        app.overview.feature(panel)
+
+
+def choose_run(app: Cockpit) -> None:
+    """The list of all runs, over the one that is shown."""
+    here = app.directory.absolute()
+
+    def chosen(directory: Path | None) -> None:
+        if directory is not None and directory != here:
+            app.open_run(directory)
+        else:
+            app.repaint()
+
+    app.push_screen(Runs(app.palette, app.look.ascii_only, here.parent, here), chosen)
 
 
 def toggle(app: Cockpit) -> None:

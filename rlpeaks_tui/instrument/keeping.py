@@ -126,9 +126,10 @@ class Keeper:
 
     def calibrations(self, rng: np.random.Generator) -> list[Told]:
         """Calibration by each source of confidence that there is; the best of them under the plain names."""
-        filled = [source for source in (STATED, TOKENS, AGREEMENT) if self._windows[source].filled]
+        filled = [source for source in (STATED, TOKENS, AGREEMENT) if self._windows[source].first is not None]
         main = filled[0] if filled else STATED
         found = self._windows[main].calibrate(rng)
+        first = self._windows[main].first
         reasons = {f"calibration/{name}": why for name, why in found.why.items()}
         if self.outcome.why:
             reasons = dict.fromkeys(found.metrics(), self.outcome.why)
@@ -140,6 +141,8 @@ class Keeper:
         }
         if math.isfinite(found.gap.half):
             facts["overclaim_half"] = found.gap.half
+        if first is not None:
+            facts["first step"] = first
         arrays: dict[str, list[float | None]] = {}
         if found.reliability is not None:
             names = ("edges", "count", "size", "confidence", "accuracy", "low", "high")
@@ -153,6 +156,11 @@ class Keeper:
         if others:
             told.append(Told("calibration_sources", others, {}, found.n, {}))
         return told
+
+    def went_back(self) -> None:
+        """What the policy wrote on the branch that is left says nothing of the one that begins."""
+        for window in self._windows.values():
+            window.clear()
 
     def _remember(
         self,
@@ -170,8 +178,8 @@ class Keeper:
         for source, values in ((STATED, stated), (TOKENS, listed(per_token)), (AGREEMENT, listed(agreement))):
             window = self._windows[source]
             # A source that has fallen silent goes on: what it said long ago is no measure of the policy of now.
-            if window.filled or any(value is not None for value in values):
-                window.add(values, correct, size)
+            if window.first is not None or any(value is not None for value in values):
+                window.add(generation.step, values, correct, size)
 
     def _skipped(
         self, step: int, tasks: list[str], length: NDArray[np.float64], correct: NDArray[np.float64]

@@ -226,6 +226,7 @@ class Measurements:
         """The training goes on from the end of `step` again, in the curriculum's `phase` if it has one."""
         self.budget.went_back(step)
         self._examination.went_back(step, phase)
+        self._keeper.went_back()
         if self._drift is not None:
             self._drift.went_back(step)
 

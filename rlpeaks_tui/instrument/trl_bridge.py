@@ -1,4 +1,4 @@
-"""The one place that touches what TRL keeps private. Tested with TRL 1.16.
+"""What is done with a TRL trainer by what it keeps private, which only this and `trl_generation` touch. TRL 1.16.
 
 TRL tells callbacks about steps and mean metrics, but not which completions there were, what each earned, or
 what the loss saw of their tokens. Those are taken here by wrapping four methods of the trainer at hand. A
@@ -16,12 +16,11 @@ from types import CellType
 from typing import Any, Protocol
 
 import torch
-from accelerate.utils import gather_object
 
-from .generation import Generation, as_text
-from .probes.outcome import as_outcome
+from .generation import Generation
 from .prompt_order import PromptOrder
 from .starting_weights import StartingWeights, looking
+from .trl_generation import collect
 
 WANTED = (
     "_generate_and_score_completions",
@@ -33,7 +32,6 @@ WANTED = (
 )
 ROW = "rlpeaks_row"
 EVERY = slice(None)
-COLUMNS = ("task", "phase", "format", "confidence", "correct")
 
 
 class Listener(Protocol):
@@ -307,7 +305,7 @@ class TrlBridge:
         if training:
             self.current = None
             try:
-                self.current = self._collect(inputs, output)
+                self.current = collect(self._trainer, inputs, output, self._completion_ids)
                 output[ROW] = torch.arange(len(self.current.mask), device=self.current.mask.device)
             except Exception as error:
                 self._listener.failed("reading a generation", error)
@@ -335,61 +333,12 @@ class TrlBridge:
                 self._listener.failed("reading the loss", error)
         return result
 
-    def _collect(self, inputs: list[dict[str, Any]], output: dict[str, Any]) -> Generation:
-        trainer = self._trainer
-        logs = trainer._logs
-        local = {name: [row.get(name) for row in inputs] for name in COLUMNS if name in inputs[0]}
-        columns: dict[str, list[Any]] = {}
-        for name in COLUMNS:
-            # A column that a reward function logged wins over one of the dataset: it has been gathered already.
-            if name in logs["extra"]:
-                columns[name] = list(logs["extra"][name])
-            elif name in local:
-                columns[name] = gather_object(local[name])
-        rewards = {name: [_number(v) for v in logs["rewards"][name]] for name in trainer.reward_func_names}
-        weights = dict(zip(trainer.reward_func_names, trainer.reward_weights.tolist(), strict=True))
-        total = [
-            None if all(v is None for v in row) else sum(w * v for w, v in zip(weights.values(), row, strict=True) if v)
-            for row in zip(*rewards.values(), strict=True)
-        ]
-        mask = output["completion_mask"]
-        advantage = output["advantages"]
-        here = trainer.accelerator.process_index * len(mask)
-        correct = columns.get("correct") or [None] * (here + len(mask))
-        right = [float("nan") if (v := as_outcome(c)) is None else v for c in correct[here : here + len(mask)]]
-        stops = {trainer.processing_class.eos_token_id, getattr(trainer.processing_class, "pad_token_id", None)}
-        ends = [ids[-1] if len(ids) else None for ids in self._completion_ids]
-        return Generation(
-            step=trainer.state.global_step + 1,
-            group_size=trainer.num_generations,
-            prompts=[as_text(prompt) for prompt in logs["prompt"]],
-            completions=[as_text(completion) for completion in logs["completion"]],
-            rewards=rewards,
-            reward=total,
-            advantages=list(logs["advantages"]),
-            columns=columns,
-            input_ids=torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1),
-            attention_mask=torch.cat([output["prompt_mask"], mask], dim=1),
-            mask=mask,
-            lengths=torch.tensor([len(ids) for ids in self._completion_ids], device=mask.device),
-            truncated=torch.tensor([end not in stops for end in ends], device=mask.device),
-            advantage=advantage if advantage.ndim == 1 else advantage.mean(1),
-            right=torch.tensor(right, device=mask.device),
-            ref_logps=output.get("ref_per_token_logps"),
-            weights=output.get("importance_sampling_ratio"),
-            sampling_logps=output.get("sampling_per_token_logps"),
-        )
-
     def pieces(self, generation: Generation, row: int) -> list[str]:
         """The completion of one row as the text of each of its tokens."""
         tokens = generation.mask.size(1)
         ids = generation.input_ids[row, -tokens:][generation.mask[row].bool()].tolist()
         texts: list[str] = self._trainer.processing_class.batch_decode([[i] for i in ids])
         return texts
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else float(value)
 
 
 def _temperature_cell(model: Any) -> CellType | None:

@@ -8,7 +8,6 @@ for ten steps as for a million.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +44,7 @@ from .layers import Layers, layer_steps, read_layers
 from .layout import Layout, open_regular
 from .liveness import Condition, judge
 from .mailbox import Order, waiting
+from .measured import Evaluation, Reliability, evaluation_of, reliability_of
 from .outcomes import Outcomes, recent_outcomes
 from .pace import Pace, judge_pace
 from .rollouts import RolloutReader, Rollouts
@@ -55,8 +56,6 @@ CONSOLE_LINES = 500
 KEPT_ERRORS = 200
 WITH_LAYERS = "sparsity"
 """The probe that writes the layers."""
-MOST_SAMPLES, MOST_PROMPTS = 1_000_000, 10_000
-"""Of an evaluation: one that claims more is damaged, and would cost a viewer dearly."""
 
 
 @dataclass(frozen=True)
@@ -74,40 +73,6 @@ class CommandMark:
     why: str = ""
     before: dict[str, float | int | str | bool | None] = field(default_factory=dict)
     after: dict[str, float | int | str | bool | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Calibration by bin of stated confidence at one step: edges float64[b+1], the others [b], NaN for an empty bin.
-
-    `size` is how many independent rollouts each bin is worth, `half` the half-width of the 95 % interval of mean
-    confidence less share right; None and NaN where the run did not count by prompt.
-    """
-
-    step: int
-    edges: NDArray[np.float64]
-    count: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-    source: str
-    t: float
-    """Tells on which branch it was made."""
-    size: NDArray[np.float64] | None = None
-    half: float = math.nan
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluation, by held-out prompt: shares right of `samples` completions, float64[P], NaN where not known.
-
-    `base_rate` is that of the starting weights on the same prompts. `t` tells on which branch it was made.
-    """
-
-    step: int
-    t: float
-    samples: int
-    rate: NDArray[np.float64]
-    base_rate: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -140,7 +105,8 @@ class Snapshot:
     """Settings in force, oldest first; the last one says which commands cannot work here."""
     branches: tuple[Branch, ...]
     notes: tuple[Note, ...]
-    probes: dict[str, Probe]
+    probes: dict[str, tuple[Probe, ...]]
+    """Every result of each probe, oldest first, without what is in `columns` and without its arrays."""
     calibrations: tuple[Reliability, ...]
     evaluations: tuple[Evaluation, ...]
     layer_steps: NDArray[np.int64]
@@ -196,7 +162,7 @@ class Follower:
         self._settings: list[Settings] = []
         self._branches: list[Branch] = []
         self._notes: list[Note] = []
-        self._probes: dict[str, Probe] = {}
+        self._probes: dict[str, list[Probe]] = {}
         self._calibrations: list[Reliability] = []
         self._evaluations: list[Evaluation] = []
         self._step = 0
@@ -297,7 +263,7 @@ class Follower:
             settings=tuple(self._settings),
             branches=tuple(self._branches),
             notes=tuple(self._notes),
-            probes=dict(self._probes),
+            probes={name: tuple(found) for name, found in self._probes.items()},
             calibrations=tuple(self._calibrations),
             evaluations=tuple(self._evaluations),
             layer_steps=self._layer_steps,
@@ -322,20 +288,15 @@ class Follower:
             self._layer_cache = (found, read_layers(self._layout.layers, found))
         return self._layer_cache[1]
 
-    def rollouts(self, step: int) -> Rollouts | None:
-        """The generation that was written last at or before `step`, on whichever branch."""
-        before = np.flatnonzero(self._rollouts.index["step"] <= step)
-        return self.generation(int(before[-1])) if len(before) else None
-
     def generation(self, number: int) -> Rollouts | None:
         """A generation by its place in `Snapshot.rollout_steps`; None where it cannot be read."""
         if self._rollout_cache is None or self._rollout_cache[0] != number:
             self._rollout_cache = (number, self._rollouts.read(number))
         return self._rollout_cache[1]
 
-    def outcomes(self, task: str) -> Outcomes:
-        """How the newest completions of a task came out."""
-        return recent_outcomes(self._rollouts, task)
+    def outcomes(self, task: str, numbers: NDArray[np.int64]) -> Outcomes:
+        """How the newest completions of a task came out, of the generations `numbers`."""
+        return recent_outcomes(self._rollouts, task, numbers)
 
     def console(self, most: int) -> tuple[str, ...]:
         """The last lines that the training process printed, in at most `most` bytes."""
@@ -363,13 +324,13 @@ class Follower:
                         self._seconds.append(seconds)
                 case Probe():
                     rows.append(entry)
-                    self._probes[entry.name] = entry
+                    self._probes.setdefault(entry.name, []).append(msgspec.structs.replace(entry, v={}, arrays={}))
                     if entry.name == WITH_LAYERS:
                         self._layer_times[entry.step] = entry.t
                     elif entry.name == "calibration":
-                        self._calibrations.extend(_reliability(entry))
+                        self._calibrations.extend(reliability_of(entry))
                     elif entry.name == "eval":
-                        self._evaluations.extend(_evaluation(entry))
+                        self._evaluations.extend(evaluation_of(entry))
                 case State():
                     self._states[entry.by] = entry
                     if self._last_state is None or entry.t >= self._last_state.t:
@@ -432,39 +393,3 @@ class Follower:
 
     def _judge(self, now: float) -> Condition:
         return judge(self._info, self._last_state, self._states.get("launcher"), self._beat, self._exit, now)
-
-
-def _reliability(probe: Probe) -> list[Reliability]:
-    names = ("edges", "count", "confidence", "accuracy", "size")
-    read = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in names)
-    edges, count, confidence, accuracy, size = read
-    if not len(count) == len(confidence) == len(accuracy) == len(edges) - 1:
-        return []
-    measured = np.append(confidence, accuracy)
-    if not (_is_share(edges).all() and (_is_share(measured) | np.isnan(measured)).all()):
-        return []
-    source = str(probe.facts.get("calibration/source", ""))
-    whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
-    fits = len(size) == len(count) and bool(((size >= 0) & (size <= whole)).all())
-    given = probe.facts.get("overclaim_half")
-    half = float(given) if isinstance(given, (int, float)) and given >= 0 else math.nan
-    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t, size if fits else None, half)]
-
-
-def _is_share(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each lies in [0, 1], but for what single precision makes of a 1."""
-    return (values >= 0) & (values < 1 + 1e-6)
-
-
-def _evaluation(probe: Probe) -> list[Evaluation]:
-    rate, base = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in ("rate", "base_rate"))
-    if ((rate < 0) | (rate > 1)).any():
-        return []
-    base = np.where((base >= 0) & (base <= 1), base, np.nan)
-    samples = probe.facts.get("samples")
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MOST_SAMPLES:
-        return []
-    if not 1 <= len(rate) <= MOST_PROMPTS:
-        return []
-    base = base if len(base) == len(rate) else np.full(len(rate), np.nan)
-    return [Evaluation(probe.step, probe.t, samples, rate, base)]

@@ -26,8 +26,10 @@ class Outcomes:
     correct: NDArray[np.float64]
 
 
-def recent_outcomes(reader: RolloutReader, task: str, generations: int = 20) -> Outcomes:
-    """Of the newest `generations` that have completions of `task`, those completions.
+def recent_outcomes(
+    reader: RolloutReader, task: str, numbers: NDArray[np.int64] | None = None, generations: int = 20
+) -> Outcomes:
+    """Of the newest `generations` that have completions of `task`, those completions; of `numbers` only, where given.
 
     A task that was trained on long ago has a history too: the steps say how old it is. Generations that are not kept
     any more or cannot be read are passed over.
@@ -38,7 +40,8 @@ def recent_outcomes(reader: RolloutReader, task: str, generations: int = 20) -> 
     if len(reader.index):
         bits = task_bits(task, task_names(reader.folder), reader.index)
         possible = reader.kept & (reader.index["tasks"] & np.uint64(bits) > 0)
-        for number in np.flatnonzero(possible)[::-1].tolist():
+        found = np.flatnonzero(possible)
+        for number in (found if numbers is None else np.intersect1d(found, numbers))[::-1].tolist():
             if len(steps) > generations:
                 break
             block = reader.read(number)

@@ -67,6 +67,8 @@ class Wanted:
         task, format: is the name.
         reward, advantage, confidence, length, steps: lowest and highest.
         right: True for those known to be right, False for those known to be wrong.
+        judged: whether it is known to be one of the two.
+        generations: lowest and highest number in the index.
         cut: whether it ended because there was no more room.
         traced: whether it was kept by token.
         group: its number within the generation, from 0.
@@ -79,6 +81,8 @@ class Wanted:
     reward: Range | None = None
     steps: Range | None = None
     right: bool | None = None
+    judged: bool | None = None
+    generations: Range | None = None
     prompt: str | None = None
     format: str | None = None
     advantage: Range | None = None
@@ -162,6 +166,9 @@ class Search(Iterator[Hit]):
         if wanted.task is not None:
             bits = task_bits(wanted.task, task_names(self._reader.folder), index)
             possible &= (index["tasks"] & np.uint64(bits)) != 0
+        if wanted.generations is not None:
+            number = np.arange(len(index))
+            possible &= (number >= wanted.generations[0]) & (number <= wanted.generations[1])
         possible[: wanted.since] = False
         return np.asarray(possible)
 
@@ -223,6 +230,8 @@ class Search(Iterator[Hit]):
                 fit &= (column >= span[0]) & (column <= span[1])
         if wanted.right is not None:
             fit &= block.correct >= RIGHT if wanted.right else block.correct < RIGHT
+        if wanted.judged is not None:
+            fit &= np.isfinite(block.correct) == wanted.judged
         if wanted.task is not None:
             fit &= np.array([task == wanted.task for task in block.task], np.bool_)
         if wanted.format is not None:

@@ -34,6 +34,7 @@ from rlpeaks_tui.stats.judging import (
     judge,
     lacking,
     members,
+    moving_line,
     out_of_scope,
     plain_needs,
     settle,
@@ -199,6 +200,34 @@ def _row(series: Logged, row: int) -> bytes:
     return series.steps[row : row + 1].tobytes() + series.values[row : row + 1].tobytes() if row >= 0 else b""
 
 
+class _Line:
+    """A line that moves: its step and its value at each evaluation. What it gives is a view that stays as it was."""
+
+    def __init__(self) -> None:
+        self._steps: Steps = np.empty(0, np.int64)
+        self._values: Floats = np.empty(0)
+        self._size = 0
+
+    def first(self, count: int) -> tuple[Steps, Floats]:
+        """Of the first `count` evaluations."""
+        return self._steps[:count], self._values[:count]
+
+    def cut(self, count: int) -> None:
+        """Keep the first `count` only."""
+        if count < self._size:
+            self._steps, self._values = self._steps[:count].copy(), self._values[:count].copy()
+            self._size = count
+
+    def extend(self, steps: Steps, values: Floats) -> None:
+        end = self._size + len(steps)
+        if end > len(self._steps):
+            more = max(end, 2 * self._size) - self._size
+            self._steps = np.append(self._steps[: self._size], np.empty(more, np.int64))
+            self._values = np.append(self._values[: self._size], np.empty(more))
+        self._steps[self._size : end], self._values[self._size : end] = steps, values
+        self._size = end
+
+
 class _Track:
     """The evaluations of one rule on one choice of metrics.
 
@@ -214,6 +243,7 @@ class _Track:
         self._levels = bytearray()
         self._start = 0
         self._stale_from: int | None = _FROM_THE_START
+        self._line = _Line()
         self._shown: Shown = {}  # of the last evaluation
 
     def taken_back_to(self, step: int) -> None:
@@ -242,6 +272,7 @@ class _Track:
             idle=is_idle(_levels(self._raw, count - 1, count)[0]),
             since=self._step(quiet + 2 - FIRE_AFTER) if level else None,
             shown=shown,
+            moves=None if moving_line(shown) is None else self._line.first(count),
         )
 
     def _advance(self, stale_from: int) -> None:
@@ -254,12 +285,16 @@ class _Track:
         kept = min(max(first.before(stale_from, rule.finite) - start, 0), len(self._raw))
         self._start = start
         del self._raw[kept:], self._levels[kept:]
+        self._line.cut(kept)
         count = first.size(rule.finite) - start
         if count <= kept:
             self._shown = judge(rule, *self._with_context(kept - 1, kept))[1] if kept else {}
             return
-        raw, self._shown = judge(rule, *self._with_context(kept, count))
+        steps, values = self._with_context(kept, count)
+        raw, self._shown = judge(rule, steps, values)
         raw = raw[kept - count :]
+        if (line := moving_line(self._shown)) is not None:
+            self._line.extend(steps[kept - count :], line[kept - count :])
         context = _levels(self._raw, max(kept - CLEAR_AFTER + 1, 0), kept)
         self._levels += settle(raw, context, self._levels[-1] if kept else 0).astype(np.int8).tobytes()
         self._raw += raw.tobytes()

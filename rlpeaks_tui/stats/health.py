@@ -29,6 +29,7 @@ from rlpeaks_tui.stats.judging import (
     judge,
     lacking,
     members,
+    moving_line,
     out_of_scope,
     plain_needs,
     settle,
@@ -93,6 +94,7 @@ def _finding(rule: Rule, columns: Mapping[str, Logged], step: int, dtype: str | 
         idle=is_idle(int(raw[-1])),
         since=int(steps[quiet[-1] + 2 - FIRE_AFTER]) if levels[-1] else None,
         shown=shown,
+        moves=None if (line := moving_line(shown)) is None else (steps, line),
     )
     return conclude(rule, step, judged)
 

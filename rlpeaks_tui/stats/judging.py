@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, Protocol
 
@@ -49,6 +49,8 @@ class Finding:
         remedy: the command that would act on it; "" unless firing.
         line: value of the rule's first metric at which it begins to fire, at this step; None where there is no such
             value, or none yet.
+        moves: steps and values of that line at each evaluation so far, nan where there was none; None where it does
+            not move.
     """
 
     rule: Rule
@@ -58,6 +60,7 @@ class Finding:
     evidence: str
     remedy: str
     line: float | None = None
+    moves: tuple[Steps, Floats] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Judged:
         idle: the judge found in the last one that the question does not arise.
         since: step of the first of the evaluations that made it fire; None unless `level`.
         shown: numbers of the last one, each the last entry of its array.
+        moves: as in a finding.
     """
 
     names: tuple[str, ...]
@@ -84,11 +88,12 @@ class Judged:
     idle: bool
     since: int | None
     shown: Shown
+    moves: tuple[Steps, Floats] | None
 
 
-def silent(rule: Rule, state: State, why: str, line: float | None = None) -> Finding:
-    """A finding of a rule that does not fire."""
-    return Finding(rule, state, None, None, why, "", line)
+def silent(rule: Rule, state: State, why: str) -> Finding:
+    """A finding of a rule that says nothing of the run."""
+    return Finding(rule, state, None, None, why, "")
 
 
 def out_of_scope(rule: Rule, dtype: str | None) -> Finding | None:
@@ -131,17 +136,23 @@ def conclude(rule: Rule, step: int, judged: Judged) -> Finding:
     text = rule.idle if judged.idle and not judged.level else rule.evidence
     shown = {key: _shown(rule, judged.names, key, value) for key, value in judged.shown.items()}
     evidence = text.format(metric=called(judged.names[0]), **shown)
-    line = _line(judged.shown)
+    line, moves = _line(judged.shown), judged.moves
     if judged.level:
         severity = _SEVERITY[judged.level - 1]
-        return Finding(rule, "firing", severity, judged.since, evidence, rule.remedy, line)
-    return silent(rule, "n/a" if judged.idle else "ok", evidence, line)
+        return Finding(rule, "firing", severity, judged.since, evidence, rule.remedy, line, moves)
+    return Finding(rule, "n/a" if judged.idle else "ok", None, None, evidence, "", line, moves)
 
 
 def _line(shown: Shown) -> float | None:
     given = shown.get("line", np.nan)
     last = float(given[-1] if isinstance(given, np.ndarray) else given)
     return last if np.isfinite(last) else None
+
+
+def moving_line(shown: Shown) -> Floats | None:
+    """Of what a judge shows, the line at which the rule begins to fire, float64[n]; None where it does not move."""
+    given = shown.get("line")
+    return np.asarray(given, np.float64) if isinstance(given, np.ndarray) else None
 
 
 class _Unknown:
@@ -215,10 +226,13 @@ def align(rule: Rule, series: Sequence[tuple[Steps, Floats]]) -> tuple[Steps, li
 
 
 def judge(rule: Rule, steps: Steps, values: Sequence[Floats]) -> tuple[Levels, Shown]:
-    """Levels without hysteresis, 0 during the warm-up, and the numbers to show."""
+    """Levels without hysteresis, and the numbers to show. During the warm-up it is level 0, and no line that moves."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         raw, shown = rule.judge(steps, *values)
-    return np.where(steps - steps[:1] < rule.warmup, np.int8(0), raw), shown
+    warm = steps - steps[:1] < rule.warmup
+    if (line := moving_line(shown)) is not None:
+        shown = shown | {"line": np.where(warm, np.nan, line)}
+    return np.where(warm, np.int8(0), raw), shown
 
 
 def settle(raw: Levels, context: Levels, before: int) -> Levels:

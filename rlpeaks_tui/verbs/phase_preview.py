@@ -47,7 +47,7 @@ def preview(directory: Path, phase: str) -> Preview:
     reader.refresh()
     rates: dict[str, TaskRate | None] = {}
     for task in target.tasks:
-        found = recent_outcomes(reader, task, GENERATIONS)
+        found = recent_outcomes(reader, task, generations=GENERATIONS)
         rates[task] = task_rate(found.step, found.prompt, found.correct)
     expected = expected_rate(target.tasks, rates)
     total = sum(target.tasks.values())

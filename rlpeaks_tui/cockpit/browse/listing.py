@@ -49,6 +49,7 @@ def draw(
     block: Rollouts | None,
     width: int,
     height: int,
+    find: str = "/",
 ) -> Cells:
     """The list.
 
@@ -61,6 +62,7 @@ def draw(
         marked: place of the completion that is marked for a comparison.
         newer: what has come since and is not listed, in words.
         block: the generation of the picked row, once it has been read.
+        find: the key that asks for a query.
     """
     cells = Cells(width, height)
     query = clean_line(query)
@@ -74,9 +76,8 @@ def draw(
     if query:
         cells.put(1, 0, fit(f"/ {query}", width), Ink.ACCENT | BOLD)
     else:
-        cells.put(
-            1, 0, fit("/ narrows: task: step: reward: correct:no conf:0.9-1, /regex/ or any text", width), Ink.FAINT
-        )
+        said = f"{find} narrows: task: step: reward: correct:no conf:0.9-1, /regex/ or any text"
+        cells.put(1, 0, fit(said, width), Ink.FAINT)
     rows = room(height)
     if not found.rows:
         if found.done:

@@ -20,12 +20,12 @@ _WORD = re.compile(
     re.VERBOSE,
 )
 _NUMBER = r"[-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SPAN = re.compile(rf"(?P<sign>[<>]=?)(?P<bound>{_NUMBER})|(?P<low>{_NUMBER})?(?P<to>\.\.|-)?(?P<high>{_NUMBER})?")
+_SPAN = re.compile(rf"(?P<sign>[<>]=?)(?P<bound>{_NUMBER})|(?P<low>{_NUMBER})?(?P<to>\.\.<?|-)?(?P<high>{_NUMBER})?")
 
 GRAMMAR = (
     "task:NAME  format:NAME  step:100-200  group:3  correct:no  cut:yes  tokens:yes",
     "reward:>0.5  adv:<0  conf:0.9-1  length:>200  /regular expression/  any text",
-    'prompt:"the whole prompt"',
+    'judged:yes  generation:57-72  prompt:"the whole prompt"',
     "a filter has a colon; searched as you type; enter keeps it, esc undoes it",
 )
 """The grammar in lines that fit a small screen, for the person who types."""
@@ -91,7 +91,7 @@ def _misspelt(word: str) -> None:
 
 
 def span(name: str, said: str, example: str) -> Range:
-    """Lowest and highest, both within, of `5`, `0-5`, `-1..1`, `5..`, `>5`, `>=5`, `<5` or `<=5`."""
+    """Lowest and highest, both within, of `5`, `0-5`, `-1..1`, `0..<1`, `5..`, `>5`, `>=5`, `<5` or `<=5`."""
     found = _SPAN.fullmatch(said)
     if found is None or not any(found[part] for part in ("bound", "low", "high")):
         raise Mistake(f"{name}:{clean_line(said)} is no range; write it as {name}:{example}, {name}:>5 or {name}:0..5")
@@ -109,6 +109,8 @@ def span(name: str, said: str, example: str) -> Range:
     high = _number(found["high"]) if found["high"] else math.inf if found["to"] else low
     if found["high"] and not found["to"]:
         raise Mistake(f"{name}:{clean_line(said)} is no range; write it as {name}:{example}")
+    if found["to"] == "..<":
+        high = math.nextafter(high, -math.inf)
     if low > high:
         raise Mistake(f"{name}:{clean_line(said)} begins above its end; write the lower number first")
     return low, high
@@ -159,6 +161,8 @@ FILTERS: dict[str, tuple[str, Read, str]] = {
     "conf": ("confidence", span, "0.9-1"),
     "length": ("length", span, "100-200"),
     "correct": ("right", _yes, "no"),
+    "judged": ("judged", _yes, "yes"),
+    "generation": ("generations", span, "57-72"),
     "cut": ("cut", _yes, "yes"),
     "prompt": ("prompt", _name, '"the whole prompt"'),
     "tokens": ("traced", _yes, "yes"),

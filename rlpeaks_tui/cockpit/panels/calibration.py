@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rlpeaks_tui.run.follow import Reliability
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.stats.reliability import interval, misses
 
 from ..axes import Floats, linear, span_of
@@ -19,7 +19,7 @@ from ..bars import STANDING, stand
 from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import GUTTER, Band, Line, draw
 from ..scene import Scene
-from .confidence_study import METRIC, Parts
+from .confidence_study import METRIC, Parts, window
 from .parts import Row, chart, clauses, heading, metric_table, nothing, ticks_for
 from .picking import between, first_shown, picked, raise_row
 
@@ -104,7 +104,7 @@ def _reading(found: Reliability) -> list[str]:
 
 
 def query(scene: Scene) -> str:
-    """The completions of the picked bin, from the window that the diagram was made of as far as it is known.
+    """Exactly the completions that the picked bin counts.
 
     Only what a completion states is kept with it, so that no other source of confidence can be asked for.
     """
@@ -114,10 +114,17 @@ def query(scene: Scene) -> str:
     filled = np.flatnonzero(found.count > 0)
     at = int(filled[min(scene.view.scroll, len(filled) - 1)])
     low, high = float(found.edges[at]), float(found.edges[at + 1])
-    # The query takes both ends in, a bin only its lower one, unless it is the last.
-    end = f"{high:g}" if at + 1 == len(found.count) else f"{high - 1e-6:.6f}"
-    first = scene.study.first if isinstance(scene.study, Parts) else 0
-    return f"conf:{low:g}-{end} {between(first, found.step)}"
+    snapshot, numbers = scene.snapshot, window(scene.snapshot, found)
+    if not len(numbers):
+        return ""
+    steps = snapshot.rollout_steps
+    first, last = int(steps[numbers[0]]), int(steps[numbers[-1]])
+    # A bin holds its lower end only, unless it is the last.
+    to = ".." if at + 1 == len(found.count) else "..<"
+    asked = f"conf:{low!r}{to}{high!r} judged:yes {between(first, last)}"
+    # A step that was trained again has generations that are none of these.
+    again = int(((steps >= first) & (steps <= last)).sum()) > len(numbers)
+    return f"{asked} generation:{numbers[0]}-{numbers[-1]}" if again else asked
 
 
 def outlived(scene: Scene, found: Reliability) -> bool:

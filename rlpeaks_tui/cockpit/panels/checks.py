@@ -223,10 +223,11 @@ def _spans(alerts: Sequence[Alert]) -> list[tuple[int, int | None]]:
 
 
 def _curve(scene: Scene, one: Judged, width: int, height: int) -> Cells:
-    """The metric that sets the rule's pace, smoothed over it as recorded, and the value at which the rule fires."""
+    """The metric that sets the rule's pace, smoothed over it as recorded, and the value at which the rule fires, where
+    that moves as it was at each step up to the one shown."""
     cells = Cells(width, height)
     names = one.rule.needs[0].split("|")
-    name = next((name for name in names if span_of(scene.series(name).values) is not None), "")
+    name = next((name for name in names if scene.value(name) is not None), "")
     if not name:
         cells.put(0, 0, fit(f"{names[0]}: {scene.why(names[0])}", width), Ink.UNKNOWN)
         return cells
@@ -239,21 +240,20 @@ def _curve(scene: Scene, one: Judged, width: int, height: int) -> Cells:
     ]
     shown = lines[:1]
     if one.line is not None:
-        ends = np.array(scene.x, np.int64)
-        limit = Line(ends, np.full(2, one.line), Ink.WARN, f"fires {written(name, one.line)}")
-        lines.append(limit)
-        # A limit far away from everything that was seen would flatten the curve; its number is enough then.
-        span = span_of(series.values)
-        if span is not None and span[0] - 3 * _room(span) <= one.line <= span[1] + 3 * _room(span):
-            shown = lines
-        title += f"; it fires at {written(name, one.line)}"
+        said = written(name, one.line)
+        at, limits = one.moves or (np.array(scene.x, np.int64), np.full(2, one.line))
+        # Where a limit is far away from everything that was seen it would flatten the curve; its number is enough then.
+        low, high = span_of(series.values) or (np.nan, np.nan)
+        room = 3 * max(high - low, abs(high) * 0.1, 1e-12)
+        near = (limits >= low - room) & (limits <= high + room)
+        lines.append(Line(at, np.where(near, limits, np.nan), Ink.WARN, f"fires {said}" if near[-1] else ""))
+        shown = lines if near.any() else shown
+        title += (
+            f"; it fires at {said}" if one.moves is None else f"; its limit moves with the run, at this step {said}"
+        )
     cells.put(0, 0, fit(f"{title}; thin: as recorded", width), Ink.FAINT)
     labels = max(width_of(line.label) for line in shown) + 2
     bounds = known.bounds if known else (None, None)
     axis = axis_over(shown, ticks_for(height - 2), bounds[0], bounds[1])
     cells.blit(1, 0, draw(chart(scene, shown if len(shown) > 1 else lines[:2], axis, labels=labels), width, height - 1))
     return cells
-
-
-def _room(span: tuple[float, float]) -> float:
-    return max(span[1] - span[0], abs(span[1]) * 0.1, 1e-12)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Reliability
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.stats.summaries import combined
 
 from ..axes import linear, span_of
@@ -140,7 +140,7 @@ def _diagram(scene: Scene, part: Part, width: int, height: int) -> Cells:
     bins = part.found.reliability
     if bins is None:
         return nothing(Cells(width, height), part.found.why.get("reliability", "no rollouts"))
-    found = Reliability(0, bins.edges, bins.count, bins.confidence, bins.accuracy, part.name, 0.0, bins.size)
+    found = Reliability(0, bins.edges, bins.count, bins.confidence, bins.accuracy, part.name, 0.0, size=bins.size)
     return diagram(scene, found, width, height)
 
 

@@ -1,7 +1,7 @@
 """Calibration taken apart: by where confidence comes from, and by how hard the prompt is.
 
 The run journals one reliability diagram, of its best source. The completions that it keeps hold what the others need,
-so they are computed here from the same window of rollouts, which ends where the journaled diagram was made.
+so they are computed here from the same window of rollouts.
 
 How hard a prompt is must not be told from the completion that is judged by it: sorting completions by their own
 outcome would make every hard one overconfident by construction. So each is sorted by the others of its group.
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Follower, Reliability, Snapshot
+from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.stats.calibration import Calibration, calibrate, ece_parts
 from rlpeaks_tui.stats.groups import agreement_confidence
@@ -22,6 +23,7 @@ from rlpeaks_tui.stats.summaries import Estimate, Floats, clustered_mean
 from rlpeaks_tui.stats.texts import answers
 
 from .. import present
+from ..branches import Ints
 from ..generations import Generations
 
 STATED, TOKENS, AGREEMENT = "stated confidence", "mean token probability", "agreement of the group"
@@ -105,16 +107,30 @@ class Confidence:
         return self._made[1]
 
     def _make(self, follower: Follower, snapshot: Snapshot, diagram: Reliability) -> Parts | None:
-        size = window_of(snapshot)
-        found: list[Kept] = []
+        numbers = window(snapshot, diagram)
+        if not len(numbers):
+            return None
+        first, found = int(snapshot.rollout_steps[numbers[0]]), list[Kept]()
         for kept in self._generations.newest_first(follower, snapshot, diagram.step):
-            found.insert(0, kept)
-            if sum(len(one.correct) for one in found) >= size:
+            if kept.step < first or sum(len(one.correct) for one in found) >= MOST:
                 break
+            found.insert(0, kept)
+        size = MOST if diagram.first is not None else size_of(snapshot)
         return parts_of(found, size, diagram.source) if found else None
 
 
-def window_of(snapshot: Snapshot) -> int:
+def window(snapshot: Snapshot, diagram: Reliability) -> Ints:
+    """Numbers int64[n] of the generations that a diagram was counted over, ascending."""
+    numbers, steps = present.generations(snapshot, diagram.step)
+    if diagram.first is not None:
+        return numbers[steps >= diagram.first]
+    # The run does not say: the newest that hold as many rollouts together as it looks at.
+    sizes = snapshot.rollout_sizes[numbers].astype(np.int64)
+    newer = np.cumsum(sizes[::-1])[::-1] - sizes
+    return numbers[newer < size_of(snapshot)]
+
+
+def size_of(snapshot: Snapshot) -> int:
     """How many rollouts the run's own diagram rests on."""
     probes = snapshot.info.config.get("probes")
     given = probes.get("calibration_window") if isinstance(probes, dict) else None

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Evaluation, Follower, Snapshot
+from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.heldout import HeldOutPrompts, read_held_out
 from rlpeaks_tui.run.layout import Layout
+from rlpeaks_tui.run.measured import Evaluation
 from rlpeaks_tui.stats.heldout import ks_of
 from rlpeaks_tui.stats.passk import PassCurve, pass_curve
 from rlpeaks_tui.stats.scaling import Sigmoid, fit_sigmoid
 
 from .. import present
 from ..axes import Floats
-from ..branches import split
 from ..raster import Ints
 
 MOST_PROMPTS, MOST_SAMPLES = 10_000, 4096
@@ -50,8 +50,7 @@ class Earned:
         tasks: of the held-out prompts, empty where they are not told apart.
         passes: of the newest evaluation that led to the step shown.
         ceiling: the fit to the evaluations up to the step shown; None without any.
-        generated: steps of the generations that are on record, rising, and how many completions each had; of a step
-            that was trained again, the last one.
+        generated: steps of the generations that led to the step shown, rising, and how many completions each had.
         group_size: completions of one prompt; 0 where not known.
     """
 
@@ -75,11 +74,12 @@ class Earnings:
             self._prompts = read_held_out(Layout(snapshot.directory))
         tasks, passes = self._of_newest(present.evaluation(snapshot, step))
         found = present.rollouts(follower, snapshot, step)
+        numbers, steps = present.generations(snapshot, step)
         return Earned(
             tasks,
             passes,
             self._ceiling(snapshot, step),
-            sizes_of(snapshot.rollout_steps, snapshot.rollout_sizes),
+            (steps, snapshot.rollout_sizes[numbers].astype(np.int64)),
             0 if found is None or not len(found.group) else int(np.bincount(found.group).max()),
         )
 
@@ -89,27 +89,19 @@ class Earnings:
         return self._evaluated[1], self._evaluated[2]
 
     def _ceiling(self, snapshot: Snapshot, step: int) -> Sigmoid | None:
-        series = snapshot.columns.get_series("eval/pass@1")
-        rows, _ = split(series.steps, present.nodes(snapshot))
-        rows = rows[(series.steps[rows] <= step) & np.isfinite(series.values[rows])]
-        if not len(rows):
+        series, of_error = (present.series(snapshot, f"eval/pass@1{part}") for part in ("", "_se"))
+        known = (series.steps <= step) & np.isfinite(series.values)
+        if not known.any():
             return None
-        steps, accuracy = series.steps[rows], series.values[rows]
-        of_error = snapshot.columns.get_series("eval/pass@1_se")
+        steps, accuracy = series.steps[known], series.values[known]
         error = np.array([_at(of_error.steps, of_error.values, each) for each in steps.tolist()])
-        first = snapshot.columns.at("eval/base_pass@1", step)
+        first = present.series(snapshot, "eval/base_pass@1").at(step)
         key = steps.tobytes() + accuracy.tobytes() + np.float64(np.nan if first is None else first).tobytes()
         if self._fitted is None or self._fitted[0] != key:
             rng = np.random.default_rng(0)
             start = np.nan if first is None else first
             self._fitted = (key, fit_sigmoid(steps, np.clip(accuracy, 0, 1), error, start, rng, RESAMPLES))
         return self._fitted[1]
-
-
-def sizes_of(steps: Ints, completions: Ints) -> tuple[Ints, Ints]:
-    """Steps that have a generation, each once and rising, and the completions of its last one."""
-    at, last = np.unique(steps[::-1], return_index=True)
-    return at.astype(np.int64), completions[::-1][last].astype(np.int64)
 
 
 def _at(steps: Ints, values: Floats, step: int) -> float:

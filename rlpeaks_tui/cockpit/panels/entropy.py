@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from ..axes import Axis, linear
 from ..cells import SERIES, Cells, Ink
@@ -11,8 +10,8 @@ from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent
 from .choice import FORKS, OVERLAP
-from .parts import Row, chart, heading, metric_table, misleading, nothing, raw_and_smooth, ticks_for, typical_span
-from .story import ROOMY, Part, Told, how_drawn, lines_chart, smoothed, tell, untold
+from .parts import Row, chart, heading, misleading, nothing, raw_and_smooth, ticks_for, typical_span
+from .story import Told, tell_by_kind, untold
 
 NAME = "entropy"
 
@@ -46,21 +45,9 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         ("tokens a completion", "completions/mean_length", Ink.TEXT),
         ("learning rate", "learning_rate", Ink.TEXT),
     ]
-    mean = raw_and_smooth(scene, NAME, Ink.ENTROPY, "entropy")
-
-    def part(title: str, lines: Sequence[Line]) -> Part:
-        return Part(title, partial(lines_chart, scene, lines, partial(_axis, lines)))
-
-    if width < ROOMY or not tasks:
-        parts = [part("as recorded and smoothed, and by task", [*smoothed(scene, tasks), *mean])]
-    else:
-        parts = [part("as recorded and smoothed", mean), part("by task", smoothed(scene, tasks))]
-    parts.append(Part("now and over the run", partial(metric_table, scene, rows), len(rows) + 2))
-    caption = how_drawn(scene, mean, "thin: as recorded", "the others")
-    said = misleading(NAME, 1000, 1)
     unit = "nats/token, exact, mean over the tokens of a step's completions"
-    told = Told("Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit, said, caption, parts)
-    return tell(told, scene, width, height)
+    told = Told("Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit, misleading(NAME, 1000, 1))
+    return tell_by_kind(told, rows, [("by task", tasks)], _axis, scene, width, height)
 
 
 def spent(scene: Scene, value: float) -> str:

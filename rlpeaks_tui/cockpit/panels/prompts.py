@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlpeaks_tui.run.follow import Evaluation
+from rlpeaks_tui.run.measured import Evaluation
 from rlpeaks_tui.stats.difficulty import CLASSES, CLEAR, difficulty
 
+from .. import present
 from ..axes import Floats
 from ..bars import lying
-from ..branches import on_the_way
 from ..cells import BOLD, Cells, Ink, fit, heat, width_of
 from ..filtering import filtered
 from ..heatmap import levels
@@ -104,11 +104,7 @@ def kinds(last: Evaluation) -> list[str]:
 
 def evaluations(scene: Scene) -> list[Evaluation]:
     """Those that led to the step shown, of the same prompts, one a step."""
-    by_step = {
-        one.step: one
-        for one in scene.snapshot.evaluations
-        if one.step <= scene.step and on_the_way(scene.nodes, one.t, one.step)
-    }
+    by_step = {one.step: one for one in present.upto(scene.snapshot, scene.snapshot.evaluations, scene.step)}
     seen = [by_step[step] for step in sorted(by_step)]
     return [one for one in seen if len(one.rate) == len(seen[-1].rate)]
 

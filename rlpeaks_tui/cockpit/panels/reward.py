@@ -10,8 +10,8 @@ from ..cells import SERIES, Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent, signed
-from .parts import Row, axis_over, chart, heading, metric_table, misleading, nothing, raw_and_smooth, ticks_for
-from .story import ROOMY, Part, Told, how_drawn, lines_chart, smoothed, tell, untold
+from .parts import Row, axis_over, chart, heading, misleading, nothing, raw_and_smooth, ticks_for
+from .story import Told, tell_by_kind, untold
 
 NAME = "reward"
 
@@ -42,23 +42,10 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         ("tokens a completion", "completions/mean_length", Ink.TEXT),
         ("cut off at the limit", "completions/clipped_ratio", Ink.TEXT),
     ]
-    mean = raw_and_smooth(scene, NAME, Ink.REWARD, "reward")
-
-    def part(title: str, lines: Sequence[Line]) -> Part:
-        return Part(title, partial(lines_chart, scene, lines, partial(_axis, scene, lines)))
-
-    if width < ROOMY:
-        parts = [part("as recorded and smoothed, and its parts", [*smoothed(scene, [*functions, *tasks]), *mean])]
-    else:
-        parts = [part("as recorded and smoothed", mean)]
-        parts += [part("by task", smoothed(scene, tasks))] if tasks else []
-        parts += [part("by function", smoothed(scene, functions))] if functions else []
-    parts.append(Part("now and over the run", partial(metric_table, scene, rows), len(rows) + 2))
-    caption = how_drawn(scene, mean, "thin: as recorded", "the others")
-    said = misleading(NAME, 1000, 1)
     unit = "mean of a step's completions"
-    told = Told("Reward", Ink.REWARD, number(value), _change(scene, value), unit, said, caption, parts)
-    return tell(told, scene, width, height)
+    told = Told("Reward", Ink.REWARD, number(value), _change(scene, value), unit, misleading(NAME, 1000, 1))
+    kinds = [("by task", tasks), ("by function", functions)]
+    return tell_by_kind(told, rows, kinds, partial(_axis, scene), scene, width, height)
 
 
 def components(scene: Scene) -> tuple[list[Row], list[Row]]:

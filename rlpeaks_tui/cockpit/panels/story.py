@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..cells import Cells, Ink, fit, width_of, wrap
 from ..chart import Chart, Line, draw
 from ..raster import Ints
 from ..scene import Scene
-from .parts import Row, chart, clauses, heading, nothing, ticks_for
+from .parts import Row, chart, clauses, heading, metric_table, nothing, raw_and_smooth, ticks_for
 
 Draw = Callable[[int, int], Cells]
 
@@ -62,8 +63,8 @@ class Told:
     note: str
     unit: str
     said: Sequence[str]
-    caption: Sequence[str]
-    parts: Sequence[Part]
+    caption: Sequence[str] = ()
+    parts: Sequence[Part] = ()
 
 
 def tell(told: Told, scene: Scene, width: int, height: int) -> Cells:
@@ -79,6 +80,29 @@ def tell(told: Told, scene: Scene, width: int, height: int) -> Cells:
     if caption:
         cells.put(height - 1, 0, caption, Ink.FAINT)
     return cells
+
+
+def tell_by_kind(
+    told: Told,
+    rows: Sequence[Row],
+    kinds: Sequence[tuple[str, Sequence[Row]]],
+    axis: Callable[[Sequence[Line], int], Axis],
+    scene: Scene,
+    width: int,
+    height: int,
+) -> Cells:
+    """The story of the first metric of `rows`: its curve, those of its parts by kind, and a table of all the rows."""
+    label, name, ink = rows[0]
+    curve = raw_and_smooth(scene, name, ink, label)
+    drawn = [(title, smoothed(scene, some)) for title, some in kinds if some]
+    if width >= ROOMY or not drawn:
+        drawn.insert(0, ("as recorded and smoothed", curve))
+    else:
+        drawn = [("as recorded and smoothed, and its parts", [*(line for _, lines in drawn for line in lines), *curve])]
+    parts = [Part(title, partial(lines_chart, scene, lines, partial(axis, lines))) for title, lines in drawn]
+    parts.append(Part("now and over the run", partial(metric_table, scene, rows), len(rows) + 2))
+    caption = how_drawn(scene, curve, "thin: as recorded", "the others")
+    return tell(replace(told, caption=caption, parts=parts), scene, width, height)
 
 
 def sentences(parts: Sequence[str], width: int, rows: int) -> list[str]:

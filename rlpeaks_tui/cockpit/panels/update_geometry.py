@@ -48,6 +48,7 @@ def geometry(scene: Scene, width: int, height: int) -> Cells:
     rows = [row for row in ROWS if len(scene.series(row[1]))]
     table = min(len(rows) + 1, max(5, height // 3))
     warnings = misleading(STABLE, width, 1) + misleading(ANGLE, width, 2) if height >= 24 else []
+    probe = scene.probe("rank")
     matrices = of_matrices(scene)
     listed = min(len(matrices) + 1, 6) if matrices and height >= 24 else 0
     bottom = height - table - len(warnings) - listed - (1 if listed else 0)
@@ -55,8 +56,8 @@ def geometry(scene: Scene, width: int, height: int) -> Cells:
     for at, line in enumerate(warnings, bottom):
         cells.put(at, 0, line, Ink.DIM)
     at = bottom + len(warnings)
-    if listed:
-        cells.put(at, 0, fit(f"matrix by matrix, at step {scene.snapshot.probes['rank'].step:,}", width), Ink.FAINT)
+    if probe is not None and listed:
+        cells.put(at, 0, fit(f"matrix by matrix, at step {probe.step:,}", width), Ink.FAINT)
         for y, (name, said) in enumerate(matrices[: listed - 1], at + 1):
             x = cells.put(y, 0, fit(name, width * 2 // 3), Ink.DIM)
             cells.put(y, x + 2, fit(said, width - x - 2), Ink.TEXT)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
+
+from ..keyed import bound, shown
 
 
 class Confirm(ModalScreen[bool]):
@@ -24,8 +26,9 @@ class Confirm(ModalScreen[bool]):
     Confirm .keys { margin-top: 1; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", show=False),
-        Binding("n,escape,q", "answer(False)", show=False),
+        bound("question.yes", "answer(True)"),
+        bound("question.no", "answer(False)"),
+        bound("question.leave", "answer(False)"),
     ]
 
     def __init__(self, title: str, says: str, yes: str, no: str) -> None:
@@ -36,7 +39,9 @@ class Confirm(ModalScreen[bool]):
         with Vertical():
             yield Static(self._title, classes="title", markup=False)
             yield Static(self._says, markup=False)
-            yield Static(f"y  {self._yes}      esc  {self._no}", classes="keys", markup=False)
+            keys = shown(self.app.table)  # type: ignore[attr-defined]
+            offered = f"{keys['question.yes']}  {self._yes}      {keys['question.leave']}  {self._no}"
+            yield Static(offered, classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:
         # A key right behind the one that closed it is no second answer.
@@ -52,6 +57,12 @@ OF_LISTS = (
     "acts as you type; enter keeps it, esc undoes it",
 )
 """How the filter of a list is written."""
+
+
+class Line(Input):
+    """A line that is typed and taken."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [bound("question.send", "submit")]
 
 
 class Filter(ModalScreen[str | None]):
@@ -74,7 +85,7 @@ class Filter(ModalScreen[str | None]):
     Filter Input { border: none; height: 1; padding: 0; background: $surface; width: 1fr; }
     Filter Input:focus { border: none; background: $surface; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [bound("question.leave", "leave")]
 
     def __init__(
         self,
@@ -95,7 +106,7 @@ class Filter(ModalScreen[str | None]):
                 yield Static(line, classes="grammar", markup=False)
             with Horizontal():
                 yield Static("/", classes="sign", markup=False)
-                yield Input(self._before)
+                yield Line(self._before)
 
     def on_input_changed(self) -> None:
         self.query_one(".mistake", Static).display = False

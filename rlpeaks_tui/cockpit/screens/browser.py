@@ -11,11 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
 from rlpeaks_tui.run.layout import Layout
-from rlpeaks_tui.run.search import Wanted
 
 from .. import plan, strips
 from ..browse import compare, group, keys, listing, query, through, tokens
@@ -23,7 +22,9 @@ from ..browse.columns import scrolled
 from ..browse.finder import Answer, Compared, Finder, Found, Opened, Through
 from ..browse.layers import DifferenceLayer, GroupLayer, Layer, Place, ThroughLayer, TokenLayer
 from ..browse.shelf import Shelf
+from ..browse.sought import Sought
 from ..cells import Cells
+from ..keyed import bound, shown
 from ..plan import Places
 from ..scene import Scene
 from ..strips import Hint
@@ -51,32 +52,12 @@ class Browser(Stage):
             super().__init__()
             self.answer = answer
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "down(-1)", show=False, id="browser.down.back"),
-        Binding("down,j", "down(1)", show=False, id="browser.down.on"),
-        Binding("left,h", "right(-1)", show=False, id="browser.right.back"),
-        Binding("right,l", "right(1)", show=False, id="browser.right.on"),
-        Binding("pageup", "page(-1)", show=False, id="browser.page.back"),
-        Binding("pagedown", "page(1)", show=False, id="browser.page.on"),
-        Binding("home", "edge(False)", show=False, id="browser.edge.first"),
-        Binding("end", "edge(True)", show=False, id="browser.edge.last"),
-        Binding("enter", "enter", show=False, id="browser.enter"),
-        Binding("v", "shade(1)", show=False, id="browser.shade.on"),
-        Binding("V", "shade(-1)", show=False, id="browser.shade.back"),
-        Binding("x", "mark", show=False, id="browser.mark"),
-        Binding("o", "through", show=False, id="browser.through"),
-        Binding("slash", "ask", show=False, id="browser.ask"),
-        Binding("escape", "out", show=False, id="browser.out"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [bound(name, action) for name, action in keys.ACTIONS.items()]
 
     def __init__(self, palette: Palette, layout: Layout, line: str = "") -> None:
         super().__init__(palette)
-        self._line, self._wanted = line, query.parse(line)
+        self._list = Sought(line)
         self._finder = Finder(layout.rollouts, self._deliver)
-        self._until: int | None = None
-        self._asked: Wanted | None = None
-        self._found = Found(self._wanted)
-        self._at = self._top = 0
         self._open: list[Layer] = []
         self._shelf = Shelf(self._finder)
         self._shade = 0
@@ -106,7 +87,7 @@ class Browser(Stage):
         self._held, cursor = scene.view.held, scene.view.cursor
         if cursor is not None or not self._held:
             self._look_for(cursor)
-        elif self._asked is None:
+        elif self._list.asked is None:
             # Opened in a held view, it shows what the view shows; a list that is open already just stops growing.
             self._look_for(scene.snapshot.step)
         self._generations = len(show.now.snapshot.rollout_steps)
@@ -153,22 +134,13 @@ class Browser(Stage):
         return cells
 
     def _draw_list(self, scene: Scene, width: int, height: int) -> Cells:
-        rows = self._found.rows
-        self._at = max(0, min(self._at, len(rows) - 1))
-        self._top = scrolled(self._at, self._top, listing.room(height))
-        block = self._shelf.block(rows[self._at].number) if rows else None
+        self._list.settle(height)
+        at, row = self._list, self._list.row
+        block = self._shelf.block(row.number) if row is not None else None
+        marked = self._marked[0] if self._marked else None
+        newer, find = self._told_newer(scene.look.hold), self._shown["browser.find"]
         return listing.draw(
-            self._found,
-            self._line,
-            self._until,
-            scene.snapshot.step,
-            self._at,
-            self._top,
-            self._marked[0] if self._marked else None,
-            self._told_newer(scene.look.hold),
-            block,
-            width,
-            height,
+            at.found, at.line, at.until, scene.snapshot.step, at.at, at.top, marked, newer, block, width, height, find
         )
 
     def _settle(self, layer: Layer) -> None:
@@ -181,7 +153,12 @@ class Browser(Stage):
 
     @property
     def _hints(self) -> list[Hint]:
-        return keys.hints(self._layer.name if self._layer else "list", self._marked is not None)
+        return keys.hints(self._layer.name if self._layer else "list", self._marked is not None, self._shown)
+
+    @property
+    def _shown(self) -> dict[str, str]:
+        """The keys in force."""
+        return shown(self._cockpit.table)
 
     @property
     def _cockpit(self) -> Cockpit:
@@ -203,71 +180,54 @@ class Browser(Stage):
         Raises:
             query.Mistake: the line is no query.
         """
-        self._wanted, self._line = query.parse(line), line
+        self._list.write(line)
         self._open.clear()
         self._look_through()
-        self._look_for(self._until, again=True)
+        self._look_for(self._list.until)
         self._moved()
 
-    def _look_for(self, until: int | None, again: bool = False) -> None:
+    def _look_for(self, until: int | None) -> None:
         """Search, when what is wanted or the cursor's step has changed."""
-        low, high = self._wanted.steps or (float("-inf"), float("inf"))
-        steps = self._wanted.steps if until is None else (low, min(high, float(until)))
-        wanted = replace(self._wanted, steps=steps)
-        if wanted == self._asked and not again:
-            return
-        self._version += 1
-        self._until, self._asked = until, wanted
-        self._found = Found(wanted, generations=self._found.generations)
-        self._at = self._top = 0
-        self._finder.ask(wanted)
+        if (wanted := self._list.search(until)) is not None:
+            self._version += 1
+            self._finder.ask(wanted)
 
     @property
     def _following(self) -> bool:
         """Whether new generations appear at the top: the list is at its top, and shows the run as it is now."""
-        at_top = self._at == 0 and self._top == 0
-        return at_top and self._until is None and not self._held and not self._open
+        return self._list.at_top and self._list.until is None and not self._held and not self._open
 
     @property
     def _newer(self) -> int:
         """Generations that are not in the list because they came later."""
-        return max(0, self._generations - self._found.generations)
+        return max(0, self._generations - self._list.found.generations)
 
     def _deliver(self, answer: Answer | Exception) -> None:
         """Called by the finder in its thread."""
         self.post_message(self.Answered(answer))
 
     def _told_newer(self, hold: str) -> str:
-        if not self._newer or self._following or self._until is not None:
+        if not self._newer or self._following or self._list.until is not None:
             return ""
-        key = hold if self._held else "home"
+        key = hold if self._held else self._shown["browser.first"]
         return f"{plural(self._newer, 'newer generation')}, {key} shows {'it' if self._newer == 1 else 'them'}"
 
     def on_browser_answered(self, message: Browser.Answered) -> None:
         match message.answer:
             case Exception() as error:
                 raise error
-            case Found() as found if found.wanted == self._asked:
-                self._take(found)
+            case Found() as found if found.wanted == self._list.asked:
+                self._list.take(found, self._following)
             case Opened() | Through() | Compared() as fetched:
                 self._shelf.take(fetched)
         self._changed()
-
-    def _take(self, found: Found) -> None:
-        """What is read stays where it is, also when rows have come above it."""
-        before = self._found.rows
-        if before and found.rows and found.rows[0] != before[0] and not self._following:
-            moved = next((i for i, row in enumerate(found.rows) if row.place == before[self._at].place), self._at)
-            self._top = max(0, self._top + moved - self._at)
-            self._at = moved
-        self._found = found
 
     # Keys
 
     def action_down(self, by: int) -> None:
         match self._layer:
             case None:
-                self._at = max(0, min(self._at + by, len(self._found.rows) - 1))
+                self._list.go_to(self._list.at + by)
             case TokenLayer() as layer if trace := self._shelf.trace(layer.place):
                 token = tokens.moved(trace.pieces, self._area[0], layer.token, by)
                 self._settle(replace(layer, token=token))
@@ -302,8 +262,7 @@ class Browser(Stage):
 
     def action_enter(self) -> None:
         match self._layer:
-            case None if self._found.rows:
-                row = self._found.rows[self._at]
+            case None if (row := self._list.row) is not None:
                 self._open_group(row.number, row.group, row.index)
             case GroupLayer():
                 self.action_shade(0)
@@ -333,7 +292,7 @@ class Browser(Stage):
         name = group.named(block, place[1])
         if self._marked is None:
             self._marked = (place, name)
-            self._cockpit.say("marked; x on another completion shows how they differ")
+            self._cockpit.say(f"marked; {self._shown['browser.mark']} on another completion shows how they differ")
         elif self._marked[0] == place:
             self._marked = None
             self._cockpit.say("no longer marked")
@@ -361,7 +320,7 @@ class Browser(Stage):
 
     def action_ask(self) -> None:
         """One line for the query, searched as it is typed; a mistake in it is said while it can be put right."""
-        before, layers = self._line, list(self._open)
+        before, layers = self._list.line, list(self._open)
 
         def mistake(line: str) -> str:
             try:
@@ -409,11 +368,11 @@ class Browser(Stage):
             if not self._cockpit.hush() and hint is not None and hint.command:
                 await self.run_action(hint.command)
         elif message.surface.id == "panel" and self._layer is None:
-            row = listing.row_at(message.y, self._top, self._area[1])
-            if row == self._at:
+            row = listing.row_at(message.y, self._list.top, self._area[1])
+            if row == self._list.at:
                 self.action_enter()
-            elif row is not None and row < len(self._found.rows):
-                self._at = row
+            elif row is not None and row < len(self._list.found.rows):
+                self._list.go_to(row)
                 self._moved()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -435,7 +394,7 @@ class Browser(Stage):
         """The completion that a key acts on."""
         match self._layer:
             case None:
-                return self._found.rows[self._at].place if self._found.rows else None
+                return self._list.row.place if self._list.row is not None else None
             case GroupLayer() as layer if layer.index != group.PROMPT:
                 return layer.number, layer.index
             case TokenLayer() as layer:

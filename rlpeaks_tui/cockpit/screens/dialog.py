@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from textual import events
@@ -12,7 +12,8 @@ from textual.screen import ModalScreen
 
 from .. import form
 from ..cells import in_ascii
-from ..form import Question, Values
+from ..form import Blank, Question, Values
+from ..keyed import QUESTION, Keyed, shown, usual
 from ..surface import Surface
 from ..theme import Palette
 
@@ -71,15 +72,27 @@ class Dialog(ModalScreen[tuple[str, ...] | None]):
         if not self.is_active:
             # A key right behind the one that closed it: it must not send the command a second time.
             return
-        if event.key == "escape":
-            self.dismiss(None)
-        elif event.key == "enter":
-            words, _ = form.command(self._form)
-            if words:
-                self.dismiss(tuple(words))
-        else:
-            self._form = form.press(self._form, event.key, event.character)
-            self._paint()
+        match self._usual(event):
+            case "escape":
+                self.dismiss(None)
+            case "enter":
+                words, _ = form.command(self._form)
+                if words:
+                    self.dismiss(tuple(words))
+            case key:
+                self._form = form.press(self._form, key, event.character)
+                self._paint()
+
+    def _usual(self, event: events.Key) -> str:
+        """The key that does here what the one pressed does by the table in force; a character of a line is itself."""
+        if isinstance(self._form.field, Blank) and event.is_printable:
+            return event.key
+        return usual(self._table, QUESTION).get(event.key, event.key)
+
+    @property
+    def _table(self) -> Sequence[Keyed]:
+        table: Sequence[Keyed] = self.app.table  # type: ignore[attr-defined]
+        return table
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self._turn("up")
@@ -101,6 +114,6 @@ class Dialog(ModalScreen[tuple[str, ...] | None]):
         wide, room = min(WIDEST, width - 8), height - 3
         if wide < 1 or room < 1:
             return
-        cells = form.draw(self._form, wide, room)
+        cells = form.draw(self._form, wide, room, shown(self._table))
         self._surface.styles.width, self._surface.styles.height = cells.width, cells.height
         self._surface.show(in_ascii(cells) if self._ascii_only else cells)

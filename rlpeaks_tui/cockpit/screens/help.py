@@ -10,9 +10,9 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 
 from .. import mouse
-from ..browse import keys as browser
 from ..cells import BOLD, Cells, Ink, fit, in_ascii
-from ..commands import BY_ID, COMMANDS, LEAVE, STEER, TIME, VIEW, Command
+from ..commands import BY_ID, LEAVE, STEER, TABLE, TIME, VIEW, Command
+from ..keyed import BROWSER, QUESTION, Keyed, Within, meanings, shown
 from ..plan import Place, Places
 from ..surface import Surface
 from ..theme import Palette
@@ -23,7 +23,8 @@ COLUMN = 58
 NO_KEY = "palette"
 WIDE_ENOUGH = 60
 """Columns from which on the first row has room for how plus or minus is written in ASCII."""
-SCROLLS = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 1000, "end": 1000, "pageup": -1000, "home": -1000}
+SCROLLS = {"down": 1, "up": -1, "page.down": 1000, "live": 1000, "page.up": -1000, "browser.first": -1000}
+"""Rows by which a command scrolls here."""
 
 
 def draw(
@@ -31,7 +32,7 @@ def draw(
     height: int,
     scroll: int = 0,
     refused: Mapping[str, str] | None = None,
-    table: Sequence[Command] = COMMANDS,
+    table: Sequence[Keyed] = TABLE,
 ) -> Cells:
     """Commands under their groups, in two columns where they fit; scrolled by `scroll` rows where they do not.
 
@@ -39,7 +40,9 @@ def draw(
     """
     cells = Cells(width, height)
     cells.put(0, 0, "Keys", Ink.TEXT | BOLD)
-    cells.put_right(0, width, "esc closes" if rows_of(width) <= height - 2 else "j k scroll   esc closes", Ink.DIM)
+    named = shown(table)
+    closes, scrolls = f"{named['back']} closes", f"{named['down'].split()[-1]} {named['up'].split()[-1]} scroll"
+    cells.put_right(0, width, closes if rows_of(width) <= height - 2 else f"{scrolls}   {closes}", Ink.DIM)
     reasons = Counter((refused or {}).values()).most_common(1)
     # What holds for many is said once, beside the heading of those that steer.
     shared = reasons[0][0] if reasons and reasons[0][1] > 2 else ""
@@ -68,21 +71,24 @@ def rows_of(width: int) -> int:
     return max(len(lines) for lines in _columns(width))
 
 
-def _columns(width: int, table: Sequence[Command] = COMMANDS) -> list[list[tuple[str, str]]]:
+def _columns(width: int, table: Sequence[Keyed] = TABLE) -> list[list[tuple[str, str]]]:
     """Keys and title of every row; a row without keys is the heading of a group, or empty."""
-    groups: dict[str, list[Command]] = {group: [] for group in (VIEW, TIME, STEER, LEAVE)}
-    for command in table:
-        if command.listed:
-            groups[command.group].append(command)
+    groups: dict[str, dict[str, list[str]]] = {group: {} for group in (VIEW, BROWSER, TIME, STEER, LEAVE, QUESTION)}
+    for each in table:
+        if isinstance(each, Command | Within) and each.listed:
+            groups[each.group].setdefault(each.title, []).append(each.shown)
     blocks = [
-        [("", group), *((member.shown or NO_KEY, member.title) for member in members), ("", "")]
-        for group, members in groups.items()
+        [("", group), *((_together(keys) or NO_KEY, title) for title, keys in rows.items()), ("", "")]
+        for group, rows in groups.items()
     ]
-    blocks.insert(1, [("", browser.TITLE), *browser.KEYS, ("", "")])
     blocks.append([("", "Mouse"), *mouse.MEANT, ("", "")])
-    if width < 2 * COLUMN:
-        return [[row for block in blocks for row in block]]
-    return [[row for block in part for row in block] for part in (blocks[:2], blocks[2:])]
+    parts = [blocks] if width < 2 * COLUMN else [blocks[:2], blocks[2:]]
+    return [[row for block in part for row in block][:-1] for part in parts]
+
+
+def _together(keys: Sequence[str]) -> str:
+    """The keys of what shares a row: the first of each where there are several."""
+    return keys[0] if len(keys) == 1 else " ".join(each.split()[0] for each in keys)
 
 
 class Help(Screen[None]):
@@ -90,9 +96,7 @@ class Help(Screen[None]):
 
     AUTO_FOCUS = ""
 
-    def __init__(
-        self, palette: Palette, ascii_only: bool, refused: Mapping[str, str], table: Sequence[Command]
-    ) -> None:
+    def __init__(self, palette: Palette, ascii_only: bool, refused: Mapping[str, str], table: Sequence[Keyed]) -> None:
         super().__init__()
         self._table = table
         self._refused = {BY_ID[name].title: why for name, why in refused.items()}
@@ -112,14 +116,14 @@ class Help(Screen[None]):
     def on_key(self, event: events.Key) -> None:
         event.stop()
         event.prevent_default()
-        match event.key:
-            # A key right behind the one that closed it closes nothing more.
-            case "escape" | "question_mark" | "f1" | "q" | "enter" if self.is_active:
-                self.dismiss(None)
-            case "ctrl+c" | "ctrl+q":
+        match meanings(self._table).get(event.key, ""):
+            case "quit" if event.key.startswith("ctrl+"):
                 self.app.action_command("quit")  # type: ignore[attr-defined]
-            case key if key in SCROLLS:
-                self._turn(SCROLLS[key])
+            # A key right behind the one that closed it closes nothing more.
+            case "back" | "help" | "quit" | "open" if self.is_active:
+                self.dismiss(None)
+            case name if name in SCROLLS:
+                self._turn(SCROLLS[name])
 
     def _turn(self, rows: int) -> None:
         place = self._plan(*self.app.size)["help"]

@@ -6,6 +6,7 @@ The screen takes every key for itself. A key that steers must not reach a run th
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from textual import events
@@ -15,6 +16,7 @@ from textual.screen import Screen
 
 from .. import roster, strips
 from ..cells import Cells, in_ascii
+from ..keyed import Keyed, meanings, shown
 from ..plan import MARGIN, Place, Places
 from ..roster import Line
 from ..roster_reader import RosterReader
@@ -24,13 +26,17 @@ from ..theme import Palette
 from .ask import Filter
 from .board import Board
 
-HINTS = (
-    Hint("enter", "open", 0, command="enter"),
-    Hint("↑ ↓", "choose", 1),
-    Hint("/", "filter", 2, command="slash"),
-    Hint("esc", "back", 0, command="escape"),
-)
-"""Of the footer; the command of a hint is the key that a click on it presses."""
+
+def hints(table: Sequence[Keyed]) -> list[Hint]:
+    """Of the footer, by the keys in force; the command of a hint is the key that a click on it presses."""
+    keys, named = {each.id: each.keys[0] for each in table if each.keys}, shown(table)
+    rows = f"{named['up'].split()[0]} {named['down'].split()[0]}"
+    return [
+        Hint(named["open"], "open", 0, command=keys["open"]),
+        Hint(rows, "choose", 1),
+        Hint(named["filter"], "filter", 2, command=keys["filter"]),
+        Hint(named["back"], "back", 0, command=keys["back"]),
+    ]
 
 
 class Runs(Screen[Path | None]):
@@ -91,6 +97,12 @@ class Runs(Screen[Path | None]):
         return roster.ordered(roster.fitting(self._all, self._filter))
 
     @property
+    def _table(self) -> Sequence[Keyed]:
+        """The keys in force."""
+        table: Sequence[Keyed] = self.app.table  # type: ignore[attr-defined]
+        return table
+
+    @property
     def _rows(self) -> int:
         """Lines of the list that fit."""
         place = self._plan(*self.app.size).get("list")
@@ -103,21 +115,20 @@ class Runs(Screen[Path | None]):
             # A key right behind the one that closed it.
             return
         far = len(self._all)
-        by = {"up": -1, "k": -1, "down": 1, "j": 1, "home": -far, "end": far, "g": -far, "G": far}
-        by |= {"pageup": -self._rows, "pagedown": self._rows}
-        match event.key:
-            case "enter":
+        by = {"up": -1, "down": 1, "page.up": -self._rows, "page.down": self._rows, "browser.first": -far, "live": far}
+        match meanings(self._table).get(event.key, ""):
+            case "open":
                 self._open()
-            case "slash":
+            case "filter":
                 self._ask()
-            case "escape" if self._filter:
+            case "back" if self._filter:
                 self._narrow("")
-            case "escape" | "q" | "R":
-                self.dismiss(None)
-            case "ctrl+c" | "ctrl+q":
+            case "quit" if event.key.startswith("ctrl+"):
                 self.app.action_command("quit")  # type: ignore[attr-defined]
-            case key if key in by:
-                self._move(by[key])
+            case "back" | "quit" | "runs":
+                self.dismiss(None)
+            case name if name in by:
+                self._move(by[name])
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self._move(-1)
@@ -129,7 +140,7 @@ class Runs(Screen[Path | None]):
         """A click chooses a run, another one opens it."""
         message.stop()
         if message.surface.id == "footer":
-            hint = strips.pressed(HINTS, message.surface.size.width, message.x)
+            hint = strips.pressed(hints(self._table), message.surface.size.width, message.x)
             if hint is not None and hint.command:
                 self.app.simulate_key(hint.command)
             return
@@ -198,5 +209,5 @@ class Runs(Screen[Path | None]):
         if name == "title":
             return roster.summary(lines, len(self._all) - len(lines), self._filter, width)
         if name == "footer":
-            return strips.footer(HINTS, width)
+            return strips.footer(hints(self._table), width)
         return roster.draw(lines, at, self._top, time.time(), width, height, self._shown, self._ascii_only)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...stats.calibration import Calibration, calibrate
 
@@ -19,27 +21,40 @@ TOKENS = "mean token probability"
 AGREEMENT = "agreement of the group"
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """One generation: its step, and float64[n, 3] of confidence, outcome and prompt."""
+
+    step: int
+    rows: NDArray[np.float64]
+
+
 class ConfidenceWindow:
-    """The last `size` rollouts of the run."""
+    """The newest generations that hold `size` rollouts together: whole ones, so that their steps say what is in it."""
 
     def __init__(self, size: int) -> None:
-        self._rows: deque[tuple[float, float, int]] = deque(maxlen=size)
+        self._size = size
+        self._generations: deque[_Taken] = deque()
         self._clusters = 0
 
     @property
-    def filled(self) -> bool:
-        return bool(self._rows)
+    def first(self) -> int | None:
+        """Step of the oldest generation; None where there is none."""
+        return self._generations[0].step if self._generations else None
 
-    def add(self, confidence: list[float | None], correct: list[float | None], group_size: int) -> None:
+    def add(self, step: int, confidence: list[float | None], correct: list[float | None], group_size: int) -> None:
         """Take the n completions of one generation, `group_size` to a prompt."""
-        for i, (q, c) in enumerate(zip(confidence, correct, strict=True)):
-            self._rows.append((_nan(q), _nan(c), self._clusters + i // group_size))
+        prompt = self._clusters + np.arange(len(correct)) // group_size
+        self._generations.append(_Taken(step, np.array([confidence, correct, prompt], dtype=np.float64).T))
         self._clusters += math.ceil(len(correct) / group_size)
+        total = sum(len(taken.rows) for taken in self._generations)
+        while total - len(self._generations[0].rows) >= self._size:
+            total -= len(self._generations.popleft().rows)
+
+    def clear(self) -> None:
+        """What was taken so far is no longer what the policy says."""
+        self._generations.clear()
 
     def calibrate(self, rng: np.random.Generator) -> Calibration:
-        table = np.array(self._rows, dtype=np.float64).reshape(-1, 3)
+        table = np.concatenate([np.empty((0, 3)), *(taken.rows for taken in self._generations)])
         return calibrate(table[:, 0], table[:, 1], table[:, 2], rng)
-
-
-def _nan(value: float | None) -> float:
-    return math.nan if value is None else float(value)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import poisson
 
 from rlpeaks_tui.cockpit.panels import BY_ID, signs
-from rlpeaks_tui.cockpit.panels.prompts import fates
+from rlpeaks_tui.cockpit.panels.prompts import Fate, by_chance, fates, point
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Metrics, Probe
 from rlpeaks_tui.run.heldout import HeldOutPrompts, write_held_out
@@ -40,6 +41,23 @@ def kind_by_hand(base: float, now: float, n: int = 8) -> str:
     if abs(later - then) > 2 * error:
         return "learned" if later > then else "forgotten"
     return "dead" if base + now == 0 else "kept" if (base + now) / 2 >= 0.8 else "stuck"
+
+
+def test_what_the_classes_come_to_takes_more_than_chance() -> None:
+    for total in (1, 16, 64, 200, 10_000):
+        assert by_chance(total) == poisson.ppf(0.975, total / 40)
+
+    def said(**counts: int) -> str:
+        kinds = [kind for kind, count in counts.items() for _ in range(count)]
+        return point([Fate(i, "", "", kind, NAN, NAN, np.empty(0)) for i, kind in enumerate(kinds)])
+
+    assert said(unknown=9) == "the base's answers are not known"
+    assert said(learned=4, forgotten=4, kept=56) == "no more changed than chance changes"
+    assert said(learned=5, kept=59) == "learned without forgetting"
+    assert said(learned=20, forgotten=6, kept=38) == "some is paid for with what was known"
+    # 6 against 1 is an even coin in one case of eight.
+    assert said(learned=1, forgotten=6, kept=57) == "some of what was known is lost"
+    assert said(learned=1, forgotten=8, kept=55) == "more is lost than won"
 
 
 def test_every_prompt_is_classed_as_by_hand_and_counted(scene: Scene) -> None:

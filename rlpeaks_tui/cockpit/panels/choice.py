@@ -75,7 +75,7 @@ def _classes_said(scene: Scene, rest: float) -> list[str]:
         said.append(f"{moved}, the others {_moved(start, rest)}" if start > 0 else moved)
     overlap = scene.value(OVERLAP)
     if overlap is not None:
-        told = "the policy hesitates where its base does" if overlap > 0.5 else "the policy hesitates elsewhere"
+        told = "mostly the same choices" if overlap > 0.5 else "mostly other choices"
         said.append(f"{overlap:.2f} of the forks of either are forks of both (chance {CHANCE:.2f}): {told}")
     return said
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from rlpeaks_tui.run.columns import LATELY
+
 from ..axes import Axis, span_of
 from ..cells import SERIES, Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent, signed
 from .parts import Row, axis_over, chart, heading, misleading, nothing, raw_and_smooth, ticks_for
-from .story import Told, tell_by_kind, untold
+from .story import Told, tell_by_kind, until, untold
 
 NAME = "reward"
+LEAST = 5
+"""Steps at each end that a change is told from; up to LATELY where there are more."""
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -22,7 +26,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     if value is None:
         heading(cells, scene, "reward", "1", "Reward", Ink.UNKNOWN)
         return nothing(cells, scene.why(NAME))
-    heading(cells, scene, "reward", "1", "Reward", Ink.REWARD, number(value), _change(scene, value), "mean")
+    heading(cells, scene, "reward", "1", "Reward", Ink.REWARD, number(value), _change(scene), "mean")
     lines = raw_and_smooth(scene, NAME, Ink.REWARD)
     axis = _axis(scene, lines, ticks_for(height - 2))
     cells.blit(1, 0, draw(chart(scene, lines, axis), width, height - 1))
@@ -43,7 +47,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         ("cut off at the limit", "completions/clipped_ratio", Ink.TEXT),
     ]
     unit = "mean of a step's completions"
-    told = Told("Reward", Ink.REWARD, number(value), _change(scene, value), unit, misleading(NAME, 1000, 1))
+    told = Told("Reward", Ink.REWARD, number(value), _change(scene), unit, misleading(NAME, 1000, 1))
     kinds = [("by task", tasks), ("by function", functions)]
     return tell_by_kind(told, rows, kinds, partial(_axis, scene), scene, width, height)
 
@@ -60,12 +64,14 @@ def components(scene: Scene) -> tuple[list[Row], list[Row]]:
     )
 
 
-def _change(scene: Scene, value: float) -> str:
-    start = scene.start(NAME)
+def _change(scene: Scene) -> str:
     idle = scene.value("frac_reward_zero_std")
     if idle is not None and idle > 0.5:
         return f"{percent(idle)} of groups idle"
-    return f"{signed(value - start)} since start" if start is not None else ""
+    _, rewards = until(scene, NAME)
+    # A single step is mostly noise, at either end.
+    rows = min(LATELY, len(rewards) // 2)
+    return f"{signed(float(rewards[-rows:].mean() - rewards[:rows].mean()))} since start" if rows >= LEAST else ""
 
 
 def _axis(scene: Scene, lines: Sequence[Line], count: int) -> Axis:

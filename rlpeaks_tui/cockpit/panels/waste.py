@@ -120,9 +120,10 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
         what = _beyond(scene, idle - chance)
         said.append(f"lately {percent(idle)} of groups are idle, {percent(chance)} expected: {what}")
     if right is not None and wrong is not None and right + wrong > 0.02:
-        if right > 2 * wrong:
+        more = _clear(scene, RIGHT, WRONG)
+        if more > 0 and right > 2 * wrong:
             advice = "harder prompts would teach more"
-        elif wrong > 2 * right:
+        elif more < 0 and wrong > 2 * right:
             advice = "easier prompts would teach more"
         else:
             advice = "both ends are there: sort prompts by pass rate"
@@ -136,13 +137,18 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
 
 def _beyond(scene: Scene, lately: float) -> str:
     """Whether groups are idle more often than chance lets them be, from the last rows that know both."""
-    steps, idle, chance = both(scene, IDLE, EXPECTED)
-    apart = (idle - chance)[steps <= scene.step]
     if lately <= SLIGHT:
         return "about what chance gives for prompts that are equally hard"
-    if series_mean(apart[np.isfinite(apart)][-ROWS:]).sign() <= 0:
+    if _clear(scene, IDLE, EXPECTED) <= 0:
         return "too few steps to tell it from chance"
     return f"{percent(lately)} of groups beyond chance: prompts differ in difficulty"
+
+
+def _clear(scene: Scene, one: str, other: str) -> int:
+    """1 where `one` has clearly been the larger of both in the last rows that know both, −1 the smaller, else 0."""
+    steps, a, b = both(scene, one, other)
+    apart = (a - b)[steps <= scene.step]
+    return series_mean(apart[np.isfinite(apart)][-ROWS:]).sign()
 
 
 def _recent(scene: Scene, name: str) -> float | None:

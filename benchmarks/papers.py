@@ -40,7 +40,7 @@ from rlpeaks_tui.run.rollouts import RolloutReader
 from rlpeaks_tui.stats.overlap import overlap, within
 from rlpeaks_tui.stats.summaries import ratio_mean
 from rlpeaks_tui.verbs.headless import read_all
-from trainers.grpo_training import make_trainer
+from trainers.grpo_training import curriculum_of, make_trainer
 
 RATE, STEPS = 3e-4, 100
 SWEEP, SWEEP_STEPS = (1e-6, 1e-5, 1e-4), 41
@@ -101,7 +101,7 @@ def _train(directory: Path, seed: int, rate: float, steps: int) -> None:
     write_facts(layout, RunInfo(schema=SCHEMA, name=directory.name, created=time.time(), seed=seed))
     trainer = make_trainer(run, directory, lambda _: None)
     recorder = Recorder(directory)
-    watcher = Watcher(trainer, recorder, run.probes, seed=run.seed)
+    watcher = Watcher(trainer, recorder, run.probes, run.seed, curriculum_of(run, trainer.args))
     trainer.add_callback(watcher)
     trainer.train()
     recorder.write(Probe(t=time.time(), name="papers", step=steps, v=_identities(trainer, watcher)))

@@ -6,10 +6,11 @@ Exit status: 0 done, 1 failed, 2 the request was wrong (with one line that says 
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
+
+from .terminal import suit
 
 WRONG = 2
 
@@ -115,9 +116,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; gives the exit status."""
     for stream in (sys.stdout, sys.stderr):
-        # A name or text that the terminal's encoding lacks is no reason to fail.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+        suit(stream)
     try:
         try:
             own, script_args = _split(list(sys.argv[1:] if argv is None else argv))

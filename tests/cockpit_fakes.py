@@ -340,10 +340,11 @@ class FakeRun:
                     "calibration/n": float(count.sum()),
                 },
                 n=int(count.sum()),
-                facts={"calibration/source": "probability of the answer"},
+                facts={"calibration/source": "probability of the answer", "overclaim_half": 0.05},
                 arrays={
                     "edges": edges.tolist(),
                     "count": count.tolist(),
+                    "size": count.tolist(),
                     "confidence": middle.tolist(),
                     "accuracy": accuracy.tolist(),
                 },

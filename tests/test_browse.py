@@ -121,7 +121,7 @@ def test_tokens_are_shaded_over_a_range_that_the_legend_has_in_numbers(
     kind = tokens.SHADES[shade]
     values = {
         "entropy": trace.entropy,
-        "KL": trace.logp - trace.base_logp,
+        "KL k1": trace.logp - trace.base_logp,
         "JS": trace.js,
         "advantage": spelled.advantage[0] * (1 - np.exp(trace.logp)),
         "log p": trace.logp,
@@ -158,7 +158,7 @@ def test_v_passes_over_what_was_not_measured(tmp_path: Path) -> None:
         shade = tokens.next_shade(found, 0, shade, 1)
     assert seen == ["entropy", "advantage", "log p"] and tokens.SHADES[shade].name == "entropy"
     assert tokens.SHADES[tokens.next_shade(found, 0, 0, -1)].name == "log p"
-    assert "not measured: KL, JS" in legend_and_table(found, 0, Look())[0]
+    assert "not measured: KL k1, JS" in legend_and_table(found, 0, Look())[0]
 
 
 def test_a_completion_without_tokens_says_so(spelled: Rollouts) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlpeaks_tui.cockpit.browse.query import FILTERS, GRAMMAR, Mistake, parse
+from rlpeaks_tui.cockpit.browse.query import FILTERS, GRAMMAR, Mistake, parse, unfinished
 from rlpeaks_tui.run.search import Wanted
 
 
@@ -50,6 +50,7 @@ from rlpeaks_tui.run.search import Wanted
         (r"/a{1,9}(b{3}|d)c*/", Wanted(regex="a{1,9}(b{3}|d)c*")),
         ("3+5=8:95", Wanted(text="3+5=8:95")),
         ("TASK:Add", Wanted(task="Add")),
+        ('"reward=1" x=2 reward', Wanted(text="reward=1 x=2 reward")),
     ],
 )
 def test_a_line_means(line: str, wanted: Wanted) -> None:
@@ -81,11 +82,30 @@ def test_more_and_less_leave_the_bound_out() -> None:
         (r"re:(\w+)+$", "repeats a repeat"),
         (r"/(a|b*c)*?d/", "repeats a repeat"),
         (r"/(ab|a)+$/", "repeats a repeat or a choice"),
+        ("wait reward=1", 'a filter has a colon: reward:1; to look for it as text, write "reward=1"'),
+        ("steps>=5", "a filter has a colon: step:>=5"),
+        ("reward=", "a filter has a colon: reward:0.5-1"),
     ],
 )
 def test_a_mistake_is_said_with_what_would_be_right(line: str, says: str) -> None:
     with pytest.raises(Mistake, match=says):
         parse(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "half"),
+    [
+        ("", False),
+        ("rew", True),
+        ("so rew", True),
+        ("so step", True),
+        ("rew so", False),
+        ("step:1", False),
+        ("wait", False),
+    ],
+)
+def test_half_the_name_of_a_filter_is_not_looked_for_yet(line: str, half: bool) -> None:
+    assert unfinished(line) == half
 
 
 @given(st.text(max_size=60))

@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from rlpeaks_tui.cockpit import walk
 from rlpeaks_tui.cockpit.keyed import BROWSER, WITHIN
+from rlpeaks_tui.cockpit.screens.ask import Filter
 from rlpeaks_tui.cockpit.screens.browser import Browser
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
 from rlpeaks_tui.cockpit.screens.overview import Overview
@@ -79,7 +80,7 @@ async def test_each_layer_opens_with_enter_and_closes_with_escape(run: FakeRun) 
         await until_seen(pilot, r'▸ +3 +" "')
         await pilot.press("down")
         await until_seen(pilot, r'▸ +6 +"done"')
-        for name in ("KL", "JS", "advantage", "log p", "entropy"):
+        for name in ("KL k1", "JS", "advantage", "log p", "entropy"):
             await pilot.press("v")
             await until_seen(pilot, f"\n {name} ")
         await pilot.press("V")
@@ -113,6 +114,30 @@ async def test_a_mistake_is_said_and_the_line_stays_until_it_is_right(run: FakeR
         await until_seen(pilot, "no task is called other; there are: .*add.*sort")
         walk.read(app, "reward:nothing")
         await until_seen(pilot, "reward:nothing is no range")
+
+
+async def test_a_query_is_searched_as_it_is_typed_and_escape_gives_the_former_back(run: FakeRun) -> None:
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = await browse(pilot, "correct:yes")
+        await until_seen(pilot, r"\d+ found in 10 generations")
+        before = at(app)
+        await pilot.press("slash")
+        await until_seen(pilot, "a filter has a colon; searched as you type; enter keeps it, esc undoes it")
+        field = app.screen.query_one(Input)
+        field.value = "step:3-4 correct:yes"
+        await until_seen(pilot, "4 found in 10 generations")
+        assert isinstance(app.screen, Filter), "nothing was entered"
+        field.value = "step:3-4 correct:"
+        await pilot.press("escape")
+        await until(pilot, lambda: at(app) == before and "/ correct:yes" in screen(app), "the former list")
+        await pilot.press("enter")
+        await until_seen(pilot, "Group ")
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(app.screen, Filter), "asked")
+        app.screen.query_one(Input).value = "step:3-4"
+        await until_seen(pilot, "/ step:3-4")
+        await pilot.press("escape")
+        await until_seen(pilot, "Group ")
 
 
 async def test_another_panel_can_ask_for_what_stands_behind_a_number(run: FakeRun) -> None:

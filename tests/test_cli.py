@@ -68,9 +68,9 @@ def test_a_progress_line_says_which_of_its_figures_are_of_an_earlier_step(tmp_pa
         Metrics(t=BEGAN, step=40, v={"reward": 0.75}),
     )
     line = progress_line(read_all(layout.root))
-    assert line.startswith("step 40/50") and "reward 0.750  KL 0.000 (step 1)" in line
+    assert line.startswith("step 40/50") and "reward 0.750  KL k3 0.000 (step 1)" in line
     journal.write(Metrics(t=BEGAN, step=41, v={"kl/base_k3": 0.125}))
-    assert progress_line(read_all(layout.root)).endswith("KL 0.125")
+    assert progress_line(read_all(layout.root)).endswith("KL k3 0.125")
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "-x", "a\nb"])
@@ -132,12 +132,14 @@ def test_ls_gives_one_object_a_line_always_with_the_same_keys(call: Call, runs: 
         "broken": "unreadable",
         "copied": "finished",
     }
-    assert (rows["done"]["step"], rows["done"]["reward"], rows["done"]["model"]) == (3, 0.3, "tiny_arith")
+    assert (rows["done"]["step"], rows["done"]["model"]) == (3, "tiny_arith")
+    assert math.isclose(rows["done"]["reward"], 0.2), "the mean of its steps, not the last one"
     assert "damaged" in rows["broken"]["why"] and rows["broken"]["step"] is None
     # What ls calls a run is what the other verbs find it by.
     for name in ("done", "live", "copied"):
         assert call("status", name)[0] == 0
     text = call("ls")[1]
+    assert "reward, mean of last 20" in text.splitlines()[0]
     assert len(text.splitlines()) == 5 and "3/3" in text and "damaged" in text
 
 
@@ -182,7 +184,11 @@ def test_status_tells_the_latest_of_everything(call: Call, runs: Path) -> None:
     assert [(c["verb"], c["status"], c["why"]) for c in told["commands"]] == [("pause", "refused", "no")]
     assert told["directory"] == str((runs / "demo").resolve()) and told["exit"] is None
     text = call("status", "demo")[1]
-    assert "demo: running, step 5 of 10, phase easy" in text and "ALERT entropy" in text and "beta is 0" in text
+    assert (
+        "demo: running, step 5 of 10, phase easy" in text
+        and "ALERT entropy, told at step 4: " in text
+        and "beta is 0" in text
+    )
 
 
 def test_status_of_a_failed_run_shows_its_traceback(call: Call, runs: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.command import CommandList
 from textual.widgets import Input
 
 from rlpeaks_tui.cockpit import commands, walk, watch
@@ -39,7 +40,7 @@ async def test_the_first_screen_has_state_verdict_and_mission(run: FakeRun, size
         await until_seen(pilot, "checks? pass|NO VERDICT")
         words = screen(app_of(pilot))
         assert "step 200 / 1,000" in words and "? help" in words
-        titles = ("Reward", "entropy", "KL", "ECE", "sparsity")
+        titles = ("Reward", "entropy", "KL k3", "ECE", "sparsity")
         if size[0] >= 120:
             titles = ("1 Reward", "2 Entropy", "3 KL drift", "4 Calibration", "5 Update sparsity", "7 Completion")
         assert all(title in words for title in titles)
@@ -285,6 +286,30 @@ async def test_the_palette_finds_commands_by_name(run: FakeRun, key: str) -> Non
         await until(pilot, lambda: app.view.panel == "entropy", "focused")
 
 
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("note", "Put a note on the timeline"),
+        ("checkpoint", "Write a checkpoint"),
+        ("phase", "Switch the curriculum"),
+        ("eval", "Measure on held-out prompts"),
+        ("step", "Train for some steps"),
+    ],
+)
+async def test_the_palette_has_what_acts_before_what_only_looks(run: FakeRun, query: str, first: str) -> None:
+    async with opened(run.layout.root) as pilot:
+        app = app_of(pilot)
+        await pilot.press("colon")
+        await until(pilot, lambda: len(app.screen_stack) == 2)
+        app.screen.query_one(Input).value = query
+        listed = app.screen.query_one(CommandList)
+        await until(
+            pilot,
+            lambda: listed.option_count > 0 and str(listed.get_option_at_index(0).prompt).startswith(first),
+            f"{first} first",
+        )
+
+
 async def test_help_names_every_command(run: FakeRun) -> None:
     async with opened(run.layout.root, (160, 45)) as pilot:
         await pilot.press("question_mark")
@@ -318,6 +343,27 @@ async def test_filter_narrows_the_metrics(run: FakeRun) -> None:
         await until_seen(pilot, "grad_norm")
         await pilot.press("escape")
         assert not isinstance(app.screen, Enlarged)
+
+
+async def test_a_filter_acts_as_it_is_typed_and_escape_gives_the_former_back(run: FakeRun) -> None:
+    async with opened(run.layout.root) as pilot:
+        app = app_of(pilot)
+        await pilot.press("0", "z", "slash")
+        await until(pilot, lambda: bool(app.screen.query(Input)), "asked")
+        await until_seen(
+            pilot, "(?s)text or a regular expression; ! in front.*acts as you type; enter keeps it, esc undoes it"
+        )
+        await pilot.press(*"^kl")
+        await until_seen(pilot, "filter \\^kl")
+        assert "kl/base_k3" in screen(app) and "grad_norm" not in screen(app) and bool(app.screen.query(Input))
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.screen.query(Input), "kept")
+        await until_seen(pilot, "filter \\^kl")
+        await pilot.press("slash", "ctrl+u", *"grad")
+        await until_seen(pilot, "grad_norm")
+        await pilot.press("escape")
+        await until_seen(pilot, "filter \\^kl")
+        assert "grad_norm" not in screen(app) and app.view.filter == "^kl"
 
 
 async def test_a_click_focuses_and_another_enlarges(run: FakeRun) -> None:

@@ -68,6 +68,15 @@ def test_a_log_axis_ends_on_named_values_around_its_data(low: float, factor: flo
         assert round(tick / 10 ** math.floor(math.log10(tick) + 1e-9), 6) in (1.0, 2.0, 5.0)
 
 
+@given(st.integers(2, 24), st.integers(1, 9), st.floats(1e-6, 1e3), st.floats(1.1, 1e6))
+def test_a_log_axis_says_so_at_every_height(height: int, count: int, low: float, factor: float) -> None:
+    axis = axes.logarithmic(low, low * factor, count)
+    rows = draw(Chart((0, 100), axis), 40, height).rows()
+    assert sum("log" in row for row in rows) == 1
+    assert all(label in "".join(rows) for label in axis.labels[:1]) or height < 4
+    assert "log" not in "".join(draw(Chart((0, 100), axes.linear(low, low * factor, count)), 40, height).rows())
+
+
 @given(st.integers(1, 10_000_000), st.none() | st.integers(1, 10_000_000))
 def test_the_steps_shown_hold_the_run_and_change_seldom(last: int, limit: int | None) -> None:
     first, end = axes.extent(0, last, limit)

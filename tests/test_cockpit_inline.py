@@ -21,7 +21,7 @@ from rlpeaks_tui.cockpit.theme import PALETTES
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
 from tests.terminal import Terminal
 
-FIVE = ("reward", "entropy", "KL", "ECE", "sparsity")
+FIVE = ("reward", "entropy", "KL k3", "ECE", "sparsity")
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Input
 
-from rlpeaks_tui.cockpit import commands, effects, questions
+from rlpeaks_tui.cockpit import acts, commands, effects, questions
 from rlpeaks_tui.cockpit.advice import remedy
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.expected import expected
@@ -344,20 +345,62 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
         run.advance(10)
         await until_seen(pilot, r"reward  \+0.03 ± 0.01  over set")
         await until_seen(pilot, "4  set learning_rate=2  at step 200")
-        await pilot.press("2")
-        assert app.view.panel == "entropy"
+        await until_seen(pilot, "esc or any key closes   d calls it back; now: the one before")
         await pilot.press("d")
         await until_seen(pilot, "3  set learning_rate=1e-4  at step 150")
+        await pilot.press("2")
+        await until(pilot, lambda: app.aftermath.card is None and "any key closes" not in screen(app), "closed")
+        assert app.view.panel == "entropy", "the key that closed it did what it does"
+        await pilot.press("d")
+        await until_seen(pilot, "4  set learning_rate=2  at step 200")
         await pilot.press("z")
-        assert isinstance(app.screen, Enlarged)
-        await until_seen(pilot, "3  set learning_rate=1e-4  at step 150")
+        await until(pilot, lambda: isinstance(app.screen, Enlarged) and "any key closes" not in screen(app), "gone")
+        await pilot.press("d")
+        await until_seen(pilot, "any key closes")
         await pilot.press("escape")
-        await until(pilot, lambda: "3  set learning_rate=1e-4  at step" not in screen(app), "closed")
+        await until(pilot, lambda: "any key closes" not in screen(app), "closed")
         assert isinstance(app.screen, Enlarged)
     for size in ((80, 24), (20, 6), (200, 60)):
         async with opened(run.layout.root, size) as pilot:
             await pilot.press("d")
             await until(pilot, lambda pilot=pilot: app_of(pilot).aftermath.card is not None, "a card")  # type: ignore[misc]
+
+
+async def steered(pilot: Pilot[int], run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command of this viewer whose effect can be told."""
+    monkeypatch.setattr(effects, "lines_for", lambda snapshot, mark: ["reward  +0.03"])
+    await pilot.press("e", *"2", "enter")
+    await until(pilot, lambda: bool(sent(run)), "sent")
+    run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2", learning_rate=2.0)
+
+
+@pytest.mark.parametrize("key", ["z", "7"])
+async def test_over_an_enlarged_panel_the_card_is_a_line_that_says_its_key(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        await pilot.press(key, "z") if key == "7" else await pilot.press(key)
+        await until(pilot, lambda: app.stage is not app.overview, "enlarged")
+        await steered(pilot, run, monkeypatch)
+        await until_seen(pilot, "what became of command 4, set learning_rate=2: d shows it")
+        assert app.aftermath.card is None and app.stage is not app.overview
+        await pilot.press("d")
+        await until_seen(pilot, r"reward  \+0.03")
+        await pilot.press("j")
+        await until(pilot, lambda: app.aftermath.card is None and "any key closes" not in screen(app), "closed")
+
+
+async def test_a_card_that_nobody_asked_for_folds_to_a_line_by_itself(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acts, "UNASKED", 0.3)
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        await steered(pilot, run, monkeypatch)
+        await until_seen(pilot, "any key closes")
+        await until_seen(pilot, "4  set learning_rate=2  at step 200: d shows what became of it")
+        assert app.aftermath.card is None and "any key closes" not in screen(app)
 
 
 async def test_questions_take_any_size_and_ascii(run: FakeRun) -> None:

@@ -68,6 +68,38 @@ async def test_a_click_in_a_chart_or_on_the_timeline_moves_the_cursor_there(run:
         assert not isinstance(app.screen, Enlarged)
 
 
+async def test_a_click_in_a_chart_says_what_it_did_and_another_there_undoes_it(run: FakeRun) -> None:
+    async with opened(run.layout.root) as pilot:
+        app = app_of(pilot)
+        (plot,) = app.screen.query_one("#entropy")._plots  # type: ignore[attr-defined]
+        x = next(x for x in range(plot.x, plot.x + plot.width) if plot.step(x, plot.y) >= 100)
+        step = plot.step(x, plot.y)
+        await pilot.click("#entropy", offset=(x, plot.y + 2))
+        await until_seen(pilot, f"at step {step}, live goes on; g, or the same click again, returns")
+        assert "● live" not in screen(app)
+        await pilot.press("2")
+        await until(pilot, lambda: screen(app).splitlines()[-1].strip().startswith("g back to newest"), "the way back")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Enlarged), "out")
+        await pilot.click("#entropy", offset=(x, plot.y + 2))
+        await until(pilot, lambda: app.view.cursor is None, "live")
+        await until_seen(pilot, "● live")
+        assert "back to newest" not in screen(app)
+
+
+async def test_a_click_on_a_heading_enlarges_and_one_there_goes_back_and_time_stays(run: FakeRun) -> None:
+    async with opened(run.layout.root) as pilot:
+        app = app_of(pilot)
+        for panel, at in (("kl", (4, 0)), ("sparsity", (10, 0)), ("console", (2, 0))):
+            await pilot.click(f"#{panel}", offset=at)
+            await until(pilot, lambda panel=panel: app.enlarged == panel, "enlarged")  # type: ignore[misc]
+            await pilot.click("#panel", offset=(3, 0))
+            await until(pilot, lambda: not isinstance(app.screen, Enlarged), "back")
+        # Beside the plot, over the numbers of the axis: a panel that is seen, not a step.
+        await pilot.click("#reward", offset=(1, 3))
+        assert app.view.panel == "reward" and app.view.cursor is None
+
+
 # Keys in the footer, stories
 
 

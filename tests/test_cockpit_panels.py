@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlpeaks_tui.cockpit.cells import UNDERLINE, Ink, in_ascii
+from rlpeaks_tui.cockpit.filtering import filtered
 from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Metrics
@@ -205,6 +206,19 @@ def test_the_console_reads_further_back_when_enlarged_and_underlines_what_was_lo
     assert "the needle" in cells.rows()[2] and "1 line" in cells.rows()[0]
     found = [x for x in range(80) if cells.inks[2, x] & UNDERLINE]
     assert "".join(cells.rows()[2][x] for x in found) == "needle"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept", "note"),
+    [
+        ("a.c", ["abc", "a.c"], "filter a.c"),
+        ("!^a", ["(ab"], "filter !^a"),
+        ("(A", ["(ab"], "filter (A (as text)"),
+        ("", ["abc", "a.c", "(ab"], ""),
+    ],
+)
+def test_a_filter_says_when_it_was_no_expression(wanted: str, kept: list[str], note: str) -> None:
+    assert filtered(["abc", "a.c", "(ab"], wanted) == (kept, note)
 
 
 def test_the_timeline_can_be_filtered(steered: Scene) -> None:

@@ -3,6 +3,7 @@ of the first behind."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rlpeaks_tui.cli import main
 from rlpeaks_tui.cockpit import roster
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.roster import Line
@@ -145,6 +147,18 @@ async def test_a_filter_narrows_the_list_and_escape_takes_it_away_first(folder: 
         await until(pilot, lambda: not isinstance(app.screen, Runs), "back")
 
 
+async def test_the_list_narrows_as_it_is_typed_and_escape_widens_it_again(folder: Path) -> None:
+    async with opened(folder / "quickstart", (80, 24)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("R")
+        await until_seen(pilot, "broken")
+        await pilot.press("slash", *"fail")
+        await until_seen(pilot, "filter fail  hides 2")
+        await pilot.press("escape")
+        await until(pilot, lambda: "hides" not in screen(app) and "▸ + ● running" in screen(app), "all again")
+        assert isinstance(app.screen, Runs)
+
+
 async def test_a_click_chooses_and_another_opens(folder: Path) -> None:
     async with opened(folder / "quickstart") as pilot:
         app = app_of(pilot)
@@ -155,6 +169,19 @@ async def test_a_click_chooses_and_another_opens(folder: Path) -> None:
         await pilot.click("#list", offset=(20, 2))
         await until_seen(pilot, "FINISHED  after 100 steps")
         assert app.directory.name == "over"
+
+
+@pytest.mark.parametrize("size", [(160, 45), (96, 24)])
+async def test_the_list_names_its_reward_which_is_that_of_ls(
+    folder: Path, capsys: pytest.CaptureFixture[str], size: tuple[int, int]
+) -> None:
+    assert main(["ls", "--json", "--runs", str(folder)]) == 0
+    rows = {row["run"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    async with opened(folder / "quickstart", size) as pilot:
+        await pilot.press("R")
+        await until_seen(pilot, f"over .*{rows['over']['reward']:.3f}")
+        await until_seen(pilot, f"quickstart .*{rows['quickstart']['reward']:.3f}")
+        assert "reward, mean of last 20" in screen(app_of(pilot))
 
 
 def read_to_the_end(reader: RosterReader, visible: tuple[Path, ...]) -> dict[str, Line]:

@@ -18,7 +18,7 @@ from rlpeaks_tui.cockpit.screens.ask import Confirm, Filter
 from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.help import Help
 from rlpeaks_tui.cockpit.screens.runs import Runs
-from rlpeaks_tui.cockpit.settings import Settings, over, read
+from rlpeaks_tui.cockpit.settings import BETWEEN, Settings, in_short, over, read
 from rlpeaks_tui.run.mailbox import waiting
 from rlpeaks_tui.verbs.doctor import examine
 from tests.cockpit_fakes import FakeRun, steered_run
@@ -89,6 +89,26 @@ def test_what_is_wrong_is_said_and_the_defaults_hold(tmp_path: Path, text: str, 
     found, trouble = read(path)
     assert found == Settings()
     assert said in trouble and trouble.startswith(str(path)) and "\n" not in trouble
+
+
+def test_every_mistake_is_told_with_its_line_and_what_would_be_right(tmp_path: Path) -> None:
+    text = "theme: pink\nfsp: 3\nfps: 99\nkeys:\n  paus: x\n  pause: hello\n  undo: s\n  stop: f5\n  runs: s\n"
+    text += "ascii: maybe\n"
+    path = file(tmp_path, text)
+    found, trouble = read(path)
+    said = trouble.split(BETWEEN)
+    assert found == Settings() and all(one.startswith(f"{path}:") for one in said)
+    assert [int(one.removeprefix(f"{path}:").partition(":")[0]) for one in said] == [1, 2, 10, 3, 5, 6, 9]
+    for one, right in zip(
+        said,
+        ("auto, dark, light", "'fps'", "true or false", "0.2 to 30", "'pause'", "such as f5", "another"),
+        strict=True,
+    ):
+        assert right in one
+    assert in_short(trouble).startswith("7 mistakes in cockpit.yaml, all told on leaving; ") and said[0] in in_short(
+        trouble
+    )
+    assert in_short("") == ""
 
 
 def test_two_commands_on_one_key_are_both_named(tmp_path: Path) -> None:
@@ -263,10 +283,30 @@ def test_a_broken_file_is_said_on_screen(tmp_path: Path) -> None:
     assert terminal.wait_end() == 0
 
 
+@pytest.mark.parametrize("inline", [[], ["--inline"]])
+def test_leaving_tells_every_mistake_in_the_normal_screen(tmp_path: Path, inline: list[str]) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    (tmp_path / "rlpeaks").mkdir()
+    (tmp_path / "rlpeaks" / "cockpit.yaml").write_text("theme: pink\nfps: fast\n")
+    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
+    terminal = Terminal(
+        [sys.executable, "-m", "rlpeaks_tui.cli", "watch", *inline, str(run.layout.root)], env, columns=200
+    )
+    terminal.wait("2 mistakes in cockpit.yaml, all told on leaving")
+    terminal.press("q")
+    assert terminal.wait_end() == 0
+    end = terminal.raw.decode().rpartition("\x1b")[2]
+    assert "cockpit.yaml:1: theme: expected one of" in end and "cockpit.yaml:2: fps: expected a number" in end
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("theme: pink", r"cockpit.yaml:1: theme: expected one of .*; the defaults are in force"),
+        (
+            "theme: pink\nfps: fast",
+            r"cockpit.yaml:1: theme: .*\n {14}.*cockpit.yaml:2: fps: .*; the defaults are in force",
+        ),
         ("theme: light\nkeys:\n  pause: f9\n", r"cockpit.yaml \(theme 'light', keys pause\)"),
         ("fps: 4", r"cockpit.yaml \(all as by default\)"),
         (None, r"cockpit.yaml \(not there: the defaults are in force\)"),

@@ -17,6 +17,7 @@ from rlpeaks_tui.cockpit.panels.parts import metric_table
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Probe
 from rlpeaks_tui.stats.passk import pass_at_k
+from rlpeaks_tui.stats.summaries import Estimate
 from tests.cockpit_fakes import FakeRun, scene_of
 from tests.studied_run import (
     BASE,
@@ -142,7 +143,7 @@ def test_held_out_is_set_against_the_base_and_the_same_tasks_in_training(scenes:
     expected = 0.0
     for task, share in (("products", 0.25), ("sums", 0.75)):
         expected += share * scene.series(f"reward/{task}").values[-heldout.RECENT :].mean()
-    assert found is not None and found.reward == pytest.approx(expected)
+    assert found is not None and found.mean == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,13 @@ def test_held_out_is_set_against_the_base_and_the_same_tasks_in_training(scenes:
     [(0.9, "training is ahead by +0.200"), (0.71, "no gap beyond chance"), (0.5, "behind by −0.200")],
 )
 def test_a_gap_is_told_only_beyond_both_errors(reward: float, words: str) -> None:
-    assert words in heldout.gap(0.7, 0.02, heldout.Training(reward, 0.02))
+    assert words in heldout.gap(Estimate(0.7, 0.02, 64, 64), Estimate(reward, 0.02, 20, 20))
+
+
+def test_a_gap_counts_how_few_prompts_and_rows_its_errors_come_from() -> None:
+    """0.065 is beyond 1.96 errors of 0.028, and within Student's 2.45 of the six degrees that both have together."""
+    few, many = (heldout.gap(Estimate(0.7, 0.02, n, n), Estimate(0.765, 0.02, n, n)) for n in (4, 64))
+    assert "no gap beyond chance" in few and "training is ahead" in many
 
 
 def test_rewards_that_are_no_share_of_right_answers_are_not_compared(tmp_path: Path) -> None:
@@ -212,6 +219,10 @@ def test_the_planted_ceiling_is_drawn_once_it_is_identified(scenes: dict[str, Sc
         words = words_of(early, "reward", "ceiling", *size)
         assert "not identified yet" in words and "why: ceilings from 0.675 to 1.000" in words
         assert "ceiling 0." not in words and "no curve is drawn" in words
+    for high, told in ((0.9, "not above what is held now"), (0.55, "reached")):
+        below = replace(study.ceiling, asymptote=0.5, low=0.4, high=high)
+        beyond = replace(scenes["reward"], study=replace(study, ceiling=below))
+        assert f"0.500  80 % 0.400 to {high:.3f}, {told}" in words_of(beyond, "reward", "ceiling")
     few = words_of(scene_of(root, View(cursor=60), panel="reward"), "reward", "ceiling")
     assert "2 of the 6 evaluations" in few
 
@@ -230,6 +241,16 @@ def test_what_was_generated_for_nothing_is_counted(scenes: dict[str, Scene], roo
     assert isinstance(then.study, earned.Earned)
     spent = waste.wasted(then, then.study)
     assert spent is not None and (spent.idle, spent.completions) == (IDLE * per_step * 100, per_step * 100)
+
+
+def test_idle_groups_beyond_chance_take_more_rows_than_a_few(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    run._metrics = lambda: replace_values(make(), {waste.IDLE: 0.5 * (run.step % 2)})  # type: ignore[method-assign]
+    run.advance(40)
+    words = [words_of(scene_of(run.layout.root, View(cursor=at), panel="reward"), "reward", "waste") for at in (5, 40)]
+    assert "too few steps to tell it from chance" in words[0] and "of groups beyond chance" in words[1]
 
 
 def test_steps_that_share_a_generation_share_its_waste(tmp_path: Path) -> None:
@@ -302,6 +323,17 @@ def test_an_evaluation_before_any_entropy_is_not_set_against_it(tmp_path: Path) 
     assert law.bought(scene_of(run.layout.root, panel="entropy")).steps.tolist() == [5]
 
 
+@pytest.mark.parametrize(("uncertain", "told"), [(0.0005, True), (0.01, False)])
+def test_entropy_is_spent_only_where_what_is_left_clearly_is(
+    uncertain: float, told: bool, scenes: dict[str, Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = law.bought(scenes["entropy"])
+    assert found.error[-1] == pytest.approx(0.01)
+    spent = replace(found, law=replace(found.law, left=0.004, error=uncertain))
+    monkeypatch.setattr(law, "bought", lambda _: spent)
+    assert (": entropy is spent" in words_of(scenes["entropy"], "entropy", "law")) == told
+
+
 def test_a_law_that_does_not_hold_is_not_drawn(tmp_path: Path, root: Path) -> None:
     few = words_of(scene_of(root, View(cursor=60), panel="entropy"), "entropy", "law")
     assert "not enough yet" in few and "2 of the 5 evaluations" in few and "at H = 0" not in few
@@ -356,6 +388,11 @@ def test_the_price_of_reward_rises_where_the_sigmoid_bends(scenes: dict[str, Sce
     scene = scenes["kl"]
     words = words_of(scene, "kl", "reward bought")
     assert "returns diminish" in words and "held-out accuracy over drift" in words
+    in_all = re.search(r"in all ([+−]\d+\.\d\d) \(\S+ to \S+\) a nat, last 30 steps against first 30", words)
+    assert in_all is not None
+    whole = np.mean([accuracy(step) for step in range(271, 301)]) - np.mean([accuracy(step) for step in range(1, 31)])
+    assert float(in_all[1]) == pytest.approx(whole / (270 * DRIFT), rel=0.1)
+    assert "held out at step 300: +0.562 ±" in words and " on base for 0.058 nats of KL k1, mean of 20 steps" in words
     prices = [float(found.replace("−", "-")) for found in re.findall(r"([+−]\d+\.\d\d) \([+−]", words)][:4]
     steps = np.arange(1, 301)
     true = [
@@ -423,9 +460,37 @@ def test_tokens_that_moved_are_told_by_piece_and_place(scenes: dict[str, Scene])
     assert f"25 % far  of tokens, mean shift +{np.log(2) / 4:.3f}" in words
     # The third of four tokens stands at 2 / 4 of its completion.
     assert "furthest in the sixth tenth of the completions: 100 %" in words
+    assert "clearly raised beyond the other tokens, among 4 pieces: '7' most, by 0.693 nats over 80 uses" in words
     assert "base to policy at step 300: '1' to '6': 9" in words
     assert isinstance(scene.study, moved.Shifted)
     assert sum(place.shift.n for place in scene.study.places) == 320
+
+
+def test_of_tokens_that_moved_alike_no_piece_and_no_place_is_told(scenes: dict[str, Scene]) -> None:
+    """Of 100 samples in which pieces and places are alike, but completions are not: each is told 5 times at most."""
+    rng, told = np.random.default_rng(8), {"among": 0, "furthest": 0}
+    base = scenes["kl"].study
+    assert isinstance(base, moved.Shifted)
+    n, length = 30, 40
+    owner = np.repeat(np.arange(n), length)
+    for _ in range(100):
+        own = base.sample.logp[:1].repeat(n * length)
+        sample = replace(
+            base.sample,
+            pieces=tuple(rng.integers(0, 60, n * length).astype(str)),
+            logp=own + rng.normal(0.1, 0.1, n)[owner] + rng.normal(0, 0.5, n * length),
+            base_logp=own,
+            js=np.where(rng.random(n * length) < rng.beta(0.5, 4, n)[owner], 0.3, 0.01),
+            place=np.tile(np.arange(length) / length, n),
+            completion=owner,
+        )
+        words = words_of(replace(scenes["kl"], study=moved.shifted(sample)), "kl", "moved")
+        assert ("none of 60 pieces is clearly raised" in words) != ("among 60 pieces" in words)
+        assert "one look each" in words
+        assert ("no place in the completions" in words) != ("furthest in the" in words)
+        told["among"] += "among 60 pieces" in words
+        told["furthest"] += "furthest in the" in words
+    assert max(told.values()) <= 5
 
 
 def test_the_sample_is_that_of_the_step_shown_and_of_the_present_branch(tmp_path: Path) -> None:

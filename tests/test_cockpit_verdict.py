@@ -62,7 +62,9 @@ def test_the_worst_finding_is_said_with_since_when_and_what_to_do(run: FakeRun) 
     found = Finding("entropy-collapse", "Entropy collapses", "critical", 388, "0.03 of 0.24", "set beta=0.1", "entropy")
     health = Health((found, Finding("gradient", "Gradients spike", "warn", 390)), 8)
     scene = replace(scene_of(run.layout.root), health=health)
-    assert words(scene).startswith("ENTROPY COLLAPSES  since 388  and 1 more [x]  [a] try set beta=0.1  0.03 of 0.24")
+    assert words(scene).startswith(
+        "ENTROPY COLLAPSES  since 388  and 1 more [x]  [a] try set beta=0.1 (0 now)  0.03 of 0.24"
+    )
     ended = replace(scene, snapshot=replace(scene.snapshot, state="finished"))
     assert "try" not in words(ended) and words(ended).startswith("FINISHED")
 
@@ -74,7 +76,7 @@ def test_a_narrow_screen_has_the_key_and_the_evidence_in_a_second_row(run: FakeR
     )
     scene = replace(scene_of(run.layout.root), health=Health((found,), 8))
     first, second = (row.rstrip() for row in words(scene, 78).split("\n"))
-    assert first == "KL GROWS WITHOUT GAIN IN REWARD  since 388  [a] try set beta=0.1"
+    assert first == "KL GROWS WITHOUT GAIN IN REWARD  since 388  [a] try set beta=0.1 (0 now)"
     assert second == "0.34 nats, 5 times its usual"
     assert all(len(row) <= 40 for row in words(scene, 40).split("\n"))
 
@@ -104,6 +106,15 @@ def test_a_remedy_is_filled_in_with_what_the_run_knows(run: FakeRun) -> None:
     # From before the trouble, not the newest; the start where every checkpoint is as sick as the run.
     assert (advice(150), advice(201), advice(20)) == ("rollback auto-200", "rollback late", "reset --to base")
     assert advice(150, "set learning_rate=VALUE") == "set learning_rate=5e-05"
+
+
+@pytest.mark.parametrize(("now", "offered"), [(0.0, "0.04"), (0.02, "0.04"), (0.1, "0.2")])
+def test_a_setting_is_advised_with_a_number_and_with_what_is_in_force(run: FakeRun, now: float, offered: str) -> None:
+    run.settings(beta=now)
+    found = Finding("kl", "KL grows", "warn", 388, "", "set beta=VALUE")
+    scene = replace(scene_of(run.layout.root), health=Health((found,), 8))
+    assert advised(scene.snapshot, [found]) == f"set beta={offered}"
+    assert f"try set beta={offered} ({now:g} now)" in words(scene)
 
 
 def test_a_failure_says_how_and_shows_the_end_of_the_traceback(run: FakeRun) -> None:

@@ -186,6 +186,8 @@ def test_tokens_are_told_where_they_were_kept(find: Call, runs: Path) -> None:
 
 
 def test_the_closing_line_tells_what_was_looked_at(find: Call, demo: Layout, runs: Path) -> None:
+    told = find("demo", "reward:>0.5")[2]
+    assert "'reward:>0.5' was looked for as text; filters are options here, such as --reward 0.5.." in told
     assert find("demo", "zebra") == (0, "", "0 completions; 0 of 5 generations read\n")
     assert find("demo", "--limit", "1")[2].startswith("1 completion, older ones left out by --limit 1; ")
     assert "left out" not in find("demo", "--limit", "20")[2]

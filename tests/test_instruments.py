@@ -156,8 +156,11 @@ def test_what_was_stated_long_ago_is_no_calibration_of_now(tmp_path: Path) -> No
 
 
 def test_a_verifier_among_the_rewards_is_taken_as_the_outcome_and_named(variant: Callable[[str], Trained]) -> None:
-    facts = variant("grpo").snapshot.probes["calibration"][-1].facts
+    snapshot = variant("grpo").snapshot
+    facts = snapshot.probes["calibration"][-1].facts
     assert facts["outcome"] == "reward function exact" and facts["calibration/source"] == "mean token probability"
+    diagram = snapshot.calibrations[-1]
+    assert diagram.size is not None and 0 < diagram.size.sum() <= diagram.count.sum() and diagram.half > 0
 
 
 PARTS = {

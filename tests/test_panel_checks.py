@@ -69,7 +69,7 @@ def test_the_picked_check_gives_evidence_history_remedy_and_threshold_on_every_s
         words = text_of(sick, width, height, scroll=at)
         assert re.search(r"▸! firing +Completions are cut off +since \d", words)
         assert "7% of completions reach the limit on length" in words
-        assert "fired 2 times: 0 to 40, 60 to now" in words
+        assert "told 2 times: 0 to 40, 60 to now" in words and "history   holds since step" in words
         assert "2510.13786" in words and "fires at 0.05" in words
     unknown = next(i for i, one in enumerate(in_order(sick)) if one.state == "unknown")
     words = text_of(sick, 118, 34, scroll=unknown)
@@ -83,9 +83,9 @@ def test_a_filter_keeps_states_and_words(sick: Scene) -> None:
 
 
 def test_a_check_that_never_fired_says_so(sick: Scene) -> None:
-    assert history(sick, "entropy-collapse") == "has not fired"
+    assert history(sick, "entropy-collapse") == "the run has not told it"
     then = replace(sick, view=View(cursor=50))
-    assert history(then, "truncation") == "fired once: 0 to 40"
+    assert history(then, "truncation") == "told once: 0 to 40"
 
 
 LINES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from rlpeaks_tui.cockpit.browse.query import parse
 from rlpeaks_tui.cockpit.cells import in_ascii
 from rlpeaks_tui.cockpit.generations import Generations
 from rlpeaks_tui.cockpit.panels import BY_ID, calibration
-from rlpeaks_tui.cockpit.panels.confidence_study import Parts, rate_of_others, window
+from rlpeaks_tui.cockpit.panels.confidence_parts import closest, point, said_of
+from rlpeaks_tui.cockpit.panels.confidence_study import SOURCES, STATED, Kept, Parts, parts_of, rate_of_others, window
 from rlpeaks_tui.cockpit.panels.picking import quoted
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Probe
@@ -82,7 +84,9 @@ def test_each_source_has_the_error_that_its_completions_give(root: Path, scene: 
     for width, height in SIZES:
         words = text_of("calibration", 1, scene, width, height)
         assert re.search(rf"stated confidence +{len(pairs)} +{error:.2f} ", words)
-        assert "mean token probability" in words and "agreement of the group" in words and "closest:" in words
+        assert "mean token probability" in words and "agreement of the group" in words
+        assert ("closest:" in words) != ("no source is clearly closer" in words)
+        assert "95 % by prompt, all rows together" in words or width < 100
 
 
 def test_difficulty_is_told_by_the_rest_of_the_group(root: Path, scene: Scene) -> None:
@@ -227,6 +231,120 @@ def test_the_interval_of_a_bin_stands_beside_its_bar(scene: Scene) -> None:
     low, high = wilson(20, 40)
     assert rows == list(range(int((1 - high) * plot), int((1 - low) * plot) + 1))
     assert all("│" not in row for row in calibration.diagram(scene, found, 28, plot + 2).rows())
+
+
+def test_an_interval_counts_prompts_where_the_run_did_and_says_so_where_not(scene: Scene) -> None:
+    edges, count, accuracy = np.linspace(0, 1, 11), np.array([0] * 9 + [80]), np.array([NAN] * 9 + [0.85])
+    old = Reliability(1, edges, count, np.where(count > 0, 0.95, NAN), accuracy, "", 0.0)
+    for size, ends, told in ((None, 80, False), (count.astype(float), 80, True), (count / 8, 10, False)):
+        shown = replace(scene, snapshot=replace(scene.snapshot, calibrations=(replace(old, size=size),)), study=None)
+        words = text_of("calibration", 0, shown, 150, 40)
+        low, high = wilson(0.85 * ends, ends)
+        assert re.search(
+            rf"0\.95 +0\.85  {low:.2f} to {high:.2f} +80 +{'too high' if told else ''} *$", words, re.MULTILINE
+        )
+        assert ("as if rollouts were independent" in words) == (size is None)
+
+
+def test_what_a_run_did_not_count_by_prompt_is_counted_from_its_completions(root: Path, scene: Scene) -> None:
+    parts = scene.study
+    assert isinstance(parts, Parts)
+    table = parts.by_source[0].found.reliability
+    assert table is not None
+    old = Reliability(9, table.edges, table.count, table.confidence, table.accuracy, parts.by_source[0].name, 0.0)
+    for found, known in ((old, True), (replace(old, count=2 * table.count), False), (replace(old, source="?"), False)):
+        shown = replace(scene, snapshot=replace(scene.snapshot, calibrations=(found,)))
+        assert ("95 % interval by prompt" in text_of("calibration", 0, shown, 150, 40)) == known
+
+
+@pytest.mark.parametrize(
+    ("claimed", "half", "words"),
+    [
+        (0.6, 0.05, "overconfident"),
+        (0.4, 0.05, "underconfident"),
+        (0.6, 0.15, "perhaps overconfident"),
+        (0.6, NAN, "perhaps overconfident"),
+        (0.51, 0.05, "about right"),
+        (0.51, 0.15, "not clear"),
+        (0.51, NAN, "not clear"),
+    ],
+)
+def test_a_direction_is_told_only_beyond_the_error_between_prompts(claimed: float, half: float, words: str) -> None:
+    one = np.array([1])
+    found = Reliability(1, np.array([0.0, 1.0]), 64 * one, claimed * one, 0.5 * one, "", 0.0, size=8.0 * one, half=half)
+    assert calibration.verdict(found) == words
+
+
+def judged(rate: np.ndarray, confidence: list[np.ndarray], rng: np.random.Generator) -> Parts:
+    """One generation of 8 rollouts for each of P prompts: success rates [P], confidence by source [P] or [P, 8]."""
+    wide = [np.broadcast_to(each.reshape(len(rate), -1), (len(rate), 8)) for each in confidence]
+    said = {name: np.clip(each, 0, 1).ravel() for name, each in zip(SOURCES, wide, strict=True)}
+    correct = (rng.random((len(rate), 8)) < rate[:, None]).astype(float).ravel()
+    return parts_of([Kept(1, said, correct, np.repeat(np.arange(len(rate)), 8.0).astype(float))], 4096, STATED)
+
+
+def alike_sources(q: np.ndarray) -> list[np.ndarray]:
+    """All as far from the truth, in one direction or the other."""
+    return [q + 0.15, q - 0.15, q + 0.15]
+
+
+def calibrated_sources(q: np.ndarray) -> list[np.ndarray]:
+    """All right, by many values, one or two, the means of the halves of Beta(2, 2): ECE overstates them differently."""
+    return [q, np.full(len(q), 0.5), np.where(q > 0.5, 0.6875, 0.3125)]
+
+
+@pytest.mark.parametrize("claims", [alike_sources, calibrated_sources])
+def test_no_source_is_told_as_closest_where_all_are_alike(claims: Callable[[np.ndarray], list[np.ndarray]]) -> None:
+    """In 5 of 100 windows at most, of prompts whose rollouts mostly succeed or fail together."""
+    rng, told = np.random.default_rng(31), 0
+    for _ in range(100):
+        q = rng.beta(4, 4, 64) if claims is alike_sources else rng.beta(2, 2, 64)
+        told += closest(judged(rng.beta(2 * q, 2 * (1 - q)), claims(q), rng))[0].startswith("closest")
+    assert told <= 5
+
+
+def test_the_closest_source_is_told_where_it_is_clear() -> None:
+    rng, told = np.random.default_rng(32), []
+    for _ in range(40):
+        q = rng.beta(2, 2, 64)
+        told.append(closest(judged(rng.beta(4 * q, 4 * (1 - q)), [q + 0.3, q, q - 0.3], rng))[0])
+    assert told.count("closest: mean token probability") >= 38
+
+
+@pytest.mark.parametrize(
+    ("apart", "seldom"),
+    [(0.0, "states less where it is hard"), (0.05, "does not know what is hard"), (0.2, "does not know what is hard")],
+)
+def test_whether_difficulty_is_known_is_told_wrongly_in_hardly_any_window(apart: float, seldom: str) -> None:
+    """Confidence of prompts varies, and is lower by `apart` where success is unlikely: 5 of 100 windows at most."""
+    rng, told = np.random.default_rng(33), Counter[str]()
+    for _ in range(100):
+        rate = rng.beta(0.5, 0.5, 64)
+        own = rng.normal(0.6, 0.15, 64) - apart * (rate < 0.5)
+        parts = judged(rate, [own[:, None] + rng.normal(0, 0.05, (64, 8))] * 3, rng)
+        told[point(parts).partition(":")[0]] += 1
+    assert told[seldom] <= 5
+    assert set(told) <= {
+        "states less where it is hard",
+        "does not know what is hard",
+        "unclear whether it knows what is hard",
+    }
+
+
+def test_that_difficulty_is_not_known_is_told_of_many_prompts() -> None:
+    rng, told = np.random.default_rng(34), Counter[str]()
+    for apart in (0.0, 0.2):
+        for _ in range(20):
+            rate = rng.beta(0.5, 0.5, 400)
+            own = rng.normal(0.6, 0.1, 400) - apart * (rate < 0.5)
+            told[f"{apart} {point(judged(rate, [own] * 3, rng)).partition(':')[0]}"] += 1
+    assert told["0.0 does not know what is hard"] >= 18 and told["0.2 states less where it is hard"] >= 18
+
+
+def test_a_wide_interval_is_no_proof_of_being_right() -> None:
+    rng, quiet = np.random.default_rng(35), np.full(8, 0.5)
+    few, many = (judged(np.full(n, 0.5), [np.resize(quiet, n)] * 3, rng).by_source[0] for n in (8, 500))
+    assert said_of(few, 3)[0].startswith("not clear") and said_of(many, 3)[0].startswith("about right")
 
 
 def test_what_the_diagram_says_is_said_in_words_on_every_size(scene: Scene) -> None:

@@ -15,6 +15,7 @@ from rlpeaks_tui.cockpit.panels.prompts import fates
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Metrics, Probe
 from rlpeaks_tui.run.heldout import HeldOutPrompts, write_held_out
+from rlpeaks_tui.stats.longrun import series_mean
 from rlpeaks_tui.stats.summaries import Estimate
 from tests.cockpit_fakes import HELD_OUT, FakeRun, scene_of, steered_run
 
@@ -177,11 +178,21 @@ def estimate(mean: float) -> Estimate:
         (0.0, 1.0, "wrong up"),
         (0.0, 0.0, "no clear change"),
         (0.19, -0.19, "no clear change"),
-        (0.2, -0.2, "right up, wrong down"),
+        (0.209, -0.209, "no clear change"),  # Student's quantile of 19 degrees is 2.093
+        (0.21, -0.21, "right up, wrong down"),
     ],
 )
 def test_signs_are_put_in_words(right: float, wrong: float, said: str) -> None:
     assert signs.verdict(estimate(right), estimate(wrong))[0] == said
+
+
+def test_of_few_updates_nothing_is_told_more_often_than_by_chance(tmp_path: Path) -> None:
+    """Runs in which an update moves neither side: some side is told to move in twice 5 % of them at most."""
+    rng, told, runs = np.random.default_rng(5), 0, 1000
+    for _ in range(runs):
+        right, wrong = (series_mean(rng.normal(0, 1, rng.integers(4, 7))) for _ in range(2))
+        told += signs.verdict(right, wrong)[0] != "no clear change"
+    assert told <= 0.1 * runs
 
 
 def test_the_danger_of_displacement_is_named_where_it_is(tmp_path: Path) -> None:

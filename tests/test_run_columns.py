@@ -20,6 +20,17 @@ def test_numbers_beyond_all_reason_are_cut_so_that_their_differences_are_finite(
     assert np.isfinite(np.square(np.diff(values[:3]))).all() and values[2] == 0.5 and np.isnan(values[3])
 
 
+def test_where_a_run_stands_lately_counts_what_was_done_again_once() -> None:
+    steps = [*range(1, 31), *range(21, 26)]
+    values = [1.0] * 20 + [100.0] * 10 + [2.0] * 5
+    store = ColumnStore()
+    store.extend([Metrics(t=0.0, step=step, v={"x": x}) for step, x in zip(steps, values, strict=True)])
+    # Of the steps 6 to 25: those from 21 on as they were the second time.
+    assert store.columns()["x"].lately() == (15 * 1.0 + 5 * 2.0) / 20
+    store.extend([Metrics(t=0.0, step=26, v={"x": None})])
+    assert store.columns()["x"].lately() == 1.25 and store.columns().get_series("y").lately() is None
+
+
 NAMES = ("reward", "kl", "entropy", "sparsity/bf16", "time/step")
 Points = dict[str, list[tuple[int, float]]]
 

@@ -281,6 +281,28 @@ def test_numbers_beyond_all_reason_are_no_reason_to_complain(run: Layout, writer
     assert snapshot.columns.at("time/step", 2**63 - 1) == 5e-324
 
 
+@pytest.mark.parametrize(
+    ("size", "half", "read"),
+    [
+        ([0.0, 2.5], 0.25, ([0.0, 2.5], 0.25)),
+        ([0.0, 4.5], "wide", (None, np.nan)),  # more than there are rollouts
+        ([0.0, None], -1.0, (None, np.nan)),
+        ([1.0], None, (None, np.nan)),
+        (None, None, (None, np.nan)),
+    ],
+)
+def test_what_bins_are_worth_is_read_where_it_can_be_that(
+    run: Layout, writer: JournalWriter, size: list[float | None] | None, half: object, read: tuple[object, float]
+) -> None:
+    arrays = {"edges": [0.0, 0.5, 1.0], "count": [0, 4], "confidence": [None, 0.75], "accuracy": [None, 0.25]}
+    facts = {} if half is None else {"overclaim_half": half}
+    given = arrays if size is None else arrays | {"size": size}
+    writer.write(Probe(t=BEGAN, name="calibration", step=1, v={}, facts=facts, arrays=given))
+    (found,) = whole(run).calibrations
+    assert (None if found.size is None else found.size.tolist()) == read[0]
+    assert found.half == pytest.approx(read[1], nan_ok=True)
+
+
 def test_shares_that_are_none_are_not_shown(run: Layout, writer: JournalWriter) -> None:
     good = {"edges": [0.0, 0.5, 1.0], "count": [0, 4], "confidence": [None, 1.0000001], "accuracy": [None, 0.25]}
     bad = [{"edges": [-1.0, 0.5, 1.0]}, {"edges": [0.0, None, 1.0]}, {"confidence": [0, 1.5]}, {"accuracy": [-0.1, 1]}]

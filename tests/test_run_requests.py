@@ -66,6 +66,8 @@ def test_words_are_read(words: str, expected: object) -> None:
         ("phase", "needs the name"),
         ("set learning_rate", "KEY=VALUE"),
         ("set learning_rate=fast", "needs a number"),
+        ("set beta:0.1", "write it as set beta=0.1"),
+        ("set learning_rate 1e-4 --yes", "write it as set learning_rate=1e-4"),
         ("set a=1 b=2", "one word too many"),
         ("probe", "one probe"),
         ("note", "needs a text"),

@@ -19,9 +19,10 @@ from rlpeaks_tui.stats.calibration import (
     calibrate,
     ece,
     ece_debiased,
-    reliability,
+    ece_parts,
 )
 from rlpeaks_tui.stats.catalog import lookup
+from rlpeaks_tui.stats.reliability import reliability
 
 judged = st.lists(
     st.tuples(st.one_of(st.floats(0, 1), st.integers(0, 10).map(lambda k: k / 10)), st.booleans()),
@@ -73,6 +74,7 @@ def test_ece_is_the_weighted_gap_of_the_reliability_table(data):
     gap = np.abs(table.confidence - table.accuracy)[used]
     assert ece(q, y) == pytest.approx(float((table.count[used] * gap).sum() / q.size), abs=1e-12)
     assert 0 <= ece_debiased(q, y) <= ece(q, y) + 1e-12
+    assert ece_parts(q, y).mean() == pytest.approx(ece(q, y), abs=1e-12)
 
 
 def test_ece_by_hand():

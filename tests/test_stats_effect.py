@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Branch, Phase
 from rlpeaks_tui.run.follow import CommandMark
 from rlpeaks_tui.stats.effect import COMPARED, LEAST, Compared, brief, card, effects
-from rlpeaks_tui.stats.longrun import automatic_bandwidth, bartlett, student95
+from rlpeaks_tui.stats.longrun import automatic_bandwidth, bartlett
 from rlpeaks_tui.stats.steered import WINDOW, branch_starts
 
 # The long-run variance
@@ -36,11 +35,6 @@ def test_the_bandwidth_grows_with_autocorrelation_and_with_rows():
     assert widths[50, 0.0] <= widths[50, 0.5] <= widths[50, 0.9] < widths[5000, 0.9]
     assert widths[5000, 0.5] == pytest.approx(1.1447 * (4 * 0.25 / (0.25 * 2.25) * 5000) ** (1 / 3), rel=0.1)
     assert automatic_bandwidth(np.zeros(20)) == 0
-
-
-@pytest.mark.parametrize("degrees", [3, 4, 5.5, 8, 20, 100, 1e6])
-def test_quantiles_are_students(degrees):
-    assert student95(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=0.005)
 
 
 # Simulated runs

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.stats import linregress
 
 from rlpeaks_tui.stats.exchange import LEAST as ROWS
-from rlpeaks_tui.stats.exchange import price, stretches
+from rlpeaks_tui.stats.exchange import bought, price, stretches
 from rlpeaks_tui.stats.forecast import LEAST, foresee
+from rlpeaks_tui.stats.summaries import smooth
 
 
 def _rising(seed: int, slope: float = 0.001, noise: float = 0.01, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +78,7 @@ def test_stretches_hold_every_row_once_and_their_prices_are_scipys() -> None:
     steps = np.arange(1, 401)
     drift = 0.001 * steps ** (2 / 3)
     reward = np.log1p(40 * drift) + rng.normal(0, 0.02, 400)
-    found = stretches(steps, drift, reward, 4)
+    found = stretches(steps, drift, reward, drift, 4)
     assert sum(part.rows for part in found) == 400
     assert [part.low for part in found] == pytest.approx([drift[-1] * i / 4 for i in range(4)])
     assert [part.first for part in found[1:]] == [part.last + 1 for part in found[:-1]]
@@ -84,33 +86,76 @@ def test_stretches_hold_every_row_once_and_their_prices_are_scipys() -> None:
         rows = slice(part.first - 1, part.last)
         assert part.reward == pytest.approx(reward[rows].mean())
         assert part.price is not None
-        assert part.price.value == pytest.approx(linregress(drift[rows], reward[rows]).slope)
+        rises = [linregress(steps[rows], values[rows]).slope for values in (reward, drift)]
+        assert part.price.value == pytest.approx(rises[0] / rises[1])
     prices = [part.price.value for part in found if part.price]
     assert prices == sorted(prices, reverse=True) and found[0].price.told  # type: ignore[union-attr]
 
 
-def test_intervals_of_prices_hold_the_truth_and_noise_is_not_told() -> None:
+@pytest.mark.parametrize(("noise", "known"), [(0.002, 0.95), (0.02, 0.6)])
+def test_prices_hold_the_truth_however_noisy_the_drift(noise: float, known: float) -> None:
+    """Reward rises with the root of drift, so that the price of each stretch is another; drift is known with noise."""
     rng = np.random.default_rng(2)
-    drift = np.linspace(0.01, 0.05, 80)
-    held = told = 0
+    steps = np.arange(1000.0)
+    true_drift = 0.1 * (1 - np.exp(-steps / 400))
+    true_reward = 0.3 + 1.5 * np.sqrt(true_drift)
+    asked, told, held = 0, 0, 0
+    for _ in range(150):
+        drift = true_drift + rng.normal(0, noise, 1000)
+        reward = true_reward + lfilter([1], [1, -0.5], rng.normal(0, 0.08, 1000))
+        for part in stretches(steps, drift, reward, smooth(drift, 20), 4):
+            asked += 1
+            if part.price is not None:
+                told += 1
+                rows = slice(part.first, part.last + 1)
+                rises = [linregress(steps[rows], values[rows]).slope for values in (true_reward, true_drift)]
+                held += part.price.low <= rises[0] / rises[1] <= part.price.high
+    assert held >= 0.92 * told and told >= known * asked
+
+
+def test_a_price_that_does_not_change_is_not_told_to_and_noise_buys_nothing() -> None:
+    rng = np.random.default_rng(4)
+    steps = np.arange(800.0)
+    changed, bought_something, draws = 0, 0, 150
+    for _ in range(draws):
+        drift = 0.0001 * steps + rng.normal(0, 0.015, 800)
+        reward = 4 * 0.0001 * steps + rng.normal(0, 0.08, 800)
+        prices = [part.price for part in stretches(steps, drift, reward, smooth(drift, 16), 4)]
+        known = [found for found in prices if found is not None]
+        changed += bool(known) and (known[-1].high < known[0].low or known[-1].low > known[0].high)
+        whole = bought(steps, drift, rng.normal(0, 0.08, 800))
+        assert whole is not None and whole.price is not None
+        bought_something += whole.price.told
+    assert changed <= 0.05 * draws and bought_something <= 0.1 * draws
+
+
+def test_the_whole_way_is_the_last_tenth_against_the_first() -> None:
+    rng = np.random.default_rng(5)
+    steps, held = np.arange(400.0), 0
     for _ in range(200):
-        found = price(drift, 3 * drift + rng.normal(0, 0.05, 80))
-        nothing = price(drift, rng.normal(0, 0.05, 80))
-        assert found is not None and nothing is not None
-        held += found.low <= 3 <= found.high
-        told += nothing.told
-    assert held >= 180 and told <= 20
+        drift = 0.0002 * steps + rng.normal(0, 0.01, 400)
+        reward = 0.2 + 0.001 * steps + lfilter([1], [1, -0.4], rng.normal(0, 0.1, 400))
+        found = bought(steps, drift, reward)
+        assert found is not None and found.rows == 40 and found.price is not None
+        assert found.reward == pytest.approx(reward[-40:].mean() - reward[:40].mean())
+        assert found.drift == pytest.approx(drift[-40:].mean() - drift[:40].mean())
+        assert found.price.value == pytest.approx(found.reward / found.drift)
+        held += found.price.low <= 5 <= found.price.high
+    assert held >= 184
+    assert bought(steps[:15], steps[:15], steps[:15]) is None
+    still = bought(steps, rng.normal(0, 0.01, 400), steps)
+    assert still is not None and still.price is None
 
 
 def test_a_drift_that_falls_back_stays_in_its_stretch_and_no_drift_has_none() -> None:
     drift = np.array([0.0, 0.1, 0.4, 0.1, 0.0, 0.35, 0.4])
-    found = stretches(np.arange(7), drift, np.zeros(7), 2)
+    found = stretches(np.arange(7), drift, np.zeros(7), drift, 2)
     assert [(part.first, part.last, part.price) for part in found] == [(0, 1, None), (2, 6, None)]
-    assert stretches([1, 2], [0.0, -0.1], [1.0, 1.0], 3) == ()
-    assert stretches([], [], [], 3) == ()
-    assert price(np.ones(ROWS), np.ones(ROWS)) is None
+    assert stretches([1, 2], [0.0, -0.1], [1.0, 1.0], [0.0, -0.1], 3) == ()
+    assert stretches([], [], [], [], 3) == ()
+    assert price(np.arange(float(ROWS)), np.ones(ROWS), np.ones(ROWS)) is None
     with pytest.raises(ValueError, match="parts"):
-        stretches([1], [1.0], [1.0], 0)
-    for call in (lambda: stretches([1], [1.0, 2.0], [1.0], 2), lambda: foresee([1], [1, 2], 0.0)):
+        stretches([1], [1.0], [1.0], [1.0], 0)
+    for call in (lambda: stretches([1], [1.0, 2.0], [1.0], [1.0], 2), lambda: foresee([1], [1, 2], 0.0)):
         with pytest.raises(ValueError, match="do not fit"):
             call()

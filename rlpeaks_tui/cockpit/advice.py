@@ -17,6 +17,9 @@ from .form import Values
 from .questions import settable, to_undo
 from .scene import Finding
 
+FIRST_BETA = 0.04
+"""KL coefficient to begin with where there is none: DeepSeekMath's (2402.03300), for long TRL's own default."""
+
 
 def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
     """The command that is advised; empty where no finding has a remedy that can be given."""
@@ -26,14 +29,24 @@ def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
 
 def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
     """A finding's remedy with what this run can fill in: the newest checkpoint from before the trouble began, or the
-    starting weights where there is none, and half of the learning rate in force."""
+    starting weights where there is none, half of the learning rate in force, twice the KL coefficient."""
     if finding.remedy == "rollback CHECKPOINT":
         begun = snapshot.step if finding.since is None else finding.since
         healthy = [saved.name for saved in snapshot.restorable if saved.step < begun]
         return f"rollback {healthy[-1]}" if healthy else f"reset --to {BASE}"
-    if finding.remedy == "set learning_rate=VALUE" and "learning_rate" in (now := settable(snapshot)):
+    now = settable(snapshot)
+    if finding.remedy == "set learning_rate=VALUE" and "learning_rate" in now:
         return f"set learning_rate={now['learning_rate'] / 2:g}"
+    if finding.remedy == "set beta=VALUE" and "beta" in now:
+        return f"set beta={2 * now['beta'] or FIRST_BETA:g}"
     return finding.remedy
+
+
+def in_words(snapshot: Snapshot, advice: str) -> str:
+    """A command that is advised, with what is in force where it would change that."""
+    verb, given = remedy(advice)
+    now = settable(snapshot).get(given["key"]) if verb == "set" else None
+    return advice if now is None else f"{advice} ({now:g} now)"
 
 
 def hindrance(snapshot: Snapshot, advice: str) -> str:

@@ -8,7 +8,9 @@ from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.stats.effect import LEAST
 
 from .card import Card
+from .cells import fit
 from .questions import CHANGING
+from .steering import LONGEST
 from .words import asked
 
 MEASURED = (*CHANGING, "undo")
@@ -47,8 +49,15 @@ class Aftermath:
         self._recalled = marks[before - 1]
         return ""
 
-    def take(self, snapshot: Snapshot, found: Mapping[str, tuple[str, ...] | None]) -> str:
-        """Lines by id as the reader has them, None where it is too early; gives what to tell instead of a card."""
+    def close(self) -> None:
+        """Put away what is shown; what was called and has not come yet is not wanted any more."""
+        self.card, self._recalled = None, ""
+
+    def take(self, snapshot: Snapshot, found: Mapping[str, tuple[str, ...] | None], over: bool, key: str) -> str:
+        """Lines by id as the reader has them, None where it is too early; gives what to tell instead of a card.
+
+        A card that nobody asked for comes `over` the overview only; elsewhere the `key` for it is told.
+        """
         told = ""
         for mark in snapshot.commands:
             if mark.id not in found or mark.id not in self.wanted:
@@ -56,13 +65,22 @@ class Aftermath:
             lines = found[mark.id]
             if lines is not None:
                 where = f"  at step {mark.step:,}" if mark.step is not None else ""
-                self.card = Card(mark.id, f"{mark.number}  {asked(mark)}{where}", lines)
+                wanted = mark.id == self._recalled
+                if wanted or over:
+                    self.card = Card(mark.id, f"{mark.number}  {asked(mark)}{where}", lines, wanted)
+                else:
+                    told = ready(mark.number, asked(mark), key)
                 self._awaited.discard(mark.id)
             elif mark.id == self._recalled:
                 told = f"it is too early to tell what {asked(mark)} did: that takes {LEAST} steps after it"
             if mark.id == self._recalled:
                 self._recalled = ""
         return told
+
+
+def ready(number: int, command: str, key: str) -> str:
+    """That there is a card to be called."""
+    return f"what became of command {number}, {fit(command, LONGEST)}: {key} shows it"
 
 
 def _measured(mark: CommandMark) -> bool:

@@ -283,8 +283,9 @@ class Cockpit(App[int]):
             notice = f"reading the journal, step {now.snapshot.step:,} so far"
         settled = self._newest.wanted.step == self._wanted_step()
         size = (self.size.width, self.size.height)
-        hints = commands.hints(commands.refusals(self), self.table)
-        stage.paint(Show(scene, now, notice, size, settled, hints, self.aftermath.card, self._pace.rows))
+        stage.paint(
+            Show(scene, now, notice, size, settled, commands.hints_now(self), self.aftermath.card, self._pace.rows)
+        )
         if not stage.whole:
             self._repaint_soon(GO_ON)
 
@@ -332,14 +333,18 @@ class Cockpit(App[int]):
         # What was said is old news with the next key; escape takes it away itself, and nothing else.
         if name != "back":
             self.notice = ""
+        if name not in ("back", "effect"):
+            self.aftermath.close()
         if refusal:
             self.say(refusal)
         else:
             command.act(self)
 
     def say(self, text: str) -> None:
-        """Words to the person, in place of the footer until the next key."""
+        """Words to the person, in place of the footer until the next key; none where a key had nothing to say."""
         self.notice = text
+        if not text:
+            self.aftermath.close()
         self.repaint()
 
     def hush(self) -> bool:

@@ -28,6 +28,7 @@ def look(palette: Palette, ascii_only: bool, table: Sequence[Keyed]) -> Look:
         live=named["live"],
         clock=named["panel.cost"],
         hold=named["hold"],
+        effect=named["effect"],
     )
 
 

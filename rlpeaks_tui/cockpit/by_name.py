@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from .commands import Command
+from .commands import STEER, Command
 
 if TYPE_CHECKING:
     from .app import Cockpit
@@ -35,9 +35,11 @@ class ByName(Provider):
             yield DiscoveryHit(self._line(command, why), act, text=command.title, help=why or None)
 
     async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for command, act, why in self._listed():
-            score = matcher.match(command.title)
+        matcher, word = self.matcher(query), query.strip().lower()
+        # Textual keeps this order among equal scores: what is called so, then what acts, then what only moves the view.
+        listed = sorted(self._listed(), key=lambda each: (each[0].id != word, each[0].group != STEER))
+        for command, act, why in listed:
+            score = max(matcher.match(command.title), matcher.match(command.id))
             if score > 0:
                 shown = self._line(command, why) if why else matcher.highlight(command.title)
                 yield Hit(score, shown, act, text=self._words(command), help=why or None)

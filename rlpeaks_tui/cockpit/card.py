@@ -1,4 +1,7 @@
-"""The card that says whether a command helped: a corner of the screen, over the panels, that takes no key from them."""
+"""The card that says whether a command helped: a corner of the screen, over the panels, until the next key.
+
+It takes no key from the panels, and hides them from nobody for long: whatever is pressed closes it.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ LINE_ROWS = 2
 
 @dataclass(frozen=True)
 class Card:
-    """What is said about one command: its id, a title, lines."""
+    """What is said about one command: its id, a title, lines; `asked` when a person wanted to see it."""
 
     id: str
     title: str
     lines: tuple[str, ...]
+    asked: bool = False
 
     def place(self, width: int, height: int) -> Place:
         """The lower right corner above the footer."""
@@ -25,7 +29,8 @@ class Card:
         tall = min(len(self._rows(wide)) + 5, max(1, height - 2))
         return Place(width - wide, max(0, height - 1 - tall), wide, tall)
 
-    def draw(self, width: int, height: int) -> Cells:
+    def draw(self, width: int, height: int, key: str = "d") -> Cells:
+        """The card; `key` calls it back."""
         cells = Cells(width, height)
         for y in range(height):
             cells.put(y, 0, "┃", Ink.ACCENT)
@@ -33,8 +38,8 @@ class Card:
         for y, row in enumerate(self._rows(width)[: max(0, height - 5)], 3):
             cells.put(y, 3, row, Ink.TEXT)
         x = 3
-        for key, word in (("esc", "closes"), ("d", "the command before")):
-            x = cells.put(height - 1, x, key, Ink.KEY | BOLD) + 1
+        for name, word in (("esc", "or any key closes"), (key, "calls it back; now: the one before")):
+            x = cells.put(height - 1, x, name, Ink.KEY | BOLD) + 1
             x = cells.put(height - 1, x, word, Ink.DIM) + 3
         return cells
 

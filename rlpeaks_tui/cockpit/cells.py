@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.cells import get_character_cell_size
 
+from rlpeaks_tui.terminal import ASCII
+
 Chars = NDArray[np.uint32]
 Inks = NDArray[np.uint16]
 
@@ -198,10 +200,7 @@ def in_ascii(cells: Cells) -> Cells:
     return plain
 
 
-_ASCII = {
-    ord(sign): ord(plain)
-    for sign, plain in zip("…−·─╌┆│┃●◆○•▸▏⏎→←↑↓±‖▲▼░▒▓█━◇", "~-.--:||o*oo>|/><^v~=^v.:+#=*", strict=True)
-}
+_ASCII = {ord(sign): ord(plain) for sign, plain in ASCII.items()}
 
 
 def text_of(codes: Chars) -> str:

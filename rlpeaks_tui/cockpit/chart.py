@@ -251,6 +251,10 @@ def _y_labels(cells: Cells, raster: Raster, axis: Axis, gutter: int) -> None:
         if row is not None and row not in taken:
             taken.add(row)
             cells.put_right(row, gutter - 1, label, Ink.DIM)
+    if axis.log:
+        # Above the labels where they leave room; the row of steps is always free left of the plot.
+        free = next(row for row in range(cells.height) if row not in taken)
+        cells.put_right(free, gutter - 1, "log", Ink.DIM)
 
 
 def _x_labels(cells: Cells, raster: Raster, chart: Chart, gutter: int, width: int) -> None:

@@ -79,7 +79,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("filter", ("slash",), "/", "Filter the list on screen", VIEW, walk.search, "filter"),
     Command("enlarge", ("z",), "z", "Enlarge the panel in focus, and back", VIEW, walk.toggle, "enlarge"),
-    Command("open", ("enter",), "⏎", "Enlarge; in a list: its completions", VIEW, walk.enter),
+    Command("open", ("enter",), "enter", "Enlarge; in a list: its completions", VIEW, walk.enter),
     Command("story", ("v",), "v", "Next view of an enlarged panel", VIEW, lambda app: walk.tell(app, 1)),
     Command("story.back", ("V",), "V", "View before of an enlarged panel", VIEW, lambda app: walk.tell(app, -1)),
     Command("log", ("y",), "y", "Logarithmic or linear y axis", VIEW, appearance.switch_axis),
@@ -271,8 +271,13 @@ LEAST = (
 """Of the footer, what stays longest where the row is short first."""
 
 
-def hints(refused: Mapping[str, str], table: Sequence[Keyed] = TABLE) -> list[Hint]:
-    """What the footer names, by the table in force."""
+def hints_now(app: Cockpit) -> list[Hint]:
+    """What the footer names now."""
+    return hints(refusals(app), app.table, app.view.cursor is not None)
+
+
+def hints(refused: Mapping[str, str], table: Sequence[Keyed] = TABLE, away: bool = False) -> list[Hint]:
+    """What the footer names, by the table in force; `away` from the newest step the way back comes first."""
     shown = keyed.shown(table)
     words = {each.id: (each.shown, each.hint) for each in table if isinstance(each, Command) and each.hint}
     words["scrub"] = (f"{shown['back.1']} {shown['on.1']}", "scrub")
@@ -280,9 +285,14 @@ def hints(refused: Mapping[str, str], table: Sequence[Keyed] = TABLE) -> list[Hi
     if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):
         words["panels"] = ("0-9", "panels")
     clicked = {"scrub": "back.1", "panels": ""}
+    first: tuple[str, ...] = ()
+    if away:
+        words["live"] = (shown["live"], "back to newest")
+        first = ("live",)
+    order, least = ((*first, *(name for name in names if name not in first)) for names in (ORDER, LEAST))
     return [
-        Hint(*words[name], LEAST.index(name), name in refused, clicked.get(name, name))
-        for name in ORDER
+        Hint(*words[name], least.index(name), name in refused, clicked.get(name, name))
+        for name in order
         if name in words
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rlpeaks_tui.run.entries import ENDED
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
-from rlpeaks_tui.stats.effect import Compared, effects, shortage
+from rlpeaks_tui.stats.effect import Compared, effects, named, shortage
 
 TITLE_CELLS = 14
 
@@ -42,7 +42,7 @@ def _lines(title: str, found: Compared) -> list[str]:
     )
     change = f"{_number(before, 3):>7} → {_number(after, 3)}"
     interval = f"({_number(low)} to {_number(high)})"
-    figures = f"{title:<{TITLE_CELLS}}{change:<17}{_number(difference, sign='+'):>8} {interval}"
+    figures = f"{named(title, found):<{TITLE_CELLS}}{change:<17}{_number(difference, sign='+'):>8} {interval}"
     rows = f" ({found.rows_before} steps only)" if found.short else ""
     trend = "" if expected is None else f"; by the trend before{rows} {_number(expected, 3)}"
     return [figures, f"{'':<{TITLE_CELLS}}{found.verdict}{trend}{unit}"]

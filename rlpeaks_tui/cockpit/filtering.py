@@ -17,11 +17,14 @@ Item = TypeVar("Item")
 
 
 def filtered(items: Iterable[Item], wanted: str, text: Callable[[Item], str] = str) -> tuple[list[Item], str]:
-    """The items whose text matches the filter, and a note that says so; a leading ! keeps those that do not match."""
+    """The items whose text matches the filter, and a note that says so and whether it was read as an expression; a
+    leading ! keeps those that do not match."""
     if not wanted:
         return list(items), ""
-    pattern, turned = pattern_of(wanted.removeprefix("!")), wanted.startswith("!")
-    return [item for item in items if bool(pattern.search(text(item))) != turned], f"filter {wanted}"
+    typed, turned = wanted.removeprefix("!"), wanted.startswith("!")
+    pattern = pattern_of(typed)
+    note = f"filter {wanted}" if pattern.pattern == typed else f"filter {wanted} (as text)"
+    return [item for item in items if bool(pattern.search(text(item))) != turned], note
 
 
 @lru_cache(maxsize=8)

@@ -24,6 +24,7 @@ import numpy as np
 from rich.color import ColorSystem
 
 from rlpeaks_tui.run.follow import Follower
+from rlpeaks_tui.terminal import only_ascii
 
 from . import settings, strips, verdict
 from .cells import BLANK, Cells, Ink, fit, in_ascii
@@ -109,10 +110,10 @@ def watch(directory: Path, *, ascii_only: bool = False) -> int:
     chosen = settings.over(chosen, os.environ)
     plain = "NO_COLOR" in os.environ
     block = Block(PALETTES["plain" if plain else "sixteen"], ColorSystem.STANDARD)
-    look = Look(ascii_only or chosen.ascii, flat=True)
+    look = Look(ascii_only or chosen.ascii or only_ascii(), flat=True)
     reader = Reader(Follower(directory), lambda reading: None)
     herald = Herald(_write, chosen.notify)
-    hint = trouble or "q leaves; the training goes on"
+    hint = settings.in_short(trouble) or "q leaves; the training goes on"
     reading: Reading | None = None
     size = os.terminal_size((0, 0))
     with _keys() as typed, _continued(block):
@@ -131,6 +132,7 @@ def watch(directory: Path, *, ascii_only: bool = False) -> int:
             # Without the notice, which has no more to say.
             _write(block.show(_drawn(reading, look, os.get_terminal_size(sys.stdout.fileno()), "")))
         herald.restore()
+    settings.tell(trouble)
     return 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rlpeaks_tui.run.columns import LATELY
 from rlpeaks_tui.run.facts import RunInfo
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.text import clean_line
@@ -36,6 +37,8 @@ GLYPHS = {
     "failed": "!",
     "lost": "?",
 }
+HEAD = f"reward, mean of last {LATELY}"
+"""Over the reward and its curve, which has no title of its own."""
 LIVE = ("starting", "running", "paused")
 
 
@@ -49,6 +52,7 @@ class Line:
         why: of a state that needs a reason.
         step, max_steps, speed: as in a snapshot; 0 where nothing is known.
         created: seconds since 1970.
+        reward: mean of the last LATELY steps.
         curve: steps and values of the reward, at most CURVE of each.
         read: everything that the run has written was read; until then the verdict is not known.
     """
@@ -61,6 +65,7 @@ class Line:
     speed: float | None = None
     created: float = 0.0
     model: str = ""
+    reward: float | None = None
     curve: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     health: Health = field(default_factory=Health)
     read: bool = False
@@ -94,6 +99,7 @@ def line_of(path: Path, snapshot: Snapshot, health: Health) -> Line:
         snapshot.speed if snapshot.state == "running" else None,
         snapshot.info.created,
         snapshot.info.model,
+        snapshot.columns.get_series("reward").lately(),
         _curve(snapshot),
         health,
         read=True,
@@ -147,6 +153,8 @@ def draw(
         places[title] = (x, wide)
         _put(cells, 0, x, wide, title, Ink.FAINT, right)
         x += wide + 2
+    if "reward" in places:
+        cells.put(0, places["reward"][0], HEAD, Ink.FAINT)
     for y, line in enumerate(lines[top : top + height - 1], 1):
         _row(cells, y, line, columns, now, picked=top + y - 1 == at, shown=line.path == shown)
         if len(line.curve[0]) > 1 and "" in places:
@@ -175,19 +183,20 @@ _Column = tuple[str, int, bool]
 
 def _columns(lines: Sequence[Line], width: int) -> list[_Column]:
     """The columns that have room, with the least important dropped first; the verdict takes what is left."""
+    roomy = width >= 88
     longest = max((width_of(line.name) for line in lines), default=3)
     columns: dict[str, _Column] = {
         "state": ("state", 10, False),
         "name": ("run", max(3, min(longest, width // 4, 36)), False),
         "reward": ("reward", 6, True),
-        "curve": ("", 16 if width >= 120 else 8, False),
+        "curve": ("", 16 if roomy else 8, False),
         "step": ("step", 15 if width >= 100 else 11, True),
         "speed": ("speed", 7, True),
         "age": ("age", 7, True),
         "model": ("model", max(5, min(20, max((width_of(line.model) for line in lines), default=5))), False),
     }
     for least in ("model", "speed", "age", "reward", "curve", "step"):
-        if _taken(columns) + 20 <= width:
+        if _taken(columns) + 20 <= width and (roomy or "reward" not in columns):
             break
         columns.pop(least)
     tail: dict[str, _Column] = {name: columns.pop(name) for name in ("age", "model") if name in columns}
@@ -207,13 +216,12 @@ def _row(cells: Cells, y: int, line: Line, columns: Sequence[_Column], now: floa
     cells.put(y, 2, "+" if shown else " ", Ink.ACCENT | ground)
     words, ink = line.says
     limit = f"/{line.max_steps:,}" if line.max_steps else ""
-    values = line.curve[1]
     x = 4
     for title, wide, right in columns:
         text, shade = {
             "state": (f"{GLYPHS.get(line.state, '!')} {line.state}", int(STATE_INK.get(line.state, Ink.BAD))),
             "run": (line.name, Ink.TEXT | BOLD if picked else int(Ink.TEXT)),
-            "reward": (number(values[-1]) if values else "-", int(Ink.TEXT)),
+            "reward": (number(line.reward), int(Ink.TEXT)),
             "step": (f"{line.step:,}{limit}", int(Ink.TEXT)),
             "speed": (f"{number(line.speed)}/s" if line.speed else "", int(Ink.DIM)),
             "age": (_age(now - line.created) if line.created else "-", int(Ink.DIM)),

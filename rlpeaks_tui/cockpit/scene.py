@@ -55,9 +55,9 @@ class Look:
     Attributes:
         ascii_only: no braille and no blocks.
         flat: no colours for heat.
-        act, story, checks, stack, live, clock, hold: keys in force that do what the verdict advises, go on to the next
-            story, list every check, show where a rank is, go to the newest step, show the clock, and hold the view or
-            let it go on.
+        act, story, checks, stack, live, clock, hold, effect: keys in force that do what the verdict advises, go on to
+            the next story, list every check, show where a rank is, go to the newest step, show the clock, hold the view
+            or let it go on, and show whether a command helped.
     """
 
     ascii_only: bool = False
@@ -69,6 +69,7 @@ class Look:
     live: str = "g"
     clock: str = "t"
     hold: str = "space"
+    effect: str = "d"
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """The viewer's settings of one person: `cockpit.yaml` in their configuration folder.
 
-Watching never fails for it. A file that cannot be used is said, with the line and what would be right, and the
-defaults are in force.
+Watching never fails for it. Of a file that cannot be used every mistake is said, with its line and what would be right,
+and the defaults are in force.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -29,8 +30,12 @@ SLOWEST, FASTEST = 0.2, 30.0
 BIGGEST_FILE = 1 << 16
 
 
+BETWEEN = " · "
+"""Between two mistakes of one file, which are told in one line."""
+
+
 class Unusable(Exception):
-    """The file cannot be used; the message is one line for a person."""
+    """The file cannot be used; the message is one line for a person, with every mistake."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +91,20 @@ def over(settings: Settings, environment: Mapping[str, str]) -> Settings:
     return msgspec.structs.replace(settings, **found)
 
 
+def in_short(trouble: str) -> str:
+    """What is wrong with the file for a place that has room for one line; empty where nothing is."""
+    first, *more = trouble.split(BETWEEN)
+    if not more:
+        return f"{first}; the defaults are in force" if first else ""
+    return f"{len(more) + 1} mistakes in {place().name}, all told on leaving; the defaults are in force; {first}"
+
+
+def tell(trouble: str) -> None:
+    """Leave what is wrong with the file in the normal screen, a line for each mistake."""
+    for line in trouble.split(BETWEEN) if trouble else ():
+        print(f"rlpeaks: {line}", file=sys.stderr)
+
+
 def told(settings: Settings) -> dict[str, str]:
     """What is not as by default, in words."""
     usual = Settings()
@@ -113,44 +132,54 @@ def _settings(raw: bytes, path: Path) -> Settings:
         return f"{path}:{lines.get(key, 1)}: {key}"
 
     values: dict[str, Any] = {}
+    wrong: list[str] = []
     for key, value in tree.items():
         if key not in fields:
-            raise Unusable(f"{path}:{lines[key]}: unknown key {key!r}{_instead(key, list(fields))}")
+            wrong.append(f"{path}:{lines[key]}: unknown key {key!r}{_instead(key, list(fields))}")
+            continue
         try:
             # A single digit is a key as good as any, though YAML reads a number.
             plain = _words(value) if key == "keys" else value
             values[key] = msgspec.convert(plain, fields[key])
         except msgspec.ValidationError:
-            raise Unusable(f"{where(key)}: expected {_wanted(key, fields[key])}, got {as_written(value)}") from None
+            wrong.append(f"{where(key)}: expected {_wanted(key, fields[key])}, got {as_written(value)}")
     settings = Settings(**values)
     if not SLOWEST <= settings.fps <= FASTEST:
-        raise Unusable(f"{where('fps')}: expected a number from {SLOWEST} to {FASTEST:.0f}, got {settings.fps:g}")
-    _check_keys(settings.keys, where)
+        wrong.append(f"{where('fps')}: expected a number from {SLOWEST} to {FASTEST:.0f}, got {settings.fps:g}")
+    wrong += _wrong_keys(settings.keys, where)
+    if wrong:
+        raise Unusable(BETWEEN.join(wrong))
     return settings
 
 
-def _check_keys(keys: Mapping[str, str], where: Any) -> None:
+def _wrong_keys(keys: Mapping[str, str], where: Any) -> Iterator[str]:
+    """What is wrong with each; what is right but for a key that two commands would have comes last."""
+    good = dict(keys)
     for name, text in keys.items():
+        words = words_of(text)
+        wrong = next((word for word in words if not _is_key(word)), None)
         if name not in BY_ID:
-            raise Unusable(f"{where(f'keys.{name}')}: no command has this id{_instead(name, list(BY_ID))}")
-        for word in words_of(text):
-            if not _is_key(word):
-                raise Unusable(
-                    f"{where(f'keys.{name}')}: {word!r} is no key; write a single character, or a name such as f5, "
-                    "ctrl+y, space, left"
-                )
-            if name in OUT_OF_A_LINE and (len(word) == 1 or word == "space"):
-                line = f"{where(f'keys.{name}')}: {word!r} is typed into the line of a question"
-                raise Unusable(f"{line}; write a key such as f5, ctrl+y")
-        if not words_of(text):
-            raise Unusable(f"{where(f'keys.{name}')}: names no key")
+            yield f"{where(f'keys.{name}')}: no command has this id{_instead(name, list(BY_ID))}"
+        elif wrong is not None:
+            yield (
+                f"{where(f'keys.{name}')}: {wrong!r} is no key; write a single character, or a name such as f5, "
+                "ctrl+y, space, left"
+            )
+        elif name in OUT_OF_A_LINE and (typed := [word for word in words if len(word) == 1 or word == "space"]):
+            line = f"{where(f'keys.{name}')}: {typed[0]!r} is typed into the line of a question"
+            yield f"{line}; write a key such as f5, ctrl+y"
+        elif not words:
+            yield f"{where(f'keys.{name}')}: names no key; write one such as f5"
+        else:
+            continue
+        del good[name]
     taken: dict[tuple[str, str], str] = {}
-    for command in in_force(keys):
+    for command in in_force(good):
         for key in command.keys:
             if (command.where, key) in taken:
                 # At the line of the one that the file gives the key to.
-                mine, other = sorted((command.id, taken[command.where, key]), key=lambda name: name not in keys)
-                raise Unusable(
+                mine, other = sorted((command.id, taken[command.where, key]), key=lambda name: name not in good)
+                yield (
                     f"{where(f'keys.{mine}')}: {_character(key)!r} is a key of {other} too "
                     f"({BY_ID[other].title}); give one of them another"
                 )

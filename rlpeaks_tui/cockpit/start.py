@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from rlpeaks_tui.run.facts import NotARun
+from rlpeaks_tui.terminal import only_ascii
 
 from . import background, settings
 from .app import Cockpit
@@ -19,8 +20,8 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
     """Show the run at `directory` until the person leaves. Gives the exit status: 0, or 2 when there is no such run.
 
     What is asked for here has the first word, then the environment, then the person's settings file. `RLPEAKS_FPS` sets
-    how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII, `RLPEAKS_THEME` names a theme; `NO_COLOR` is
-    respected.
+    how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII, also a locale that has no more (which
+    `RLPEAKS_ASCII=0` overrules), `RLPEAKS_THEME` names a theme; `NO_COLOR` is respected.
     """
     chosen, trouble = settings.read(settings.place())
     chosen = settings.over(chosen, os.environ)
@@ -28,16 +29,17 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
         cockpit = Cockpit(
             directory,
             readonly=readonly,
-            # A console of the Linux kernel has no braille in its fonts.
-            ascii_only=ascii_only or chosen.ascii or os.environ.get("TERM") == "linux",
+            ascii_only=ascii_only or chosen.ascii or only_ascii(),
             theme_name=background.theme(theme or chosen.theme),
             rate=chosen.fps,
             notify=chosen.notify,
             keys=chosen.keys,
-            notice=f"{trouble}; the defaults are in force" if trouble else "",
+            notice=settings.in_short(trouble),
         )
     except NotARun as error:
         print(error)
         return 2
     sys.setswitchinterval(SWITCH)
-    return cockpit.run() or 0
+    status = cockpit.run() or 0
+    settings.tell(trouble)
+    return status

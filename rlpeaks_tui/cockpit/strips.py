@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rlpeaks_tui.stats.catalog import called
+
 from .axes import compact
 from .cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of
 from .panels import calibration
@@ -107,7 +109,7 @@ def _row(parts: Sequence[tuple[str, int, int]]) -> int:
 SPARKS = {
     "reward": ("reward", "reward", Ink.REWARD),
     "entropy": ("entropy", "entropy", Ink.ENTROPY),
-    "kl": ("KL", "kl/base_k3", Ink.KL),
+    "kl": (called("kl/base_k3"), "kl/base_k3", Ink.KL),
     "calibration": ("ECE", calibration.ECE, Ink.CALIBRATION),
     "sparsity": ("sparsity", "sparsity/bf16", Ink.SPARSITY),
 }

@@ -36,7 +36,9 @@ def stops(scene: Scene, kind: str = "") -> list[Stop]:
         for command in snapshot.commands
         if command.number in numbered
     ]
-    happened = [("alert", alert.t, alert.step, alert.text or alert.rule) for alert in snapshot.alerts if alert.on]
+    happened = [
+        ("alert", alert.t, alert.step, f"told: {alert.text or alert.rule}") for alert in snapshot.alerts if alert.on
+    ]
     happened += [("checkpoint", saved.t, saved.step, saved.name) for saved in snapshot.checkpoints]
     happened += [("note", note.t, note.step, note.text) for note in snapshot.notes]
     happened += [("phase", phase.t, phase.step, phase.name) for phase in snapshot.phases]

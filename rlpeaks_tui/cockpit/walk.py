@@ -198,8 +198,8 @@ def search(app: Cockpit) -> None:
         else:
             enlarge(app, "metrics")
 
-    def entered(text: str | None) -> None:
+    def narrow(text: str | None) -> None:
         if text is not None:
             app.look_at(filter=text, scroll=0)
 
-    app.push_screen(Filter(app.view.filter), entered)
+    app.push_screen(Filter(app.view.filter, narrow), narrow)

@@ -139,11 +139,13 @@ class Keeper:
             "prompts": found.clusters,
             "missing": found.missing,
         }
+        if math.isfinite(found.gap.half):
+            facts["overclaim_half"] = found.gap.half
         if first is not None:
             facts["first step"] = first
         arrays: dict[str, list[float | None]] = {}
         if found.reliability is not None:
-            names = ("edges", "count", "confidence", "accuracy", "low", "high")
+            names = ("edges", "count", "size", "confidence", "accuracy", "low", "high")
             columns = [np.asarray(getattr(found.reliability, name), np.float64) for name in names]
             arrays = dict(zip(names, map(listed, columns), strict=True))
         told = [Told("calibration", found.metrics(), reasons, found.n, facts, arrays)]

@@ -21,6 +21,9 @@ Values = NDArray[np.float64]
 BIGGEST = 1e100
 """No measure is as large; what claims to be is cut to it, so that differences and squares stay finite."""
 
+LATELY = 20
+"""Steps over which a run's newest values are averaged where one number stands for it: a single step is mostly noise."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -45,6 +48,14 @@ class Series:
             known = np.flatnonzero((self.steps <= step) & np.isfinite(self.values))
             found = int(known[-1]) if len(known) else None
         return None if found is None else float(self.values[found])
+
+    def lately(self) -> float | None:
+        """The mean of the last LATELY finite values; of steps that were done again only the last time counts."""
+        known = np.isfinite(self.values)
+        if not self.ordered:
+            known[:-1] &= self.steps[:-1] < np.minimum.accumulate(self.steps[::-1])[::-1][1:]
+        values = self.values[known][-LATELY:]
+        return float(values.mean()) if len(values) else None
 
 
 def _last_finite(values: Values) -> int | None:

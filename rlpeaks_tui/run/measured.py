@@ -6,6 +6,7 @@ such a measurement is none.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,11 @@ MOST_SAMPLES, MOST_PROMPTS = 1_000_000, 10_000
 
 @dataclass(frozen=True)
 class Reliability:
-    """Calibration by bin of stated confidence at one step: edges float64[b+1], the others [b], NaN for an empty bin."""
+    """Calibration by bin of stated confidence at one step: edges float64[b+1], the others [b], NaN for an empty bin.
+
+    `size` is how many independent rollouts each bin is worth, `half` the half-width of the 95 % interval of mean
+    confidence less share right; None and NaN where the run did not count by prompt.
+    """
 
     step: int
     edges: NDArray[np.float64]
@@ -31,6 +36,8 @@ class Reliability:
     """Tells on which branch it was made."""
     first: int | None = None
     """Step of the first generation that it was counted over, up to that of `step`; None where the run does not say."""
+    size: NDArray[np.float64] | None = None
+    half: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,9 @@ class Evaluation:
 
 def reliability_of(probe: Probe) -> list[Reliability]:
     """The diagram of a probe of calibration; none where it has none, or one that cannot be."""
-    names = ("edges", "count", "confidence", "accuracy")
-    edges, count, confidence, accuracy = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in names)
+    names = ("edges", "count", "confidence", "accuracy", "size")
+    read = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in names)
+    edges, count, confidence, accuracy, size = read
     if not len(count) == len(confidence) == len(accuracy) == len(edges) - 1:
         return []
     measured = np.append(confidence, accuracy)
@@ -60,7 +68,11 @@ def reliability_of(probe: Probe) -> list[Reliability]:
     whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
     first = probe.facts.get("first step")
     known = first if isinstance(first, int) and not isinstance(first, bool) else None
-    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t, known)]
+    fits = len(size) == len(count) and bool(((size >= 0) & (size <= whole)).all())
+    given = probe.facts.get("overclaim_half")
+    half = float(given) if isinstance(given, (int, float)) and given >= 0 else math.nan
+    counted = size if fits else None
+    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t, known, counted, half)]
 
 
 def _is_share(values: NDArray[np.float64]) -> NDArray[np.bool_]:

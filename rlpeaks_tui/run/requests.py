@@ -211,6 +211,8 @@ def _phase(args: list[str]) -> Request:
 
 
 def _set(args: list[str]) -> Request:
+    if meant := re.fullmatch(r"([\w./-]+)\s*[:\s]\s*([-+.\deE]+)", " ".join(word for word in args if word != "--yes")):
+        raise BadCommand(f"set needs KEY=VALUE: write it as set {meant[1]}={meant[2]}")
     options = _options("set", args, flags=("--yes",), rest=1)
     key, equals, text = options.get("", "").partition("=")
     if not equals or not key.strip():

@@ -13,37 +13,16 @@ import math
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.summaries import Floats, wilson
+from rlpeaks_tui.stats.reliability import Index, Reliability, bin_of, by_cluster, checked, reliability
+from rlpeaks_tui.stats.summaries import UNMEASURED, Estimate, Floats, clustered_mean
 
 MIN_SAMPLES = 30
 """Below this many rollouts no calibration error is given: ten bins would hold three each."""
 
 MIN_CLUSTERS = 8
 """Below this many prompts resampling prompts says little about other prompts."""
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """A reliability diagram: what was said against what came true, by bin of confidence.
-
-    Bins are [lo, hi), and 1.0 belongs to the last. An empty bin has nan means and the interval (0, 1).
-
-    Attributes:
-        edges: shape [bins + 1], from 0 to 1.
-        count: rollouts per bin, shape [bins].
-        confidence: mean stated confidence per bin.
-        accuracy: share correct per bin.
-        low, high: Wilson 95 % interval of the accuracy, as if rollouts were independent.
-    """
-
-    edges: Floats
-    count: NDArray[np.int64]
-    confidence: Floats
-    accuracy: Floats
-    low: Floats
-    high: Floats
 
 
 @dataclass(frozen=True)
@@ -81,6 +60,7 @@ class Calibration:
         missing: rollouts passed over because one of the two was nan.
         clusters: prompts they came from.
         ece_low, ece_high: 95 % interval of the true ECE, from `bootstrap_ece`; it belongs to `ece_debiased`.
+        gap: mean confidence less the share correct, with its error between prompts; positive where too much is claimed.
     """
 
     n: int
@@ -97,6 +77,7 @@ class Calibration:
     auroc: float | None = None
     auroc_se: float | None = None
     reliability: Reliability | None = None
+    gap: Estimate = UNMEASURED
     why: dict[str, str] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float | None]:
@@ -114,44 +95,27 @@ class Calibration:
         }
 
 
-def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Reliability:
-    """Counts, mean confidence and accuracy by equal-width bin of confidence.
-
-    Args:
-        confidence: stated probability of being correct, shape [n], each in [0, 1].
-        correct: outcome, shape [n], each 0 or 1.
-        bins: number of bins.
-
-    Raises:
-        ValueError: shapes differ, or a value is outside its range.
-    """
-    q, y = _checked(confidence, correct)
-    index = _bin(q, bins)
-    count = np.bincount(index, minlength=bins)
-    hits = np.bincount(index, y, bins)
-    said = np.bincount(index, q, bins)
-    empty = np.full(bins, np.nan)
-    low, high = wilson(hits, count)
-    return Reliability(
-        edges=_edges(bins),
-        count=count,
-        confidence=np.divide(said, count, out=empty.copy(), where=count > 0),
-        accuracy=np.divide(hits, count, out=empty, where=count > 0),
-        low=low,
-        high=high,
-    )
-
-
 def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
     """Expected calibration error: sum over bins of n_b / n * |mean confidence - accuracy|.
 
     Biased upward by about sum_b (n_b / n) * sqrt(2 * var_b / pi) when calibration is perfect. Arguments as in
     `reliability`; nan for no rollouts. Source: 2507.16806, which bins [lo, hi) with 1.0 in the last.
     """
-    q, y = _checked(confidence, correct)
+    q, y = checked(confidence, correct)
     if not q.size:
         return math.nan
-    return float(np.abs(np.bincount(_bin(q, bins), q - y, bins)).sum() / q.size)
+    return float(np.abs(np.bincount(bin_of(q, bins), q - y, bins)).sum() / q.size)
+
+
+def ece_parts(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Floats:
+    """What each rollout adds to the calibration error, shape [n]: their mean is `ece`.
+
+    The gap confidence - correct, with the sign that its whole bin has. The paired difference of two sources' parts
+    tells, with its error between prompts, whether their errors differ. Arguments as in `reliability`.
+    """
+    q, y = checked(confidence, correct)
+    index = bin_of(q, bins)
+    return np.asarray((q - y) * np.sign(np.bincount(index, q - y, bins))[index])
 
 
 def ece_debiased(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike | None = None, bins: int = 10) -> float:
@@ -171,10 +135,10 @@ def ece_debiased(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike |
     Returns:
         Debiased ECE, at least 0; nan for no rollouts.
     """
-    q, y = _checked(confidence, correct)
+    q, y = checked(confidence, correct)
     if not q.size:
         return math.nan
-    index = _bin(q, bins)
+    index = bin_of(q, bins)
     n = np.bincount(index, minlength=bins)
     used = n > 0
     n = n[used]
@@ -213,14 +177,11 @@ def bootstrap_ece(
     Returns:
         (low, high) within [0, 1]; (nan, nan) for no rollouts.
     """
-    q, y = _checked(confidence, correct)
+    q, y = checked(confidence, correct)
     if not q.size:
         return math.nan, math.nan
-    labels, group = np.unique(np.asarray(cluster).ravel(), return_inverse=True)
-    groups = labels.size
-    cell = group * bins + _bin(q, bins)
-    gap = np.bincount(cell, q - y, groups * bins).reshape(groups, bins)
-    count = np.bincount(cell, minlength=groups * bins).reshape(groups, bins).astype(np.float64)
+    gap, count = by_cluster(q - y, bin_of(q, bins), cluster, bins)
+    groups = len(gap)
     total = count.sum(axis=0)
     observed = float(np.abs(gap.sum(axis=0)).sum() / q.size)
 
@@ -241,7 +202,7 @@ def brier(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Brier:
 
     Arguments as in `reliability`. All parts are nan for no rollouts.
     """
-    q, y = _checked(confidence, correct)
+    q, y = checked(confidence, correct)
     n = q.size
     if not n:
         return Brier(math.nan, math.nan, math.nan, math.nan, math.nan)
@@ -263,7 +224,7 @@ def auroc(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike | None =
         confidence, correct: as in `reliability`.
         cluster: shape [n], the prompt of each rollout; None takes rollouts as independent.
     """
-    q, y = _checked(confidence, correct)
+    q, y = checked(confidence, correct)
     right = y == 1
     positives, negatives = int(right.sum()), int((~right).sum())
     if not positives or not negatives:
@@ -304,7 +265,7 @@ def calibrate(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike, rng
         raise ValueError(f"lengths differ: confidence {q.size}, correct {y.size}, cluster {group.size}")
     known = ~(np.isnan(q) | np.isnan(y))
     missing = int((~known).sum())
-    q, y = _checked(q[known], y[known])
+    q, y = checked(q[known], y[known])
     group = group[known]
     n, clusters = q.size, np.unique(group).size
 
@@ -319,7 +280,7 @@ def calibrate(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike, rng
         few = f"{n} rollouts; at least {MIN_SAMPLES} are needed"
         why |= dict.fromkeys(("ece", "ece_debiased", "ece_low", "ece_high", "reliability"), few)
     else:
-        table, error, debiased = reliability(q, y), ece(q, y), ece_debiased(q, y, group)
+        table, error, debiased = reliability(q, y, group), ece(q, y), ece_debiased(q, y, group)
         if clusters < MIN_CLUSTERS:
             few = f"{clusters} prompts; at least {MIN_CLUSTERS} are needed to resample them"
             why |= dict.fromkeys(("ece_low", "ece_high"), few)
@@ -344,38 +305,14 @@ def calibrate(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike, rng
         auroc=None if math.isnan(area.value) else area.value,
         auroc_se=None if math.isnan(area.se) else area.se,
         reliability=table,
+        gap=clustered_mean(q - y, group),
         why=why,
     )
 
 
-def _checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats]:
-    q = np.asarray(confidence, np.float64).ravel()
-    y = np.asarray(correct, np.float64).ravel()
-    if q.size != y.size:
-        raise ValueError(f"confidence has {q.size} values and correct has {y.size}")
-    if not ((q >= 0) & (q <= 1)).all():
-        raise ValueError("confidence must lie in [0, 1]; divide percentages by 100 and drop nan first")
-    if not ((y == 0) | (y == 1)).all():
-        raise ValueError("correct must be 0 or 1 for every rollout")
-    return q, y
-
-
-def _edges(bins: int) -> Floats:
-    # k / bins, not linspace: linspace puts 0.30000000000000004 for 3 / 10 and so moves a stated 0.3 one bin down.
-    return np.arange(bins + 1) / bins
-
-
-def _bin(q: Floats, bins: int) -> NDArray[np.intp]:
-    return np.minimum(np.searchsorted(_edges(bins), q, side="right") - 1, bins - 1)
-
-
-def _cluster_variance(gap: Floats, index: NDArray[np.intp], cluster: ArrayLike, bins: int) -> Floats:
+def _cluster_variance(gap: Floats, index: Index, cluster: ArrayLike, bins: int) -> Floats:
     """Variance of each bin's mean gap between clusters, shape [bins]; 0 where a bin has fewer than two."""
-    _, group = np.unique(np.asarray(cluster).ravel(), return_inverse=True)
-    groups = int(group.max()) + 1
-    cell = group * bins + index
-    count = np.bincount(cell, minlength=groups * bins).reshape(groups, bins)
-    total = np.bincount(cell, gap, groups * bins).reshape(groups, bins)
+    total, count = by_cluster(gap, index, cluster, bins)
     n = np.maximum(count.sum(axis=0), 1)
     residual = total - count * (total.sum(axis=0) / n)
     present = (count > 0).sum(axis=0)

@@ -18,10 +18,20 @@ from rlpeaks_tui.stats.metrics_probes import PROBES
 from rlpeaks_tui.stats.metrics_signal import SIGNAL
 from rlpeaks_tui.stats.metrics_training import TRAINING
 
-__all__ = ["CATALOG", "Metric", "format_value", "has_entry", "lookup"]
+__all__ = ["CATALOG", "Metric", "called", "format_value", "has_entry", "lookup"]
 
 CATALOG: tuple[Metric, ...] = (*TRAINING, *EVAL, *PROBES, *SIGNAL, *DRIFT)
 """Every metric and family, training first; names are unique."""
+
+KINDS_OF_KL = {
+    "kl/base": "KL exact",
+    "kl/base_k1": "KL k1",
+    "kl/base_k3": "KL k3",
+    "kl/base_forward": "KL fwd",
+    "kl/ref": "KL ref",
+    "kl": "KL loss",
+}
+"""Short names: the estimates of the drift differ, so one is never shown without which it is."""
 
 MISSING = "-"
 """What stands for a value that is not there."""
@@ -36,6 +46,11 @@ _COUNTS = {"count", "tokens"}
 def has_entry(name: str) -> bool:
     """Whether the catalog has an entry of exactly this name: `format/entropy` is no format, whatever its family."""
     return name in _EXACT
+
+
+def called(name: str) -> str:
+    """A metric where there is room for a word or two."""
+    return KINDS_OF_KL.get(name, name)
 
 
 @cache

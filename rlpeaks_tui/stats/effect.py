@@ -19,9 +19,9 @@ from typing import Literal
 
 import numpy as np
 
-from rlpeaks_tui.stats.catalog import format_value, lookup
+from rlpeaks_tui.stats.catalog import called, format_value, lookup
 from rlpeaks_tui.stats.judging import Logged
-from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence, student95
+from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence
 from rlpeaks_tui.stats.rule import Steps
 from rlpeaks_tui.stats.steered import (
     Entered,
@@ -33,6 +33,7 @@ from rlpeaks_tui.stats.steered import (
     places,
     windows,
 )
+from rlpeaks_tui.stats.student import student95
 from rlpeaks_tui.stats.summaries import Floats
 
 Verdict = Literal["rose", "fell", "no detectable effect", "not enough steps yet", "not enough steps"]
@@ -152,7 +153,7 @@ def card(effect: Effect) -> list[str]:
     """An effect as short lines of plain text: the command, then a line for each metric that the run has."""
     return [
         _head(effect),
-        *(f"  {_line(title, found)}" for title, found in effect.metrics.items() if found),
+        *(f"  {_line(named(title, found), found)}" for title, found in effect.metrics.items() if found),
     ]
 
 
@@ -161,10 +162,15 @@ def brief(effect: Effect) -> str:
     calls: dict[Verdict, list[str]] = {}
     for title, found in effect.metrics.items():
         if found:
-            calls.setdefault(found.verdict, []).append(title)
+            calls.setdefault(found.verdict, []).append(named(title, found))
     parts = [f"{', '.join(calls[verdict])} {verdict}" for verdict in ("rose", "fell") if verdict in calls]
     parts += [f"{verdict}: {', '.join(calls[verdict])}" for verdict in UNDECIDED if verdict in calls]
     return f"{_head(effect)}: {'; '.join(parts) or 'nothing that it could be told by'}"
+
+
+def named(title: str, found: Compared) -> str:
+    """What was compared, for a person: with KL, which."""
+    return called(found.metric) if title == "KL" else title
 
 
 def _head(effect: Effect) -> str:

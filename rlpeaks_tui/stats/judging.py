@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rlpeaks_tui.stats.catalog import has_entry
+from rlpeaks_tui.stats.catalog import called, has_entry
 from rlpeaks_tui.stats.rule import IDLE, Flags, Levels, Rule, Severity, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
 
@@ -134,7 +134,8 @@ def conclude(rule: Rule, step: int, judged: Judged) -> Finding:
     if judged.count < rule.least:
         return silent(rule, "unknown", f"{judged.count} of the {rule.least} evaluations that it takes")
     text = rule.idle if judged.idle and not judged.level else rule.evidence
-    evidence = text.format(**{key: _shown(rule, judged.names, key, value) for key, value in judged.shown.items()})
+    shown = {key: _shown(rule, judged.names, key, value) for key, value in judged.shown.items()}
+    evidence = text.format(metric=called(judged.names[0]), **shown)
     line, moves = _line(judged.shown), judged.moves
     if judged.level:
         severity = _SEVERITY[judged.level - 1]

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.summaries import Z95, Floats
+from rlpeaks_tui.stats.summaries import Estimate, Floats
 
 CLOSEST = 0.97
 """Greatest autocorrelation that is put back (Andrews and Monahan 1992): beyond it the variance has no bound."""
@@ -89,17 +89,25 @@ def freedom(rows: int, fitted: int, rho: float) -> float:
     return max(rows * (1.0 - rho) / (1.0 + rho) - fitted, FEWEST_FREEDOM)
 
 
-def student95(degrees: float) -> float:
-    """97.5 % quantile of Student's t, by its expansion in 1 / degrees (Abramowitz and Stegun 26.7.5).
+def series_mean(values: ArrayLike) -> Estimate:
+    """Mean of a few rows that resemble their neighbours.
 
-    Within 0.5 % from 3 degrees of freedom on.
+    The rows are worth n (1 - rho) / (1 + rho) independent ones, rho their first-order autocorrelation, corrected for
+    the bias of a fitted mean (Kendall 1954); the error is that of so many values and its degrees one less. A trend
+    counts as autocorrelation: rows that drift are worth two, the least that has an error at all.
+
+    Args:
+        values: shape [n]; nan entries are passed over.
+
+    Returns:
+        `clusters` is what the rows are worth, rounded down; se is nan for fewer than four.
     """
-    z, d = Z95, degrees
-    z2 = z * z
-    terms = (
-        z * (z2 + 1) / 4,
-        z * ((5 * z2 + 16) * z2 + 3) / 96,
-        z * (((3 * z2 + 19) * z2 + 17) * z2 - 15) / 384,
-        z * ((((79 * z2 + 776) * z2 + 1482) * z2 - 1920) * z2 - 945) / 92160,
-    )
-    return z + math.fsum(term / d**power for power, term in enumerate(terms, 1))
+    x = np.asarray(values, np.float64).ravel()
+    x = x[~np.isnan(x)]
+    n = x.size
+    mean = float(x.mean()) if n else math.nan
+    if n < 4:
+        return Estimate(mean, math.nan, n, n)
+    rho = min(max((n * autocorrelation(x - mean) + 1) / (n - 3), 0.0), CLOSEST)
+    worth = max(n * (1.0 - rho) / (1.0 + rho), 2.0)
+    return Estimate(mean, math.sqrt(float(x.var()) / (worth - 1.0)), n, int(worth), worth - 1.0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.divergence import JS_THRESHOLD
-from rlpeaks_tui.stats.summaries import Estimate, Floats, clustered_mean
+from rlpeaks_tui.stats.summaries import Estimate, Floats, beyond_the_rest, clustered_mean
 from rlpeaks_tui.stats.tokens import forking
 
 Labels = NDArray[np.int64]
@@ -75,6 +75,7 @@ class Moved:
         piece: its text.
         n: how often it was written.
         shift: mean of log p - log p0, nats.
+        ahead: by how much that exceeds the mean of the other tokens of the same completions, nats.
         js: mean Jensen-Shannon divergence of the two distributions where it was written; nan where not measured.
         far: share of those above 0.1 nats; nan where not measured.
     """
@@ -82,8 +83,32 @@ class Moved:
     piece: str
     n: int
     shift: Estimate
+    ahead: Estimate
     js: float
     far: float
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """What moved, of all pieces that were written often enough to be looked at.
+
+    Whichever of many pieces lies furthest out does so partly by chance: what is said of it has to hold among all that
+    were looked at (`Estimate.half_among`), and to be compared with other tokens. A mean shift is above 0 by selection:
+    what a policy writes is what it has raised, and the mean over all tokens is the estimate k1 of the drift.
+
+    Attributes:
+        looked: how many pieces were looked at.
+        pieces: by mean shift, the greatest first whichever its sign; at most MOST.
+    """
+
+    looked: int
+    pieces: tuple[Moved, ...]
+
+    @property
+    def raised(self) -> Moved | None:
+        """The first that is raised beyond the other tokens of its completions, chance over all pieces apart."""
+        clear = (piece for piece in self.pieces if piece.ahead.sign(self.looked) > 0)
+        return next((piece for piece in clear if piece.shift.mean > 0), None)
 
 
 def forks(
@@ -144,10 +169,8 @@ def forks(
     )
 
 
-def moved(
-    pieces: Sequence[str], shift: ArrayLike, js: ArrayLike, completion: ArrayLike, least: int
-) -> tuple[Moved, ...]:
-    """Pieces by their mean shift, the greatest first whichever its sign; at most MOST.
+def moved(pieces: Sequence[str], shift: ArrayLike, js: ArrayLike, completion: ArrayLike, least: int) -> Shifts:
+    """Which pieces the policy makes more or less likely than its base does.
 
     Args:
         pieces: text of each of T tokens.
@@ -166,8 +189,10 @@ def moved(
     total = np.bincount(label[known], d[known], len(names))
     mean = np.divide(total, count, out=np.zeros(len(names)), where=count >= max(least, 1))
     order = np.lexsort((np.arange(len(names)), -np.abs(mean)))
+    order = order[count[order] >= max(least, 1)]
+    beyond = beyond_the_rest(np.where(known, d, np.nan), label, owner)
     found = []
-    for i in order[count[order] >= max(least, 1)][:MOST].tolist():
+    for i in order[:MOST].tolist():
         mine = known & (label == i)
         measured = apart[mine & np.isfinite(apart)]
         found.append(
@@ -175,11 +200,12 @@ def moved(
                 piece=names[i],
                 n=int(count[i]),
                 shift=clustered_mean(d[mine], owner[mine]),
+                ahead=clustered_mean(beyond[mine], owner[mine]),
                 js=float(measured.mean()) if measured.size else np.nan,
                 far=float((measured > JS_THRESHOLD).mean()) if measured.size else np.nan,
             )
         )
-    return tuple(found)
+    return Shifts(len(order), tuple(found))
 
 
 def _alike(js: Floats) -> tuple[int, float]:

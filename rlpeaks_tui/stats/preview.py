@@ -1,9 +1,8 @@
 """What a mix of tasks would earn now, judged by the run's own recent completions.
 
 Completions of one prompt resemble each other, so an interval over completions as if each were a trial of its own is too
-narrow. Wilson's interval is taken of the effective number of completions instead: that which would give the observed
-error between prompts. The policy learns while the completions are gathered, which no interval knows: look back no
-farther than needed.
+narrow. Wilson's interval is taken of the effective number of completions instead (see `effective_trials`). The policy
+learns while the completions are gathered, which no interval knows: look back no farther than needed.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.summaries import clustered_mean, wilson
+from rlpeaks_tui.stats.summaries import effective_trials, wilson
 
 
 @dataclass(frozen=True)
@@ -59,19 +58,16 @@ def task_rate(step: ArrayLike, prompt: ArrayLike, correct: ArrayLike) -> TaskRat
     if not right.size:
         return None
     _, cluster = np.unique(np.stack([steps, prompts]), axis=1, return_inverse=True)
-    found = clustered_mean(right, cluster.ravel())
-    # Without any spread, or with one prompt, nothing says that completions of one prompt differ at all.
-    size = float(found.clusters)
-    if found.se > 0:
-        size = min(max(size, found.mean * (1 - found.mean) / found.se**2), float(found.n))
-    low, high = wilson(found.mean * size, size)
+    hits, count = np.bincount(cluster.ravel(), right), np.bincount(cluster.ravel())
+    rate, size = float(right.mean()), effective_trials(hits, count)
+    low, high = wilson(rate * size, size)
     return TaskRate(
-        rate=found.mean,
+        rate=rate,
         low=float(low),
         high=float(high),
         right=int(right.sum()),
-        n=found.n,
-        prompts=found.clusters,
+        n=right.size,
+        prompts=count.size,
         first=int(steps.min()),
         last=int(steps.max()),
     )

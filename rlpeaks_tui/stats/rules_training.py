@@ -154,7 +154,7 @@ TRAINING: tuple[Rule, ...] = (
         "must exceed two standard errors in most of 50 evaluations is ours",
         strength="folklore",
         remedy="set beta=VALUE",
-        evidence="KL {now:.3g} nats/token, usually {usual:.3g}; reward {trend}",
+        evidence="{metric} {now:.3g} nats/token, usually {usual:.3g}; reward {trend}",
         judge=_kl_blow_up,
         idle=_RESET,
     ),

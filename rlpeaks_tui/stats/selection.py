@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence, student95
+from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence
+from rlpeaks_tui.stats.student import student95
 from rlpeaks_tui.stats.summaries import Z95, Floats
 
 Kind = Literal[

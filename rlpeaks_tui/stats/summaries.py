@@ -7,10 +7,14 @@ autocorrelation, and says how many independent pieces the answer rests on.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from rlpeaks_tui.stats.student import student95
 
 Floats = NDArray[np.float64]
 
@@ -27,12 +31,35 @@ class Estimate:
         se: its standard error; nan with fewer than two clusters.
         n: how many values went in.
         clusters: how many independent clusters they came from.
+        degrees: of freedom of `se`; None for one less than there are clusters.
     """
 
     mean: float
     se: float
     n: int
     clusters: int
+    degrees: float | None = None
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of `se`."""
+        return self.clusters - 1.0 if self.degrees is None else self.degrees
+
+    @property
+    def half(self) -> float:
+        """Half-width of the 95 % interval of the mean, by Student's quantile; nan where `se` is."""
+        return self.half_among(1)
+
+    def half_among(self, looks: int) -> float:
+        """The same for one of several intervals that are to hold all together in 95 of 100 cases (Bonferroni)."""
+        return student95(self.freedom, looks) * self.se
+
+    def sign(self, looks: int = 1) -> int:
+        """Of the mean where its interval leaves out 0; 0 where it does not, or is not known."""
+        return int(np.sign(self.mean)) if abs(self.mean) > self.half_among(looks) else 0
+
+
+UNMEASURED = Estimate(math.nan, math.nan, 0, 0)
 
 
 def wilson(successes: ArrayLike, n: ArrayLike, z: float = Z95) -> tuple[Floats, Floats]:
@@ -45,7 +72,7 @@ def wilson(successes: ArrayLike, n: ArrayLike, z: float = Z95) -> tuple[Floats, 
 
     Returns:
         Lower and upper ends, each within [0, 1]. Trials are taken as independent: with clustered trials
-        the interval is too narrow.
+        the interval is too narrow (see `effective_trials`).
     """
     k = np.asarray(successes, np.float64)
     trials = np.asarray(n, np.float64)
@@ -67,7 +94,7 @@ def mean_se(values: ArrayLike) -> Estimate:
     x = x[~np.isnan(x)]
     n = x.size
     if n == 0:
-        return Estimate(np.nan, np.nan, 0, 0)
+        return UNMEASURED
     se = float(x.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan
     return Estimate(float(x.mean()), se, n, n)
 
@@ -75,8 +102,11 @@ def mean_se(values: ArrayLike) -> Estimate:
 def ratio_mean(sums: ArrayLike, counts: ArrayLike) -> Estimate:
     """Mean over all values of clusters of unequal size, with the standard error between clusters.
 
-    The linearised variance of a ratio of sums (Cochran, Sampling Techniques, section 6.4), corrected by
-    C / (C - 1): what matters is how much whole clusters differ, however many values each holds.
+    What matters is how much whole clusters differ, however many values each holds: the error is the jackknife's, which
+    leaves out one cluster at a time (Cochran, Sampling Techniques, section 6.17). A cluster that holds most of the
+    values pulls the mean to itself and seems to agree with it; without it the mean shows what it did. The degrees of
+    freedom are Satterthwaite's for cluster means of one variance (Bell and McCaffrey 2002), C - 1 for clusters of one
+    size and hardly more than 1 where one cluster holds nearly everything.
 
     Args:
         sums: sum of the values of each cluster, shape [C].
@@ -87,14 +117,34 @@ def ratio_mean(sums: ArrayLike, counts: ArrayLike) -> Estimate:
     total, count = total[count > 0], count[count > 0]
     clusters = count.size
     if clusters == 0:
-        return Estimate(np.nan, np.nan, 0, 0)
+        return UNMEASURED
     n = count.sum()
     mean = total.sum() / n
     if clusters == 1:
         return Estimate(float(mean), np.nan, int(n), 1)
-    residual = total - mean * count
-    se = np.sqrt(clusters / (clusters - 1) * np.square(residual).sum()) / n
-    return Estimate(float(mean), float(se), int(n), clusters)
+    without = (total - mean * count) / (n - count)
+    se = np.sqrt((clusters - 1) / clusters * np.square(without).sum())
+    return Estimate(float(mean), float(se), int(n), clusters, _jackknife_degrees(count / n))
+
+
+def _jackknife_degrees(share: Floats) -> float:
+    """Twice the squared mean of the jackknife's variance over its variance, when cluster means are normal and alike.
+
+    The variance is a sum of squares of g_c (x_c - mean) with g = share / (1 - share), so what is needed are the trace
+    of their covariance matrix, g_c g_d ([c = d] - share_c - share_d + s) with s the sum of squared shares, and that of
+    its square; neither takes the matrix itself.
+
+    Args:
+        share: of all values that each cluster holds, shape [C], C > 1.
+    """
+    g2 = np.square(share / (1.0 - share))
+    s = float(share @ share)
+    own, rest = 1.0 + s - 2.0 * share, s - 2.0 * share
+    a, b, c = float(g2.sum()), float(g2 @ share), float(g2 @ np.square(share))
+    trace = float(g2 @ own)
+    square = float(np.square(g2) @ (np.square(own) - np.square(rest))) + (s * a - 2.0 * b) ** 2
+    square += 2.0 * (a * c - b * b)
+    return max(trace * trace / square, 1.0)
 
 
 def clustered_mean(values: ArrayLike, cluster: ArrayLike) -> Estimate:
@@ -109,6 +159,78 @@ def clustered_mean(values: ArrayLike, cluster: ArrayLike) -> Estimate:
     keep = ~np.isnan(x)
     _, index = np.unique(labels[keep], return_inverse=True)
     return ratio_mean(np.bincount(index, x[keep]), np.bincount(index))
+
+
+def combined(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """A weighted sum of means of different values; with weights 1 and -1 the difference of two (Welch 1947).
+
+    The degrees are Satterthwaite's. Means are taken as independent: what they have in common makes the interval of a
+    difference wider than it need be where it makes them alike.
+    """
+    mean = math.fsum(weight * each.mean for each, weight in zip(estimates, weights, strict=True))
+    variances = [(weight * each.se) ** 2 for each, weight in zip(estimates, weights, strict=True)]
+    variance = math.fsum(variances)
+    least = min(each.freedom for each in estimates)
+    degrees = least
+    if least > 0 and variance > 0:
+        spent = math.fsum(v * v / each.freedom for v, each in zip(variances, estimates, strict=True))
+        degrees = variance * variance / spent
+    clusters = sum(each.clusters for each in estimates)
+    return Estimate(mean, math.sqrt(variance), sum(each.n for each in estimates), clusters, degrees)
+
+
+def effective_trials(hits: ArrayLike, counts: ArrayLike, alike: float = 0.0) -> float:
+    """How many independent trials those of some clusters are worth, for Wilson's interval of their share.
+
+    As many as would give the error between clusters, fewer by the square of how far Student's quantile lies beyond the
+    normal one, since few clusters hardly tell that error (Korn and Graubard 1998, Survey Methodology 24). Not fewer
+    than if all trials of a cluster had one outcome, which is the most that clusters can do.
+
+    Args:
+        hits: successes of each cluster, shape [C].
+        counts: trials of each, shape [C]; clusters without any are passed over.
+        alike: least correlation of two trials of one cluster that is reckoned with, where more than these clusters
+            tells of it.
+    """
+    count = np.asarray(counts, np.float64)
+    found = ratio_mean(hits, counts)
+    if not found.n:
+        return 0.0
+    together = float(count @ count) / found.n
+    size = found.n / (1.0 + (together - 1.0) * alike)
+    if found.se > 0:
+        size = min(size, found.mean * (1.0 - found.mean) / found.se**2)
+    elif not alike:
+        size = 0.0
+    # One cluster has no error that is known.
+    size = size * (Z95 / student95(found.freedom)) ** 2 if found.freedom >= 1 else 0.0
+    return min(max(size, found.n / together), float(found.n))
+
+
+def beyond_the_rest(values: ArrayLike, part: ArrayLike, cluster: ArrayLike) -> Floats:
+    """Each value less the mean of what the other parts of its own cluster hold.
+
+    The clustered mean over one part then says by how much that part exceeds the rest: what a cluster has in common
+    drops out of the comparison.
+
+    Args:
+        values: shape [n].
+        part: shape [n], a label of any sortable kind: which part of its cluster each value belongs to.
+        cluster: shape [n], a label of any sortable kind.
+
+    Returns:
+        Shape [n]; nan where `values` is, and where a cluster has no other part.
+    """
+    x = np.asarray(values, np.float64).ravel()
+    parts, of = np.unique(np.asarray(part).ravel(), return_inverse=True)
+    _, group = np.unique(np.asarray(cluster).ravel(), return_inverse=True)
+    _, cell = np.unique(group * parts.size + of, return_inverse=True)
+    known = ~np.isnan(x)
+    filled = np.where(known, x, 0.0)
+    rest = np.bincount(group, filled)[group] - np.bincount(cell, filled)[cell]
+    count = np.bincount(group, known)[group] - np.bincount(cell, known)[cell]
+    others: Floats = np.divide(rest, count, out=np.full(x.size, np.nan), where=count > 0)
+    return np.asarray(x - others)
 
 
 def effective_size(values: ArrayLike) -> float:

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import bundle, smollm2
+from ..terminal import only_ascii
 
 VIEWER = ("textual", "rich", "numpy", "msgspec")
 TRAINING = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
@@ -35,7 +36,8 @@ def examine(runs: Path) -> int:
     colours = (
         "no colour (NO_COLOR)" if os.environ.get("NO_COLOR") else os.environ.get("COLORTERM") or "256 or fewer colours"
     )
-    print(f"terminal      {term}, {colours}, encoding {sys.stdout.encoding}")
+    signs = ", ASCII signs only (by its locale or encoding)" if only_ascii() else ""
+    print(f"terminal      {term}, {colours}, encoding {sys.stdout.encoding}{signs}")
     if watching:
         print(f"settings      {_settings()}")
     place = runs if runs.exists() else runs.parent
@@ -52,7 +54,10 @@ def _settings() -> str:
         return f"{place} (not there: the defaults are in force)"
     chosen, trouble = settings.read(place)
     changed = ", ".join(f"{name} {told}" for name, told in settings.told(chosen).items())
-    return f"{trouble}; the defaults are in force" if trouble else f"{place} ({changed or 'all as by default'})"
+    if trouble:
+        under = "\n" + 14 * " "
+        return f"{under.join(trouble.split(settings.BETWEEN))}; the defaults are in force"
+    return f"{place} ({changed or 'all as by default'})"
 
 
 def _packages(purpose: str, names: tuple[str, ...], remedy: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import math
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -219,4 +220,8 @@ def _closing(reader: RolloutReader, found: Search, shown: int, options: argparse
     names = task_names(reader.folder)
     if options.task is not None and not shown and names and options.task not in names:
         parts.append(f"no task is called {options.task!r}; there are: {', '.join(map(repr, names[:6]))}")
+    if not shown and re.match(r"(task|step|reward|correct)s?[:=<>]", options.text or ""):
+        parts.append(
+            f"{options.text!r} was looked for as text; filters are options here, such as --reward 0.5.. --wrong"
+        )
     return clean_line("; ".join(parts))

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..run.columns import LATELY
 from ..run.follow import CommandMark, Follower, Snapshot
 from ..run.registry import resolve, runs, runs_folder
 from ..run.text import clean_tree
@@ -51,7 +52,7 @@ def status(options: argparse.Namespace) -> int:
         why = snapshot.columns.why(name)
         print(f"  {name:<{width}}  " + (f"{last[1]:>12.6g}  step {last[0]}" if last else f"{'-':>12}  {why or ''}"))
     for alert in _raised(snapshot):
-        print(f"  ALERT {alert['rule']}: {alert['text']}")
+        print(f"  ALERT {alert['rule']}, told at step {alert['step']}: {alert['text']}")
     for effect in effects_of(snapshot)[-SHOWN_EFFECTS:]:
         print(f"  EFFECT {brief(effect)}")
     return 0
@@ -110,7 +111,6 @@ def ls(options: argparse.Namespace) -> int:
             )
             continue
         snapshot = read_all(found.path)
-        reward = snapshot.columns.last("reward")
         rows.append(
             {
                 "run": found.path.name,
@@ -118,7 +118,7 @@ def ls(options: argparse.Namespace) -> int:
                 "step": snapshot.step,
                 "max_steps": snapshot.max_steps,
                 "phase": snapshot.phase,
-                "reward": reward[1] if reward else None,
+                "reward": snapshot.columns.get_series("reward").lately(),
                 "model": snapshot.info.model,
                 "created": snapshot.info.created,
                 "directory": str(found.path.resolve()),
@@ -133,14 +133,15 @@ def ls(options: argparse.Namespace) -> int:
         print(f"no runs in {runs_folder(options.runs)}; start one with: rlpeaks run quickstart")
         return 0
     width = max(len("run"), *(len(str(row["run"])) for row in rows))
-    print(f"{'run':<{width}}  {'state':<10}  {'step':>13}  {'reward':>6}  model")
+    head = f"reward, mean of last {LATELY}"
+    print(f"{'run':<{width}}  {'state':<10}  {'step':>13}  {head}  model")
     for row in rows:
         if row["state"] == "unreadable":
             print(f"{row['run']:<{width}}  {row['state']:<10}  {row['why']}")
             continue
         step = f"{row['step']}/{row['max_steps']}" if row["max_steps"] else str(row["step"])
         reward_text = "-" if row["reward"] is None else f"{row['reward']:.3f}"
-        print(f"{row['run']:<{width}}  {row['state']:<10}  {step:>13}  {reward_text:>6}  {row['model']}")
+        print(f"{row['run']:<{width}}  {row['state']:<10}  {step:>13}  {reward_text:>{len(head)}}  {row['model']}")
     return 0
 
 

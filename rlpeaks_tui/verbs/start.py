@@ -138,7 +138,7 @@ def progress_line(snapshot: Snapshot) -> str:
     parts = [f"step {snapshot.step}{total}"]
     if snapshot.speed:
         parts.append(f"{snapshot.speed:.1f}/s")
-    named = (("reward", "reward"), ("entropy", "entropy"), ("kl/base_k3", "KL"), ("calibration/ece", "ECE"))
+    named = (("reward", "reward"), ("entropy", "entropy"), ("kl/base_k3", "KL k3"), ("calibration/ece", "ECE"))
     for metric, label in (*named, ("sparsity/bf16", "sparsity (bf16)")):
         last = snapshot.columns.last(metric)
         if last is not None:

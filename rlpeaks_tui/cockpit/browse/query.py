@@ -26,6 +26,7 @@ GRAMMAR = (
     "task:NAME  format:NAME  step:100-200  group:3  correct:no  cut:yes  tokens:yes",
     "reward:>0.5  adv:<0  conf:0.9-1  length:>200  /regular expression/  any text",
     'judged:yes  generation:57-72  prompt:"the whole prompt"',
+    "a filter has a colon; searched as you type; enter keeps it, esc undoes it",
 )
 """The grammar in lines that fit a small screen, for the person who types."""
 
@@ -47,6 +48,7 @@ def parse(line: str) -> Wanted:
         if found["regex"] is not None:
             key, value = "re", found["regex"]
         if key is None:
+            _misspelt(found["text"] or "")
             words.append(found["text"] if found["quoted"] is None else found["quoted"])
             continue
         name = SAME.get(key.lower(), key.lower())
@@ -65,6 +67,27 @@ def parse(line: str) -> Wanted:
         wanted = replace(wanted, **{field: read(name, said, example)})
     text = " ".join(word for word in words if word)
     return replace(wanted, text=text or None)
+
+
+def unfinished(line: str) -> bool:
+    """Whether the last word may become a filter: what it means as text is not asked yet."""
+    word = line[max(line.rfind(" "), line.rfind('"')) + 1 :].lower()
+    return bool(word) and any(name.startswith(word) for name in (*FILTERS, *SAME))
+
+
+def _misspelt(word: str) -> None:
+    """Say how a filter is written where one was meant, as in `reward=1` or `reward>0.5`.
+
+    Raises:
+        Mistake: the word is the name of a filter with a sign that is none here.
+    """
+    key, sign, value = re.fullmatch(r"([A-Za-z]*)(=?)(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
+    name = SAME.get(key.lower(), key.lower())
+    if name in FILTERS and (sign or value.startswith(("<", ">"))):
+        raise Mistake(
+            f"a filter has a colon: {name}:{clean_line(value) or FILTERS[name][2]}; "
+            f'to look for it as text, write "{clean_line(word)}"'
+        )
 
 
 def span(name: str, said: str, example: str) -> Range:

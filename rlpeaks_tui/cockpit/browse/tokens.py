@@ -70,7 +70,7 @@ def _push(trace: TokenTrace, advantage: float) -> Values | None:
 
 SHADES = (
     Shade("entropy", "nats", "where the policy had a choice", lambda t, a: _kept(t.entropy), np.abs),
-    Shade("KL", "nats", "likelier than at the start; underlined: less likely", _drift, np.abs, True),
+    Shade("KL k1", "nats", "likelier than at the start; underlined: less likely", _drift, np.abs, True),
     Shade("JS", "nats", "where policy and start differ most", lambda t, a: _kept(t.js), np.abs),
     Shade(
         "advantage", "A (1 − p)", "how hard the update pushes the token; underlined: away from it", _push, np.abs, True

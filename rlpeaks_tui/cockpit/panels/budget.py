@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from rlpeaks_tui.stats.catalog import called
 from rlpeaks_tui.stats.forecast import LEAST, Forecast, foresee
 from rlpeaks_tui.stats.rules_training import FAR, SPENT
 from rlpeaks_tui.stats.steered import CHANGING
@@ -70,7 +71,8 @@ class Budget:
 
 def of_drift(scene: Scene) -> Budget | None:
     """Nats a token from the base; None where no drift was recorded."""
-    return _budget(scene, "KL to base", drift_metric(scene), Ink.KL, FAR, False, 0.0)
+    metric = drift_metric(scene)
+    return _budget(scene, called(metric), metric, Ink.KL, FAR, False, 0.0)
 
 
 def of_entropy(scene: Scene) -> Budget | None:

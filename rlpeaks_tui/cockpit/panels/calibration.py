@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlpeaks_tui.run.measured import Reliability
-from rlpeaks_tui.stats.summaries import wilson
+from rlpeaks_tui.stats.reliability import interval, misses
 
 from ..axes import Floats, linear, span_of
 from ..bars import STANDING, stand
-from ..cells import BOLD, SOFT, Cells, Ink, fit
+from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import GUTTER, Band, Line, draw
 from ..scene import Scene
-from .confidence_study import METRIC, window
-from .parts import Row, chart, heading, metric_table, nothing, ticks_for
+from .confidence_study import METRIC, Parts, window
+from .parts import Row, chart, clauses, heading, metric_table, nothing, ticks_for
 from .picking import between, first_shown, picked, raise_row
 
 ECE = "calibration/ece"
@@ -27,10 +28,8 @@ FEW = 10
 """Bins with fewer rollouts are drawn quietly: their height says little."""
 WHISKER = 3
 """Columns a bin from which on its interval has one of its own."""
-READING = (
-    "bars: share correct, dashes: what was stated, │ 95 % interval; shades below: how many; ▲ the picked bin, "
-    "enter shows its completions"
-)
+RIGHT, WIDE = 0.02, 0.1
+"""Mean overclaim below which a policy may be about right, and half-width of its interval that leaves it open."""
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -41,9 +40,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         return nothing(cells, scene.why(ECE))
     value, note = headline(scene)
     unit = f"at step {found.step:,}" if scene.view.cursor is not None or outlived(scene, found) else ""
-    heading(
-        cells, scene, "calibration", "4", "Calibration", Ink.CALIBRATION, value, verdict(scene, found) or note, unit
-    )
+    heading(cells, scene, "calibration", "4", "Calibration", Ink.CALIBRATION, value, verdict(found) or note, unit)
     cells.blit(1, 0, diagram(scene, found, width, height - 1))
     return cells
 
@@ -51,21 +48,18 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
     """Adds the interval of every bin, the bins in figures, the error over time, and the scores that it alone hides."""
     cells = Cells(width, height)
-    found = scene.reliability
+    found = sized(scene)
     if found is None:
         heading(cells, scene, "", "", "Calibration", Ink.UNKNOWN)
         return nothing(cells, scene.why(ECE))
     value, note = headline(scene)
     when = f"last at step {found.step:,}" if outlived(scene, found) else f"at step {found.step:,}"
     source = f"confidence: {found.source}, {when}" if found.source else when
-    over = overclaim(found)
-    said = (
-        f"{verdict(scene, found)} by {abs(over):.2f}"
-        if over is not None and abs(over) >= 0.02
-        else verdict(scene, found)
-    )
+    said, over = verdict(found), overclaim(found)
+    if over is not None and said.endswith("confident"):
+        said += f" by {abs(over):.2f}"
     heading(cells, scene, "", "", "Calibration", Ink.CALIBRATION, f"{value}  {said}", note, source)
-    cells.put(1, 0, fit(READING if width >= 100 else READING.partition(";")[0], width), Ink.FAINT)
+    cells.put(1, 0, clauses(_reading(found), width, 1)[0], Ink.FAINT)
     rows: list[Row] = [
         ("calibration error (ECE)", ECE, Ink.CALIBRATION),
         ("debiased ECE", "calibration/ece_debiased", Ink.CALIBRATION),
@@ -95,6 +89,18 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     y = height - table_height
     cells.blit(y, 0, metric_table(scene, rows, width, table_height))
     return cells
+
+
+def _reading(found: Reliability) -> list[str]:
+    known = found.size is not None
+    return [
+        "bars: share correct",
+        "dashes: what was stated",
+        f"│ 95 % interval {'by prompt' if known else 'as if rollouts were independent'}",
+        *(["too high, too low: beyond chance over all bins"] if known else []),
+        "▲ picked, enter shows its completions",
+        "shades below: how many",
+    ]
 
 
 def query(scene: Scene) -> str:
@@ -148,17 +154,17 @@ def overclaim(found: Reliability) -> float | None:
     return float((weight * (found.confidence[filled] - found.accuracy[filled])).sum())
 
 
-def verdict(scene: Scene, found: Reliability) -> str:
-    """In words: claims too much, too little, or about right; "perhaps" where the interval of the error, which counts
-    prompts and not rollouts, holds 0."""
+def verdict(found: Reliability) -> str:
+    """In words: claims on average too much or too little, if that is beyond chance by prompt; else "perhaps"."""
     over = overclaim(found)
     if over is None:
         return ""
-    if abs(over) < 0.02:
-        return "about right"
-    low = scene.value("calibration/ece_low")
-    sure = "" if low is not None and low > 0 else "perhaps "
-    return f"{sure}overconfident" if over > 0 else f"{sure}underconfident"
+    direction = "overconfident" if over > 0 else "underconfident"
+    if abs(over) > found.half:
+        return direction
+    if abs(over) < RIGHT:
+        return "about right" if found.half < WIDE else "not clear"
+    return f"perhaps {direction}"
 
 
 def diagram(scene: Scene, found: Reliability, width: int, height: int, pick: int | None = None) -> Cells:
@@ -217,11 +223,27 @@ def diagram(scene: Scene, found: Reliability, width: int, height: int, pick: int
     return cells
 
 
+def sized(scene: Scene) -> Reliability | None:
+    """The diagram with what its bins are worth, which the kept completions tell where the run did not."""
+    found = scene.reliability
+    if found is None or found.size is not None or not isinstance(scene.study, Parts):
+        return found
+    tables = [part.found.reliability for part in scene.study.by_source if part.name == found.source]
+    table = tables[0] if tables else None
+    same = table is not None and np.array_equal(table.count, found.count)
+    return replace(found, size=table.size) if table is not None and same else found
+
+
 def intervals(found: Reliability) -> tuple[Floats, Floats]:
-    """float64[bins] twice: Wilson's 95 % interval of each bin's share correct, as if rollouts were independent."""
-    filled = found.count > 0
-    hits = np.where(filled, np.nan_to_num(found.accuracy) * found.count, 0.0)
-    return wilson(hits, np.maximum(found.count, 1))
+    """float64[bins] twice: the 95 % interval of each bin's share correct, by prompt where the run counted prompts."""
+    return interval(found.accuracy, found.count if found.size is None else found.size)
+
+
+def off(found: Reliability) -> NDArray[np.int8]:
+    """Which bins claim too much (1) or too little (-1) beyond chance; none where the run did not count prompts."""
+    if found.size is None:
+        return np.zeros(len(found.count), np.int8)
+    return misses(found.confidence, found.accuracy, found.size)
 
 
 def bin_table(found: Reliability, width: int, height: int, at: int) -> Cells:
@@ -239,19 +261,18 @@ def bin_table(found: Reliability, width: int, height: int, at: int) -> Cells:
         if name in columns:
             x = stops[name] = x + columns[name]
             cells.put_right(0, x, name, Ink.FAINT)
-    low, high = intervals(found)
+    (low, high), told = intervals(found), off(found)
     filled = np.flatnonzero(found.count > 0).tolist()
     top = first_shown(at, len(filled), height - 1)
     for y, i in enumerate(filled[top : top + height - 1], 1):
         said, right = float(found.confidence[i]), float(found.accuracy[i])
-        outside = low[i] > said or high[i] < said
         texts = {
             "stated": (f"{found.edges[i]:.1f} to {found.edges[i + 1]:.1f}", Ink.DIM),
             "mean": (f"{said:.2f}", Ink.TEXT),
-            "correct": (f"{right:.2f}", Ink.TEXT | BOLD if outside else Ink.TEXT),
+            "correct": (f"{right:.2f}", Ink.TEXT | BOLD if told[i] else Ink.TEXT),
             "95 %": (f"{low[i]:.2f} to {high[i]:.2f}", Ink.DIM),
             "n": (f"{int(found.count[i]):,}", Ink.DIM),
-            "": (("too high" if said > right else "too low") if outside else "", Ink.WARN),
+            "": (("", "too high", "too low")[told[i]], Ink.WARN),
         }
         for name, stop in stops.items():
             cells.put_right(y, stop, texts[name][0], texts[name][1])

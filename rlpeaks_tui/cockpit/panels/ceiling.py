@@ -52,7 +52,9 @@ def story(scene: Scene, width: int, height: int) -> Cells:
 def _left(fit: Sigmoid, once: float) -> str:
     """How far the ceiling is from what is held now."""
     apart = fit.asymptote - once
-    return f"{signed(apart)} from now" if apart > 0 else "reached"
+    if apart > 0:
+        return f"{signed(apart)} from now"
+    return "reached" if once >= fit.high else "not above what is held now"
 
 
 def _said(scene: Scene, fit: Sigmoid | None) -> list[str]:

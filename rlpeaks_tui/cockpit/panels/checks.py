@@ -16,7 +16,7 @@ from rlpeaks_tui.stats.judging import CLEAR_AFTER, FIRE_AFTER
 from rlpeaks_tui.stats.judging import Finding as Judged
 
 from .. import present
-from ..advice import advised, hindrance
+from ..advice import advised, hindrance, in_words
 from ..axes import span_of
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
 from ..chart import Line, draw
@@ -32,7 +32,7 @@ STRENGTH = {"published": "measured in a paper", "folklore": "common practice", "
 WIDE = 120
 """Columns from which on the picked check stands beside the list and not below it."""
 NEWEST = 3
-"""Times at which a check fired that its history names."""
+"""Times at which a check was told that its history names."""
 STATE, TITLE = 3, 12
 SINCE = 14
 
@@ -142,7 +142,7 @@ def _detail(scene: Scene, one: Judged, width: int, height: int) -> Cells:
     rows: list[tuple[str, str, int, int]] = [
         ("evidence", one.evidence, Ink.TEXT, 2 if tight else 4),
         ("remedy", _remedy(scene, one), Ink.ACCENT if one.state == "firing" else Ink.DIM, 1 if tight else 2),
-        ("history", history(scene, one.rule.id), Ink.TEXT, 1 if tight else 3),
+        ("history", _held(scene, one), Ink.TEXT, 1 if tight else 3),
         ("rests on", f"{one.rule.source} ({STRENGTH[one.rule.strength]})", Ink.DIM, 1 if tight else 4),
     ]
     if not tight:
@@ -163,14 +163,17 @@ def _detail(scene: Scene, one: Judged, width: int, height: int) -> Cells:
 
 
 def _remedy(scene: Scene, one: Judged) -> str:
+    # What is fitted to the run when it fires is left open here.
+    remedy = one.rule.remedy.removesuffix("=VALUE")
     if one.state != "firing":
-        return f"would be {one.rule.remedy}, if it fired"
+        return f"would be {remedy}, if it fired"
     advice = _advised(scene, one)
     if not advice:
-        return f"{one.rule.remedy}, but {hindrance(scene.snapshot, one.rule.remedy) or 'this run does not take it'}"
+        return f"{remedy}, but {hindrance(scene.snapshot, one.rule.remedy) or 'this run does not take it'}"
+    said = in_words(scene.snapshot, advice)
     if not scene.snapshot.live:
-        return f"{advice}, but the run has ended"
-    return advice if scene.readonly else f"{advice}, {scene.look.act} opens it"
+        return f"{said}, but the run has ended"
+    return said if scene.readonly else f"{said}, {scene.look.act} opens it"
 
 
 def _judged(one: Judged) -> str:
@@ -185,16 +188,23 @@ def _judged(one: Judged) -> str:
     return ", ".join(parts)
 
 
+def _held(scene: Scene, one: Judged) -> str:
+    """When it was told, and where it fires since when it holds, which is earlier."""
+    if one.since is None:
+        return history(scene, one.rule.id)
+    return f"holds since step {one.since:,}; {history(scene, one.rule.id)}; it is told after {FIRE_AFTER} in a row"
+
+
 def history(scene: Scene, rule: str) -> str:
-    """When the run itself said that the rule fires, up to the step shown, the newest last."""
+    """When the run itself told that the rule fires, up to the step shown, the newest last."""
     alerts = present.upto(scene.snapshot, scene.snapshot.alerts, scene.step)
     spans = _spans([alert for alert in alerts if alert.rule == rule])
     if not spans:
-        return "has not fired"
+        return "the run has not told it"
     times = "once" if len(spans) == 1 else f"{len(spans)} times"
     shown = [f"{first:,} to {last:,}" if last is not None else f"{first:,} to now" for first, last in spans[-NEWEST:]]
     more = "lately " if len(spans) > len(shown) else ""
-    return f"fired {times}: {more}{', '.join(shown)}"
+    return f"told {times}: {more}{', '.join(shown)}"
 
 
 def _spans(alerts: Sequence[Alert]) -> list[tuple[int, int | None]]:

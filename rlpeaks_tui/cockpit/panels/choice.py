@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from rlpeaks_tui.stats.forecast import Forecast, foresee
+from rlpeaks_tui.stats.longrun import series_mean
 from rlpeaks_tui.stats.rules_training import SPENT
-from rlpeaks_tui.stats.summaries import Z95, effective_size, smooth
+from rlpeaks_tui.stats.summaries import smooth
 from rlpeaks_tui.stats.tokens import FORKING_SHARE, TOP_SHARE
 
 from ..axes import Floats, linear
@@ -159,11 +160,9 @@ _ROWS: list[Row] = [
 
 
 def recent_mean(scene: Scene, name: str) -> tuple[float, float]:
-    """Mean of the recent rows and the half-width of its 95 % interval; nan where fewer than five are known."""
-    _, values = _recent(scene, name)
-    if len(values) < 5:
-        return (float(values.mean()) if len(values) else math.nan), math.nan
-    return float(values.mean()), Z95 * float(values.std(ddof=1)) / math.sqrt(effective_size(values))
+    """Mean of the recent rows and the half-width of its 95 % interval; nan where they are too few, or too alike."""
+    found = series_mean(_recent(scene, name)[1])
+    return found.mean, found.half
 
 
 def direction(mean: float, half: float) -> str:

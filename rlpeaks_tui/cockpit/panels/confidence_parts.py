@@ -11,20 +11,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlpeaks_tui.run.measured import Reliability
-from rlpeaks_tui.stats.summaries import Z95
+from rlpeaks_tui.stats.summaries import combined
 
 from ..axes import linear, span_of
 from ..cells import BOLD, Cells, Ink, fit
 from ..chart import Line, draw
 from ..scene import Scene
-from .calibration import ECE, diagram
+from .calibration import ECE, WIDE, diagram
 from .confidence_study import EASY, HARD, METRIC, SOURCES, Part, Parts
-from .parts import chart, heading, nothing, ticks_for
+from .parts import chart, clauses, heading, nothing, ticks_for
 
 NARROWEST = 26
 """Columns that a diagram takes at least."""
 SPLIT = 0.05
 """Difference of mean confidence between easy and hard prompts from which on the policy counts as telling them apart."""
+TOGETHER = "±: 95 % by prompt, all rows together"
 INKS = (Ink.CALIBRATION, Ink.SERIES_1, Ink.SERIES_4)
 
 
@@ -34,15 +35,11 @@ def sources(scene: Scene, width: int, height: int) -> Cells:
     parts = _ready(cells, scene)
     if parts is None:
         return cells
-    known = [part for part in parts.by_source if part.found.ece is not None]
-    best = min(known, key=lambda part: part.found.ece or 0.0, default=None)
-    value = f"closest: {best.name}" if best else "no source has enough rollouts"
-    note = f"ECE {best.found.ece:.2f}" if best and best.found.ece is not None else ""
-    heading(
-        cells, scene, "", "", "Calibration by source", Ink.CALIBRATION, value, note, f"the run's own: {parts.source}"
-    )
-    said = "each source means something else: compare their errors, not their levels"
-    cells.put(1, 0, fit(said, width), Ink.FAINT)
+    value, note = closest(parts)
+    unit = f"the run's own: {parts.source}"
+    heading(cells, scene, "", "", "Calibration by source", Ink.CALIBRATION, value, note, unit)
+    said = ["each source means something else: compare their errors, not their levels", TOGETHER]
+    cells.put(1, 0, clauses(said, width, 1)[0], Ink.FAINT)
     rest = height - 3 - _body(cells, scene, parts.by_source, 3, height)
     if rest >= 8:
         y = height - rest + 1
@@ -59,31 +56,55 @@ def difficulty(scene: Scene, width: int, height: int) -> Cells:
         return cells
     title, ink = "Calibration by difficulty", Ink.CALIBRATION
     heading(cells, scene, "", "", title, ink, point(parts), parts.source, _window(parts))
-    said = f"by the share right of the others in the group: hard to {HARD:g}, easy from {EASY:g}"
-    cells.put(1, 0, fit(said, width), Ink.FAINT)
+    said = [f"by the share right of the others in the group: hard to {HARD:g}, easy from {EASY:g}", TOGETHER]
+    cells.put(1, 0, clauses(said, width, 1)[0], Ink.FAINT)
     _body(cells, scene, parts.by_difficulty, 3, height)
     return cells
 
 
+def closest(parts: Parts) -> tuple[str, str]:
+    """The source with clearly the least error and that error, or that there is none."""
+    errors = {part.name: part.found.ece for part in parts.by_source if part.found.ece is not None}
+    if not errors:
+        return "no source has enough rollouts", ""
+    if len(errors) > 1 and not parts.closest:
+        return "no source is clearly closer", ""
+    name = parts.closest or next(iter(errors))
+    return f"{'closest' if len(errors) > 1 else 'only'}: {name}", f"ECE {errors[name]:.2f}"
+
+
 def point(parts: Parts) -> str:
-    """Whether confidence follows difficulty: the means on hard and on easy prompts, and what they come to."""
-    hard, _, easy = (part.found.confidence for part in parts.by_difficulty)
-    if hard is None or easy is None:
+    """Whether confidence follows difficulty: the means on hard and on easy prompts, and what they come to.
+
+    That it does takes a difference beyond chance, that it does not an interval of the difference that lies below SPLIT.
+    """
+    hard, _, easy = (part.said for part in parts.by_difficulty)
+    if not hard.n or not easy.n:
         return "too few prompts are hard, or easy"
-    words = "states less where it is hard" if easy - hard >= SPLIT else "does not know what is hard"
-    return f"{words}: {hard:.2f} hard, {easy:.2f} easy"
+    apart = combined((easy, hard), (1.0, -1.0))
+    if apart.mean + apart.half < SPLIT:
+        words = "does not know what is hard"
+    elif apart.sign() > 0:
+        words = "states less where it is hard"
+    else:
+        words = "unclear whether it knows what is hard"
+    return f"{words}: {hard.mean:.2f} hard, {easy.mean:.2f} easy"
 
 
-def said_of(part: Part) -> tuple[str, int]:
-    """Over- or underconfident with the interval between prompts, and its ink."""
-    gap, spread = part.gap.mean, Z95 * part.gap.se
+def said_of(part: Part, looks: int = 1) -> tuple[str, int]:
+    """Over- or underconfident with the interval between prompts, one of `looks` that hold together, and its ink."""
+    gap, spread = part.found.gap.mean, part.found.gap.half_among(looks)
     if not np.isfinite(gap):
         return "no outcomes", Ink.UNKNOWN
     if not np.isfinite(spread):
         return f"{_signed(gap)}, one prompt", Ink.UNKNOWN
-    if abs(gap) <= spread:
+    if spread >= 1:
+        return f"{_signed(gap)}, too few prompts", Ink.UNKNOWN
+    if abs(gap) > spread:
+        return f"{'over' if gap > 0 else 'under'}confident {abs(gap):.2f} ±{spread:.2f}", Ink.WARN
+    if spread < WIDE:
         return f"about right {_signed(gap)} ±{spread:.2f}", Ink.GOOD
-    return f"{'over' if gap > 0 else 'under'}confident {abs(gap):.2f} ±{spread:.2f}", Ink.WARN
+    return f"not clear {_signed(gap)} ±{spread:.2f}", Ink.UNKNOWN
 
 
 def _ready(cells: Cells, scene: Scene) -> Parts | None:
@@ -119,7 +140,7 @@ def _diagram(scene: Scene, part: Part, width: int, height: int) -> Cells:
     bins = part.found.reliability
     if bins is None:
         return nothing(Cells(width, height), part.found.why.get("reliability", "no rollouts"))
-    found = Reliability(0, bins.edges, bins.count, bins.confidence, bins.accuracy, part.name, 0.0)
+    found = Reliability(0, bins.edges, bins.count, bins.confidence, bins.accuracy, part.name, 0.0, size=bins.size)
     return diagram(scene, found, width, height)
 
 
@@ -149,7 +170,7 @@ def _table(cells: Cells, y: int, parts: Sequence[Part]) -> None:
         }
         for title, stop in stops.items():
             cells.put_right(row, stop, texts[title], Ink.TEXT if title == "ECE" else Ink.DIM)
-        said, ink = said_of(part)
+        said, ink = said_of(part, len(parts))
         cells.put(row, x + 2, fit(said, cells.width - x - 2), ink)
 
 

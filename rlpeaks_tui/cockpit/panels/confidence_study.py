@@ -17,7 +17,7 @@ import numpy as np
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
-from rlpeaks_tui.stats.calibration import Calibration, calibrate
+from rlpeaks_tui.stats.calibration import Calibration, calibrate, ece_parts
 from rlpeaks_tui.stats.groups import agreement_confidence
 from rlpeaks_tui.stats.summaries import Estimate, Floats, clustered_mean
 from rlpeaks_tui.stats.texts import answers
@@ -42,23 +42,27 @@ HARD, EASY = 0.25, 0.75
 class Part:
     """The calibration of some rollouts: all with one source of confidence, or those of one difficulty.
 
-    `gap` is mean confidence less share right, with its error between prompts; positive where too much is claimed.
+    `said` is the mean confidence of those whose outcome is known, with its error between prompts.
     """
 
     name: str
     found: Calibration
-    gap: Estimate
+    said: Estimate
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What the stories show. Steps of the first and the last generation in the window; by difficulty: `source` only."""
+    """What the stories show. Steps of the first and the last generation in the window; by difficulty: `source` only.
+
+    `closest` names the source whose error is clearly the least, and is empty where none is.
+    """
 
     first: int
     last: int
     source: str
     by_source: tuple[Part, ...]
     by_difficulty: tuple[Part, ...]
+    closest: str
 
 
 @dataclass(frozen=True)
@@ -143,13 +147,35 @@ def parts_of(found: Sequence[Kept], size: int, source: str) -> Parts:
     source = source if source in SOURCES else STATED
     others = np.concatenate([rate_of_others(kept.correct, kept.group) for kept in found])[-size:]
     sorts = (("hard", others <= HARD), ("medium", (others > HARD) & (others < EASY)), ("easy", others >= EASY))
+    by_source = tuple(_part(name, confidence[name], correct, prompts) for name in SOURCES)
     return Parts(
         found[0].step,
         found[-1].step,
         source,
-        tuple(_part(name, confidence[name], correct, prompts) for name in SOURCES),
+        by_source,
         tuple(_part(name, confidence[source][of], correct[of], prompts[of]) for name, of in sorts),
+        _closest(by_source, confidence, correct, prompts),
     )
+
+
+def _closest(by_source: Sequence[Part], confidence: dict[str, Floats], correct: Floats, prompts: Floats) -> str:
+    """The source with the least error, if it is clearly less than that of each other; else nothing.
+
+    Its interval has to lie below theirs, which allows for what a finite sample adds to each error, and the paired
+    difference over the same rollouts has to be clear, which allows for errors that are made in opposite directions.
+    """
+    known = sorted((part for part in by_source if part.found.ece is not None), key=lambda part: part.found.ece or 0.0)
+    if len(known) < 2 or (end := known[0].found.ece_high) is None:
+        return ""
+    best = known[0].name
+    for other in known[1:]:
+        if other.found.ece_low is None or other.found.ece_low <= end:
+            return ""
+        both = np.isfinite(confidence[best] + confidence[other.name] + correct)
+        mine, its = (ece_parts(confidence[name][both], correct[both]) for name in (best, other.name))
+        if clustered_mean(its - mine, prompts[both]).sign(len(known) - 1) <= 0:
+            return ""
+    return best
 
 
 def rate_of_others(correct: Floats, group: Floats) -> Floats:
@@ -165,4 +191,5 @@ def rate_of_others(correct: Floats, group: Floats) -> Floats:
 def _part(name: str, confidence: Floats, correct: Floats, prompts: Floats) -> Part:
     # The same seed each time: an interval that trembled from look to look would say that something happened.
     found = calibrate(confidence, correct, prompts, np.random.default_rng(0))
-    return Part(name, found, clustered_mean(confidence - correct, prompts))
+    judged = np.where(np.isfinite(correct), confidence, np.nan)
+    return Part(name, found, clustered_mean(judged, prompts))

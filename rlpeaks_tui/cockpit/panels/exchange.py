@@ -9,23 +9,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rlpeaks_tui.stats.exchange import Price, Stretch, stretches
-from rlpeaks_tui.stats.summaries import Z95, smooth
+from rlpeaks_tui.stats.catalog import called
+from rlpeaks_tui.stats.exchange import LEAST, Bought, Price, Stretch, bought, stretches
+from rlpeaks_tui.stats.summaries import mean_se, smooth
 
+from .. import present
 from ..axes import Floats, linear, span_of
 from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import Dots, Points, Tag, draw
 from ..raster import Ints
 from ..scene import Scene
 from ..words import number, plural, signed
-from .heldout import BASE, ERROR, ONCE
-from .kl import EXACT, K3, drift_metric, gain
+from .heldout import BASE, ERROR, ONCE, quantile
+from .kl import K3, drift_metric
 from .parts import nothing, ticks_for
-from .story import Part, Told, across, from_zero, tell, until, untold
+from .story import Part, Told, across, both, from_zero, plus_minus, tell, until, untold
 
 REWARD = "reward"
 PARTS = 4
 """Stretches of equal drift."""
+RECENT = 20
+"""Steps before an evaluation whose mean drift it is held against."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,10 @@ class Way:
 
 
 def way(scene: Scene) -> Way:
-    steps, drift = until(scene, drift_metric(scene))
-    at, reward = until(scene, REWARD)
-    both, of_drift, of_reward = np.intersect1d(steps, at, return_indices=True)
-    smooth_drift, smooth_reward = smooth(drift, scene.half_life), smooth(reward, scene.half_life)
-    return Way(both, drift[of_drift], reward[of_reward], smooth_drift[of_drift], smooth_reward[of_reward])
+    steps, drift, reward = both(scene, drift_metric(scene), REWARD)
+    known = (steps <= scene.step) & np.isfinite(drift) & np.isfinite(reward)
+    steps, drift, reward = steps[known], drift[known], reward[known]
+    return Way(steps, drift, reward, smooth(drift, scene.half_life), smooth(reward, scene.half_life))
 
 
 def story(scene: Scene, width: int, height: int) -> Cells:
@@ -52,20 +55,32 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     path = way(scene)
     if len(path.steps) < 2:
         return untold("Reward for drift", scene.why(K3), scene, width, height)
-    cut = stretches(path.steps, path.smooth_drift, path.reward, PARTS)
+    cut = stretches(path.steps, path.drift, path.reward, path.smooth_drift, PARTS)
+    whole = bought(path.steps, path.drift, path.reward)
     parts = [Part("training reward over drift, a dot a step", lambda w, h: _path(scene, path, w, h))]
     parts.append(Part("what each stretch of equal drift bought", lambda w, h: _prices(cut, w, h), PARTS + 3))
     if len(until(scene, ONCE)[0]):
         parts.insert(1, Part("held-out accuracy over drift", lambda w, h: _held_out(scene, path, w, h)))
-    bought = gain(scene)
     caption = [
         "numbers on the way: steps",
-        "price: slope within a stretch, 95 % interval",
+        "price: rise of reward over rise of drift within a stretch, 95 % interval",
         "a way that bends over pays more for less",
     ]
-    unit = "reward gained for each nat/token since the start"
-    told = Told("Reward for drift", Ink.KL, bought or "-", verdict(cut), unit, _said(scene, cut), caption, parts)
-    return tell(told, scene, width, height)
+    value = "-" if whole is None or whole.price is None else signed(whole.price.value)
+    estimator = called(drift_metric(scene))
+    unit = f"reward a nat/token of {estimator} since the start"
+    said = [in_all(whole, estimator), *_said(scene, path, cut)]
+    return tell(Told("Reward for drift", Ink.KL, value, verdict(cut), unit, said, caption, parts), scene, width, height)
+
+
+def in_all(whole: Bought | None, estimator: str) -> str:
+    """The price of the whole way with its interval, and what it is."""
+    if whole is None:
+        return f"{2 * LEAST} steps are needed for a price"
+    ends = f"last {whole.rows} steps against first {whole.rows}"
+    if whole.price is None:
+        return f"{estimator} did not clearly change, {ends}"
+    return f"in all {_written(whole.price)} a nat, {ends}"
 
 
 def early_and_late(cut: tuple[Stretch, ...]) -> tuple[Price | None, Price | None]:
@@ -79,10 +94,9 @@ def verdict(cut: tuple[Stretch, ...]) -> str:
     early, late = early_and_late(cut)
     if early is None or late is None:
         return "not enough drift yet"
-    if not late.low <= 0 <= late.high:
+    lately = "no clear gain"
+    if late.told:
         lately = "reward rises" if late.low > 0 else "reward falls"
-    else:
-        lately = "nothing beyond chance is bought"
     if late.high < early.low:
         return "returns diminish" if late.low > 0 else f"returns diminish, {lately} lately"
     if late.low > early.high:
@@ -90,30 +104,46 @@ def verdict(cut: tuple[Stretch, ...]) -> str:
     return f"no clear change in price, {lately}" if late.told else f"{lately} lately"
 
 
-def _said(scene: Scene, cut: tuple[Stretch, ...]) -> list[str]:
+def _said(scene: Scene, path: Way, cut: tuple[Stretch, ...]) -> list[str]:
     early, late = early_and_late(cut)
     said = []
     if early is not None and late is not None:
         said.append(f"at first {_written(early)} a nat, lately {_written(late)}")
     if len(scene.phases) > 1:
         said.append("phases change the mix of tasks: held-out accuracy is the fair measure")
-    steps, once = until(scene, ONCE)
-    base, drift = scene.value(BASE), scene.value(EXACT) or scene.value(K3)
-    if len(steps) and base is not None and drift is not None and drift > 1e-4:
-        said.append(f"held out {signed(float(once[-1]) - base)} for {number(drift)} nats")
-    return said
+    held_out = _held_out_words(scene, path)
+    return [*said, held_out] if held_out else said
+
+
+def _held_out_words(scene: Scene, path: Way) -> str:
+    """The gain of the newest evaluation on the base, by prompt, and the drift of the steps that led to it."""
+    found = present.evaluation(scene.snapshot, scene.step)
+    if found is None or len(found.rate) != len(found.base_rate):
+        return ""
+    gain = mean_se(found.rate - found.base_rate)
+    before = path.drift[path.steps <= found.step][-RECENT:]
+    if not gain.n or not len(before):
+        return ""
+    half = plus_minus(gain.half)
+    drift = f"{number(float(before.mean()))} nats of {called(drift_metric(scene))}, mean of {len(before)} steps"
+    return f"held out at step {found.step:,}: {signed(gain.mean)} {half} on base for {drift}"
 
 
 def _written(found: Price) -> str:
     return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})".replace("-", "−")
 
 
+def _unpriced(part: Stretch) -> str:
+    return f"{plural(part.rows, 'row')}, too few" if part.rows < LEAST else "drift did not clearly rise"
+
+
 def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
     x = from_zero(float(path.smooth_drift.max()), width)
-    # Dense enough that no gap between two dots is seen.
-    fine = np.linspace(0, len(path.steps) - 1, max(len(path.steps), 12 * max(1, width)))
-    index = np.arange(len(path.steps))
-    way_x, way_y = (np.interp(fine, index, values) for values in (path.smooth_drift, path.smooth_reward))
+    way_x, way_y = path.smooth_drift, path.smooth_reward
+    if len(path.steps) < (dense := 12 * max(1, width)):
+        # So that no gap between two dots is seen.
+        fine, index = np.linspace(0, len(path.steps) - 1, dense), np.arange(len(path.steps))
+        way_x, way_y = np.interp(fine, index, way_x), np.interp(fine, index, way_y)
     dots = [Dots(path.drift, path.reward, Ink.REWARD | SOFT), Dots(way_x, way_y, Ink.KL)]
     y = linear(*(span_of(path.reward) or (0.0, 1.0)), ticks_for(height - 1))
     last = len(path.steps) - 1
@@ -131,7 +161,7 @@ def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
     steps, once = until(scene, ONCE)
     error = scene.series(ERROR)
     drift = np.interp(steps, path.steps, path.smooth_drift)
-    half = np.array([Z95 * (found if (found := error.at(step)) is not None else np.nan) for step in steps.tolist()])
+    half = quantile(scene) * np.array([np.nan if (se := error.at(step)) is None else se for step in steps.tolist()])
     order = np.argsort(drift, kind="stable")
     points = [Points(drift[order], once[order], Ink.REWARD, "◆", (once - half)[order], (once + half)[order])]
     tags = [Tag(float(drift[-1]), float(once[-1]), f"{int(steps[-1]):,}", Ink.REWARD)]
@@ -158,7 +188,7 @@ def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
     for y, part in enumerate(cut[: height - 1], 1):
         figures = (
             f"{number(part.low)} to {number(part.high)}",
-            _written(part.price) if part.price else f"{plural(part.rows, 'row')}, too few",
+            _written(part.price) if part.price else _unpriced(part),
             number(part.reward),
             f"{part.first:,} to {part.last:,}",
         )

@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 
 from rlpeaks_tui.stats.pieces import Fork, Forks, forks
-from rlpeaks_tui.stats.summaries import Z95
 from rlpeaks_tui.stats.tokens import FORKING_SHARE
 
 from ..axes import Axis, Floats, linear
@@ -70,9 +69,9 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     note = "of entropy in a fifth of the tokens"
     caption = [
         sample.says,
+        "± 95 % by completion, one look each",
         "same choice: JS to the base at most 0.1 nats, else it has moved",
         "base nats: how unlikely it finds the piece",
-        "± 95 % between completions",
     ]
     parts = [
         Part("by piece that was written at a fork", partial(table, scene, found), least=72),
@@ -150,7 +149,7 @@ def _figures(fork: Fork) -> tuple[str, ...]:
         f"{fork.forks:,}",
         percent(fork.forks / fork.uses),
         f"{fork.entropy:.3f}",
-        fixed(fork.advantage.mean, Z95 * fork.advantage.se),
+        fixed(fork.advantage.mean, fork.advantage.half),
         percent(fork.alike) if fork.compared else "-",
         f"{fork.surprise:.2f}" if np.isfinite(fork.surprise) else "-",
     )

@@ -4,13 +4,16 @@ policy do that its base cannot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from rlpeaks_tui.stats.heldout import ks_of
-from rlpeaks_tui.stats.summaries import Z95, effective_size, smooth
+from rlpeaks_tui.stats.longrun import series_mean
+from rlpeaks_tui.stats.student import student95
+from rlpeaks_tui.stats.summaries import Estimate, combined, smooth
 
+from .. import present
 from ..axes import Axis, Floats, linear, span_of
 from ..cells import SERIES, SOFT, Cells, Ink, fit, width_of
 from ..chart import Band, Line, Points, draw
@@ -32,10 +35,10 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     once = scene.value(ONCE)
     if once is None:
         return untold("Held out", scene.why(ONCE), scene, width, height)
+    judged = evaluated(scene, once)
     study = scene.study if isinstance(scene.study, Earned) else Earned()
     base = scene.value(BASE)
-    error = scene.value(ERROR)
-    value = f"{number(once)} {plus_minus(Z95 * error if error is not None else np.nan)}".rstrip()
+    value = f"{number(once)} {plus_minus(judged.half)}".rstrip()
     note = f"held out, {signed(once - base)} on base" if base is not None else "held out"
     parts = [Part("accuracy over steps", lambda w, h: _over_time(scene, study, w, h))]
     if len(_ks(scene, study)) > 1:
@@ -50,29 +53,42 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         "level: base",
         "bands: 95 %, resampling prompts",
     ]
-    told = Told("Held out", Ink.REWARD, value, note, _unit(scene, study), _said(scene, study, once), caption, parts)
+    told = Told("Held out", Ink.REWARD, value, note, _unit(scene, study), _said(scene, study, judged), caption, parts)
     return tell(told, scene, width, height)
 
 
-@dataclass(frozen=True)
-class Training:
-    """What training earns on the tasks of the held-out prompts, in their mix, with its standard error."""
-
-    reward: float
-    error: float
+def prompts_of(scene: Scene) -> int:
+    """How many prompts the evaluation of the step shown held; 0 where it left no record of them."""
+    found = present.evaluation(scene.snapshot, scene.step)
+    return 0 if found is None else int(np.isfinite(found.rate).sum())
 
 
-def training_at(scene: Scene, study: Earned, step: int) -> Training | None:
-    """From the last RECENT rows of each task up to `step`; None where some task has fewer than five."""
-    mean, variance = 0.0, 0.0
-    for name, weight in mix(scene, study).items():
+def quantile(scene: Scene) -> float:
+    """Half-width of the 95 % interval of an evaluation in its standard errors, which are those between prompts."""
+    prompts = prompts_of(scene)
+    return student95(prompts - 1 if prompts else np.inf)
+
+
+def evaluated(scene: Scene, once: float) -> Estimate:
+    """Held-out accuracy with its error between prompts; nan where that is not known."""
+    error, prompts = scene.value(ERROR), prompts_of(scene)
+    degrees = prompts - 1 if prompts else np.inf
+    return Estimate(once, np.nan if error is None else error, prompts, prompts, degrees)
+
+
+def training_at(scene: Scene, study: Earned, step: int) -> Estimate | None:
+    """What training earns on the tasks of the held-out prompts, in their mix, over the last RECENT rows up to `step`.
+
+    None where some task has fewer than five rows.
+    """
+    weights, means = mix(scene, study), []
+    for name in weights:
         series = scene.series(name)
         rows = series.values[(series.steps <= step) & np.isfinite(series.values)][-RECENT:]
         if len(rows) < 5:
             return None
-        mean += weight * float(rows.mean())
-        variance += weight**2 * float(rows.var(ddof=1)) / effective_size(rows)
-    return Training(mean, float(np.sqrt(variance)))
+        means.append(series_mean(rows))
+    return combined(means, list(weights.values()))
 
 
 def mix(scene: Scene, study: Earned) -> dict[str, float]:
@@ -116,29 +132,27 @@ def comparable(scene: Scene) -> str:
     return ""
 
 
-def gap(once: float, error: float, training: Training) -> str:
+def gap(held_out: Estimate, training: Estimate) -> str:
     """Whether training and held-out prompts differ by more than chance, in words."""
-    apart = training.reward - once
-    half = Z95 * float(np.hypot(error, training.error))
-    size = f"{signed(apart)} {plus_minus(half)}"
-    if not np.isfinite(half):
-        return f"training earns {number(training.reward)} on the same mix of tasks"
-    if abs(apart) <= half:
-        return f"training is at {number(training.reward)} on the same mix: no gap beyond chance ({size})"
-    if apart > 0:
+    apart = combined((training, held_out), (1.0, -1.0))
+    size = f"{signed(apart.mean)} {plus_minus(apart.half)}"
+    if not np.isfinite(apart.half):
+        return f"training earns {number(training.mean)} on the same mix of tasks"
+    if not apart.sign():
+        return f"training is at {number(training.mean)} on the same mix: no gap beyond chance ({size})"
+    if apart.mean > 0:
         return f"training is ahead by {size}: not all that is earned carries over"
     return f"training is behind by {size}: held-out prompts are easier, or training explores"
 
 
-def _said(scene: Scene, study: Earned, once: float) -> list[str]:
+def _said(scene: Scene, study: Earned, judged: Estimate) -> list[str]:
     said = []
     steps, _ = until(scene, ONCE)
     training = training_at(scene, study, int(steps[-1])) if len(steps) else None
     if why := comparable(scene):
         said.append(why)
     elif training is not None:
-        error = scene.value(ERROR)
-        said.append(gap(once, np.nan if error is None else error, training))
+        said.append(gap(judged, training))
     said.append(_gained(scene, study))
     said.append(_solved(scene, study))
     return said
@@ -183,7 +197,7 @@ def _unit(scene: Scene, study: Earned) -> str:
 def evaluations(scene: Scene) -> Points:
     """pass@1 at every evaluation with its 95 % interval, where its error is known."""
     series, error = scene.series(ONCE), scene.series(ERROR)
-    half = Z95 * error.values if len(error) == len(series) else np.full(len(series), np.nan)
+    half = quantile(scene) * error.values if len(error) == len(series) else np.full(len(series), np.nan)
     return Points(series.steps, series.values, Ink.REWARD, "◆", series.values - half, series.values + half)
 
 

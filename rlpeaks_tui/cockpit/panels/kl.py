@@ -6,12 +6,12 @@ took it, and is drawn as a point with its interval. Where both are there they sh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from rlpeaks_tui.stats.summaries import Z95, effective_size, smooth
+from rlpeaks_tui.stats.longrun import series_mean
+from rlpeaks_tui.stats.student import student95
 
 from ..axes import Axis, Floats, linear, span_of
 from ..cells import SOFT, Cells, Ink, width_of
@@ -78,9 +78,7 @@ def why_they_differ(scene: Scene) -> list[str]:
     said = []
     _, one, three = _common(scene)
     if len(one) >= 5:
-        apart = three - one
-        half = Z95 * float(apart.std(ddof=1)) / math.sqrt(effective_size(apart))
-        told = "they agree" if abs(float(apart.mean())) <= half else "they differ by more than chance"
+        told = "they differ by more than chance" if series_mean(three - one).sign() else "they agree"
         said.append(f"last {len(one)} steps: k1 {number(float(one.mean()))}, k3 {number(float(three.mean()))}: {told}")
     probe = scene.probe("kl")
     of = f" of {plural(probe.n, 'completion')}" if probe is not None and probe.n else ""
@@ -107,7 +105,7 @@ def _chart(scene: Scene, lines: Sequence[Line], points: Sequence[Points], width:
 
 def _forward(scene: Scene, width: int, height: int) -> Cells:
     series, error = scene.series(FORWARD), scene.series(f"{FORWARD}_se")
-    half = 1.96 * error.values if len(error) == len(series) else np.full(len(series), np.nan)
+    half = quantile(scene) * error.values if len(error) == len(series) else np.full(len(series), np.nan)
     points = [Points(series.steps, series.values, Ink.SERIES_2, "◆", series.values - half, series.values + half)]
     return _chart(scene, [Line(series.steps, series.values, Ink.SERIES_2 | SOFT)], points, width, height)
 
@@ -122,8 +120,16 @@ def headline(scene: Scene) -> tuple[str, str]:
     if _old(scene, taken) and not _old(scene, _taken(scene, K3)):
         return number(estimate), f"k3, exact {number(exact)} at {taken:,}"
     error = scene.value("kl/base_se")
-    note = f"exact ±{1.96 * error:.1g}" if error is not None else "exact"
+    note = f"exact ±{quantile(scene) * error:.1g}" if error is not None else "exact"
     return number(exact), note if taken == scene.step else f"{note} at {taken:,}"
+
+
+def quantile(scene: Scene) -> float:
+    """Half-width of the 95 % interval of the exact value in its standard errors, which are those between completions;
+    each probe takes as many.
+    """
+    probe = scene.probe("kl")
+    return student95(probe.n - 1 if probe is not None and probe.n else np.inf)
 
 
 def _taken(scene: Scene, name: str) -> int:
@@ -135,18 +141,6 @@ def _taken(scene: Scene, name: str) -> int:
 
 def _old(scene: Scene, taken: int) -> bool:
     return scene.step - taken > OLD * scene.step
-
-
-def gain(scene: Scene) -> str:
-    """Reward bought so far for each nat a token of drift; empty while there is no drift to speak of."""
-    exact, estimate = scene.value(EXACT), scene.value(K3)
-    newer = _taken(scene, K3) > _taken(scene, EXACT) and _old(scene, _taken(scene, EXACT))
-    drift = estimate if exact is None or newer else exact
-    _, reward = until(scene, "reward")
-    if drift is None or len(reward) < 10 or drift < 1e-4:
-        return ""
-    # A single step is too noisy at either end.
-    return number(float(smooth(reward, scene.half_life)[-1] - reward[:5].mean()) / drift)
 
 
 def drift_metric(scene: Scene) -> str:
@@ -180,7 +174,7 @@ def _points(scene: Scene, intervals: bool = True) -> list[Points]:
     if not len(exact):
         return []
     known = intervals and len(error) == len(exact)
-    half = 1.96 * error.values if known else np.full(len(exact), np.nan)
+    half = quantile(scene) * error.values if known else np.full(len(exact), np.nan)
     return [Points(exact.steps, exact.values, Ink.KL, "◆", exact.values - half, exact.values + half)]
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rlpeaks_tui.stats.exhaustion import HOLDS, LEAST, Exhaustion, exhaustion
-from rlpeaks_tui.stats.longrun import student95
-from rlpeaks_tui.stats.summaries import Z95
+from rlpeaks_tui.stats.student import student95
 
 from ..axes import Floats, linear, span_of
 from ..cells import BOLD, SOFT, Cells, Ink
@@ -20,7 +19,7 @@ from ..chart import Dots, Line, Points, Tag, draw
 from ..raster import Ints
 from ..scene import Scene
 from ..words import number, percent, plural, signed
-from .heldout import BASE, ERROR, ONCE
+from .heldout import BASE, ERROR, ONCE, quantile
 from .parts import chart, nothing, ticks_for
 from .story import Part, Told, across, both, from_zero, plus_minus, tell, until, untold
 
@@ -83,7 +82,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
 
 def half_width(law: Exhaustion) -> float:
     """Of the 95 % interval of what is left, with evaluations as independent."""
-    return student95(max(3.0, law.points - 2.0)) * law.error
+    return student95(law.points - 2.0) * law.error
 
 
 def _main(found: Bought) -> tuple[str, str]:
@@ -106,7 +105,7 @@ def _said(scene: Scene, found: Bought) -> list[str]:
         error = found.error[-1]
         of = f"explains {percent(law.r2)} of the variance of {plural(law.points, 'evaluation')}"
         said.append(f"the law ends at {number(law.b - law.a)} and {of}")
-        if np.isfinite(error) and law.left < error:
+        if np.isfinite(error) and law.left + half_width(law) < error:
             said.append(f"what is left is below the error of one evaluation ({number(float(error))}): entropy is spent")
     elif law.why:
         said.append(law.why)
@@ -126,7 +125,7 @@ def _held_out(scene: Scene, found: Bought, width: int, height: int) -> Cells:
         why = "no evaluation after a step whose entropy is known" if len(until(scene, ONCE)[0]) else scene.why(ONCE)
         return nothing(Cells(width, height), why)
     law, first = found.law, scene.start(ENTROPY)
-    half = Z95 * found.error
+    half = quantile(scene) * found.error
     top = max([first or 0.0, *found.entropy.tolist(), 1e-3])
     order = np.argsort(found.entropy, kind="stable")
     points = [

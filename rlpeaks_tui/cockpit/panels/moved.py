@@ -1,19 +1,22 @@
 """Where the policy has moved from its base: by place in the completion, and which pieces it now writes more gladly.
 
 Measured on what the policy wrote: a piece that it has given up altogether is not among them, and a mean shift is above
-0 by selection, since its mean over all tokens is the estimate k1 of the drift.
+0 by selection, since its mean over all tokens is the estimate k1 of the drift. So a piece, or a place, is only told as
+one that moved where it did so beyond the other tokens of the same completions, and beyond what the furthest of so many
+does by chance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from rlpeaks_tui.stats.divergence import JS_THRESHOLD
-from rlpeaks_tui.stats.pieces import Moved, moved
-from rlpeaks_tui.stats.summaries import Z95, Estimate, clustered_mean
+from rlpeaks_tui.stats.pieces import Shifts, moved
+from rlpeaks_tui.stats.summaries import Estimate, beyond_the_rest, clustered_mean
 
 from ..axes import linear
 from ..bars import lying
@@ -35,11 +38,15 @@ FAR, OTHER = "shift/js_share", "shift/argmax"
 
 @dataclass(frozen=True)
 class Place:
-    """A tenth of the completions: mean shift, mean and counts of the divergence."""
+    """A tenth of the completions: mean shift in nats, share of tokens far from the base, of how many it is known.
+
+    `ahead` is by how much that share exceeds that of the rest of the same completions.
+    """
 
     shift: Estimate
     far: float
     measured: int
+    ahead: Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +58,7 @@ class Shifted:
         overall: mean of log p - log p0, nats.
         far, measured: share of tokens with JS above 0.1 nats, of how many.
         places: by tenth of the completion.
-        pieces: by mean shift.
+        moved: by piece.
     """
 
     sample: Sample
@@ -59,7 +66,7 @@ class Shifted:
     far: float
     measured: int
     places: tuple[Place, ...]
-    pieces: tuple[Moved, ...]
+    moved: Shifts
 
 
 def shifted(sample: Sample) -> Shifted | str:
@@ -84,11 +91,15 @@ def study() -> OfTokens[Shifted]:
 def by_place(sample: Sample) -> tuple[Place, ...]:
     """The sample cut into tenths of its completions."""
     shift = sample.logp - sample.base_logp
+    far = np.where(np.isfinite(sample.js), sample.js > JS_THRESHOLD, np.nan)
     index: Ints = np.minimum((sample.place * BINS).astype(np.int64), BINS - 1)
+    beyond = beyond_the_rest(far, index, sample.completion)
     found = []
     for i in range(BINS):
         mine = index == i
-        found.append(Place(clustered_mean(shift[mine], sample.completion[mine]), *_far(sample, mine)))
+        owner = sample.completion[mine]
+        ahead = clustered_mean(beyond[mine], owner)
+        found.append(Place(clustered_mean(shift[mine], owner), *_far(sample, mine), ahead))
     return tuple(found)
 
 
@@ -105,7 +116,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         return untold("Moved tokens", why, scene, width, height)
     found = scene.study
     value = f"{percent(found.far)} far" if found.measured else f"{number(found.overall.mean)} nats"
-    note = f"of tokens, mean shift {signed(found.overall.mean)} {plus_minus(Z95 * found.overall.se)}".rstrip()
+    note = f"of tokens, mean shift {signed(found.overall.mean)} {plus_minus(found.overall.half)}".rstrip()
     parts = [
         Part("pieces, by mean shift", partial(_pieces, scene, found), least=36),
         Part("by place in the completion", partial(_places, scene, found), BINS + 2, least=36),
@@ -114,9 +125,10 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         parts.append(Part("share of all tokens, at each probe", partial(_over_time, scene)))
     caption = [
         found.sample.says,
+        "± 95 % by completion, one look each",
+        "bright: unlike other tokens beyond chance over all pieces",
         "shift: log p − log p0, nats",
         f"far: JS above {JS_THRESHOLD:g}",
-        "± 95 % between completions",
     ]
     unit = "where policy and base differ"
     told = Told("Moved tokens", Ink.KL, value, note, unit, _said(scene, found), caption, parts)
@@ -124,23 +136,35 @@ def story(scene: Scene, width: int, height: int) -> Cells:
 
 
 def _said(scene: Scene, found: Shifted) -> list[str]:
-    said = []
-    known = [(place.far, i) for i, place in enumerate(found.places) if place.measured >= LEAST]
-    if known:
-        most, at = max(known)
-        said.append(f"furthest in the {_ordinal(at)} tenth of the completions: {percent(most)} of its tokens are far")
-    raised = [piece for piece in found.pieces if piece.shift.mean - Z95 * piece.shift.se > 0]
-    if raised:
-        first = raised[0]
-        said.append(
-            f"raised most: {shown(first.piece)} by {number(first.shift.mean)} nats over {plural(first.n, 'use')}"
-        )
+    said = [_furthest(found.places), _raised(found.moved)]
     probe = scene.probe("kl")
     swaps = None if probe is None else probe.facts.get("moved")
     if probe is not None and isinstance(swaps, str) and swaps:
         said.append(f"likeliest token, base to policy at step {probe.step:,}: {fit(swaps, 90)}")
     said.append("pieces that the policy has given up are not in its text")
     return said
+
+
+def _furthest(places: Sequence[Place]) -> str:
+    """The place with the largest share of far tokens, where it stands out of the rest of its completions."""
+    known = [place for place in places if place.measured >= LEAST]
+    if len(known) < 2:
+        return ""
+    most = max(known, key=lambda place: place.far)
+    if most.ahead.sign(len(known)) <= 0:
+        return "no place in the completions is clearly further from the base than the rest"
+    ordinal = _ordinal(places.index(most))
+    return f"furthest in the {ordinal} tenth of the completions: {percent(most.far)} of its tokens are far"
+
+
+def _raised(found: Shifts) -> str:
+    """The piece that is raised most, where it stands out of the other tokens."""
+    of = plural(found.looked, "piece")
+    if (first := found.raised) is None:
+        return f"none of {of} is clearly raised beyond the other tokens" if found.looked else ""
+    uses = plural(first.n, "use")
+    most = f"{shown(first.piece)} most, by {number(first.shift.mean)} nats over {uses}"
+    return f"clearly raised beyond the other tokens, among {of}: {most}"
 
 
 def _over_time(scene: Scene, width: int, height: int) -> Cells:
@@ -175,7 +199,7 @@ def _places(scene: Scene, found: Shifted, width: int, height: int) -> Cells:
     for y, (i, place) in enumerate(enumerate(found.places[: max(0, height - 1)]), 1):
         cells.put_right(y, 6, f"{i + 1}", Ink.DIM)
         cells.put_right(y, 13, f"{place.shift.n:,}", Ink.DIM)
-        cells.put_right(y, 28, fixed(place.shift.mean, Z95 * place.shift.se, 3), Ink.TEXT)
+        cells.put_right(y, 28, fixed(place.shift.mean, place.shift.half, 3), Ink.TEXT)
         if place.measured:
             cells.put_right(y, 34, percent(place.far), Ink.KL)
             if bar >= 4:
@@ -186,23 +210,23 @@ def _places(scene: Scene, found: Shifted, width: int, height: int) -> Cells:
 def _pieces(scene: Scene, found: Shifted, width: int, height: int) -> Cells:
     """A row a piece, the most moved first."""
     cells = Cells(width, height)
-    if not found.pieces:
+    if not found.moved.pieces:
         return nothing(cells, f"no piece was written {LEAST} times")
-    label = max(6, min(14, max(width_of(shown(piece.piece)) for piece in found.pieces) + 1, width // 3))
+    label = max(6, min(14, max(width_of(shown(piece.piece)) for piece in found.moved.pieces) + 1, width // 3))
     stops = [("uses", label + 7), ("shift", label + 22), ("far", label + 29), ("mean JS", label + 38)]
     stops = [(title, stop) for title, stop in stops if stop <= width]
     for title, stop in stops:
         cells.put_right(0, stop, title, Ink.FAINT)
-    rows = max(1, height - 1 - (len(found.pieces) > height - 1))
-    top = scrolled(cells, len(found.pieces), rows, scene.view.scroll)
-    for y, piece in enumerate(found.pieces[top : top + rows], 1):
+    rows = max(1, height - 1 - (len(found.moved.pieces) > height - 1))
+    top = scrolled(cells, len(found.moved.pieces), rows, scene.view.scroll)
+    for y, piece in enumerate(found.moved.pieces[top : top + rows], 1):
         figures = (
             f"{piece.n:,}",
-            fixed(piece.shift.mean, Z95 * piece.shift.se, 3),
+            fixed(piece.shift.mean, piece.shift.half, 3),
             percent(piece.far) if np.isfinite(piece.far) else "-",
             f"{piece.js:.3f}" if np.isfinite(piece.js) else "-",
         )
-        clear = abs(piece.shift.mean) > Z95 * piece.shift.se
+        clear = piece.ahead.sign(found.moved.looked)
         cells.put(y, 0, fit(shown(piece.piece), label - 1), Ink.TEXT | BOLD)
         for (title, stop), figure in zip(stops, figures, strict=False):
             cells.put_right(y, stop, figure, Ink.TEXT if title == "shift" and clear else Ink.DIM)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlpeaks_tui.stats.summaries import Z95, Estimate, effective_size
+from rlpeaks_tui.stats.longrun import series_mean
+from rlpeaks_tui.stats.summaries import Estimate
 
 from ..cells import SOFT, Cells, Ink, fit, wrap
 from ..chart import Line, Points, draw
@@ -21,7 +22,6 @@ RIGHT, WRONG = "dlogp/right", "dlogp/wrong"
 POSITIVE, NEGATIVE, COSINE = "gradient/positive", "gradient/negative", "gradient/cosine"
 WINDOW = 20
 """Probes that are averaged for what is said in words: one alone is mostly noise."""
-LEAST = 3
 ROWS: tuple[Row, ...] = (
     ("right, nats/token an update", RIGHT, Ink.SERIES_0),
     ("wrong, nats/token an update", WRONG, Ink.SERIES_1),
@@ -115,23 +115,14 @@ def recent(scene: Scene, name: str) -> Estimate:
     """Mean of the last WINDOW values up to the step shown; its error counts that neighbours resemble each other."""
     series = scene.series(name)
     values = series.values[series.steps <= scene.step]
-    values = values[np.isfinite(values)][-WINDOW:]
-    if len(values) < LEAST:
-        return Estimate(float(values.mean()) if len(values) else np.nan, np.nan, len(values), len(values))
-    pieces = max(1.0, effective_size(values))
-    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(pieces)), len(values), int(pieces))
-
-
-def clear(found: Estimate) -> int:
-    """The sign of a mean whose 95 % interval leaves out 0; 0 where it does not, or is not known."""
-    return int(np.sign(found.mean)) if abs(found.mean) > Z95 * found.se else 0
+    return series_mean(values[np.isfinite(values)][-WINDOW:])
 
 
 def verdict(right: Estimate, wrong: Estimate) -> tuple[str, str]:
     """In a few words and in a sentence: on which answers the policy is moved, and what that may mean."""
     if not right.n or not wrong.n:
         return "one side is not known", ""
-    match clear(right), clear(wrong):
+    match right.sign(), wrong.sign():
         case 1, -1:
             return "right up, wrong down", "Right answers are pushed up and wrong ones down: both signs teach."
         case 1, 1:
@@ -175,7 +166,7 @@ def balance(positive: float, negative: float) -> str:
 def _mean(found: Estimate) -> str:
     if not found.n:
         return "-"
-    spread = f" ±{number(Z95 * found.se)}" if np.isfinite(found.se) else ""
+    spread = f" ±{number(found.half)}" if np.isfinite(found.half) else ""
     return f"{signed(found.mean)}{spread}"
 
 

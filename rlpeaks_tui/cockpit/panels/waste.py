@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rlpeaks_tui.stats.groups import expected_zero_variance
+from rlpeaks_tui.stats.longrun import series_mean
 from rlpeaks_tui.stats.summaries import smooth
 
 from ..axes import Axis, linear
@@ -21,11 +22,15 @@ from ..scene import Scene
 from ..words import duration, number, percent
 from .earned import Earned
 from .parts import Row, chart, metric_table, nothing, raw_and_smooth, ticks_for
-from .story import Part, Told, across, tell, until, untold
+from .story import Part, Told, across, both, tell, until, untold
 
 IDLE, EXPECTED = "frac_reward_zero_std", "groups/expected_zero_variance"
 RIGHT, WRONG, NONE = "groups/all_right", "groups/all_wrong", "rollouts/no_gradient"
 GENERATE = "time/generate"
+SLIGHT = 0.05
+"""Share of groups beyond chance up to which nothing is made of it."""
+ROWS = 20
+"""Rows from which it is told whether there are more than chance gives."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +117,7 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
     right, wrong = _recent(scene, RIGHT), _recent(scene, WRONG)
     said = []
     if idle is not None and chance is not None:
-        beyond = idle - chance
-        what = (
-            f"{percent(beyond)} of groups beyond chance: prompts differ in difficulty"
-            if beyond > 0.05
-            else "about what chance gives for prompts that are equally hard"
-        )
+        what = _beyond(scene, idle - chance)
         said.append(f"lately {percent(idle)} of groups are idle, {percent(chance)} expected: {what}")
     if right is not None and wrong is not None and right + wrong > 0.02:
         if right > 2 * wrong:
@@ -132,6 +132,17 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
             "a completion without gradient still costs its generation; it counts here only where its advantage is 0"
         )
     return said
+
+
+def _beyond(scene: Scene, lately: float) -> str:
+    """Whether groups are idle more often than chance lets them be, from the last rows that know both."""
+    steps, idle, chance = both(scene, IDLE, EXPECTED)
+    apart = (idle - chance)[steps <= scene.step]
+    if lately <= SLIGHT:
+        return "about what chance gives for prompts that are equally hard"
+    if series_mean(apart[np.isfinite(apart)][-ROWS:]).sign() <= 0:
+        return "too few steps to tell it from chance"
+    return f"{percent(lately)} of groups beyond chance: prompts differ in difficulty"
 
 
 def _recent(scene: Scene, name: str) -> float | None:

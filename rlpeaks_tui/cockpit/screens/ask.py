@@ -49,6 +49,16 @@ class Confirm(ModalScreen[bool]):
             self.dismiss(yes)
 
 
+SOON = 0.12
+"""Seconds of typing that one drawing answers."""
+
+OF_LISTS = (
+    "text or a regular expression; ! in front: what does not match",
+    "acts as you type; enter keeps it, esc undoes it",
+)
+"""How the filter of a list is written."""
+
+
 class Line(Input):
     """A line that is typed and taken."""
 
@@ -56,10 +66,11 @@ class Line(Input):
 
 
 class Filter(ModalScreen[str | None]):
-    """One line for a filter, at the bottom of the screen; leaving it leaves the old one.
+    """One line for a filter, at the bottom of the screen, that acts as it is typed; escape gives back the old one.
 
     Args:
         before: what is filtered by now.
+        typed: is told the line while it is typed, and at last the old one where the person leaves.
         grammar: lines above it that say how it is written.
         mistake: what is wrong with a line; empty when nothing is. A line with a mistake is not taken.
     """
@@ -77,10 +88,16 @@ class Filter(ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [bound("question.leave", "leave")]
 
     def __init__(
-        self, before: str, grammar: Sequence[str] = (), mistake: Callable[[str], str] = lambda line: ""
+        self,
+        before: str,
+        typed: Callable[[str], object],
+        grammar: Sequence[str] = OF_LISTS,
+        mistake: Callable[[str], str] = lambda line: "",
     ) -> None:
         super().__init__()
-        self._before, self._grammar, self._mistake = before, grammar, mistake
+        self._before, self._typed, self._grammar, self._mistake = before, typed, grammar, mistake
+        self._told = before
+        self._due = False
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -89,11 +106,23 @@ class Filter(ModalScreen[str | None]):
                 yield Static(line, classes="grammar", markup=False)
             with Horizontal():
                 yield Static("/", classes="sign", markup=False)
-                hint = "" if self._grammar else "regular expression, ! in front for what does not match"
-                yield Line(self._before, placeholder=hint)
+                yield Line(self._before)
 
     def on_input_changed(self) -> None:
         self.query_one(".mistake", Static).display = False
+        if not self._due:
+            self._due = True
+            self.set_timer(SOON, self._tell_typed)
+
+    def _tell_typed(self) -> None:
+        self._due = False
+        if self.is_active:
+            self._tell(self.query_one(Input).value.strip())
+
+    def _tell(self, line: str) -> None:
+        if line != self._told:
+            self._told = line
+            self._typed(line)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         line = event.value.strip()
@@ -108,4 +137,5 @@ class Filter(ModalScreen[str | None]):
 
     def action_leave(self) -> None:
         if self.is_active:
+            self._tell(self._before)
             self.dismiss(None)

@@ -319,7 +319,8 @@ class Browser(Stage):
         self._moved()
 
     def action_ask(self) -> None:
-        """One line for the query; a mistake in it is said while it can be put right."""
+        """One line for the query, searched as it is typed; a mistake in it is said while it can be put right."""
+        before, layers = self._list.line, list(self._open)
 
         def mistake(line: str) -> str:
             try:
@@ -328,11 +329,20 @@ class Browser(Stage):
                 return str(problem)
             return ""
 
+        def typed(line: str) -> None:
+            # Half a filter is no mistake yet: what was found before stays.
+            if line == before or not (mistake(line) or query.unfinished(line)):
+                self.find(line)
+            if line == before and layers:
+                self._open += layers
+                self._look_through()
+                self._moved()
+
         def entered(line: str | None) -> None:
             if line is not None:
                 self.find(line)
 
-        self.app.push_screen(Filter(self._list.line, query.GRAMMAR, mistake), entered)
+        self.app.push_screen(Filter(before, typed, query.GRAMMAR, mistake), entered)
 
     def action_out(self) -> None:
         """One layer out: what was said, the layers, then the browser."""

@@ -9,6 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 
+from .. import mouse
 from ..cells import BOLD, Cells, Ink, fit, in_ascii
 from ..commands import BY_ID, LEAVE, STEER, TABLE, TIME, VIEW, Command
 from ..keyed import BROWSER, QUESTION, Keyed, Within, meanings, shown
@@ -80,6 +81,7 @@ def _columns(width: int, table: Sequence[Keyed] = TABLE) -> list[list[tuple[str,
         [("", group), *((_together(keys) or NO_KEY, title) for title, keys in rows.items()), ("", "")]
         for group, rows in groups.items()
     ]
+    blocks.append([("", "Mouse"), *mouse.MEANT, ("", "")])
     parts = [blocks] if width < 2 * COLUMN else [blocks[:2], blocks[2:]]
     return [[row for block in part for row in block][:-1] for part in parts]
 

@@ -120,7 +120,7 @@ class Runs(Screen[Path | None]):
             case "open":
                 self._open()
             case "filter":
-                self.app.push_screen(Filter(self._filter), self._narrow)
+                self._ask()
             case "back" if self._filter:
                 self._narrow("")
             case "quit" if event.key.startswith("ctrl+"):
@@ -158,10 +158,20 @@ class Runs(Screen[Path | None]):
         if line is not None and line.state != "unreadable":
             self.dismiss(line.path)
 
-    def _narrow(self, pattern: str | None) -> None:
-        if pattern is not None:
-            self._filter = pattern
-            self.paint()
+    def _ask(self) -> None:
+        chosen = self._chosen
+
+        def entered(pattern: str | None) -> None:
+            if pattern is None:
+                # What was typed may have hidden it for a while.
+                self._chosen = chosen
+            self._narrow(self._filter if pattern is None else pattern)
+
+        self.app.push_screen(Filter(self._filter, self._narrow), entered)
+
+    def _narrow(self, pattern: str) -> None:
+        self._filter = pattern
+        self.paint()
 
     def _move(self, by: int) -> None:
         lines = self._lines

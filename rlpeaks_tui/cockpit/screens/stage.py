@@ -35,7 +35,7 @@ class Show:
         size: of the screen.
         settled: the checks in `now` are those of the step shown; they are not for a moment after the cursor moved.
         hints: the keys that the footer names.
-        card: what lies over the panels until escape: whether a command helped.
+        card: what lies over the panels until the next key: whether a command helped.
         rows: of the panels that may be written in this drawing.
     """
 
@@ -144,7 +144,7 @@ class Stage(Screen[None]):
             if name in FRAME:
                 return self._strip(name, show, place.width, place.height)
             if name == "card" and show.card is not None:
-                return show.card.draw(place.width, place.height)
+                return show.card.draw(place.width, place.height, show.scene.look.effect)
             return self.draw(name, show.scene, place.width, place.height)
         except Exception as error:
             self.failed[name] = error

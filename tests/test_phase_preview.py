@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from rlpeaks_tui.run.entries import Branch
 from rlpeaks_tui.run.entries import Phase as Entered
 from rlpeaks_tui.run.journal import JournalWriter
 from rlpeaks_tui.run.layout import Layout
@@ -74,6 +75,16 @@ def test_the_newest_generations_of_a_task_are_found_however_old_they_are(demo: L
     assert newest.correct.tolist() == [1.0, 1.0, 0.0, 1.0] * 2
     assert recent_outcomes(reader, "times", generations=2).step.tolist() == [1] * 4
     assert len(recent_outcomes(reader, "chat").step) == 0
+
+
+def test_what_the_run_has_left_does_not_count_for_a_preview(demo: Layout) -> None:
+    enter(demo, 0)
+    writer = JournalWriter(demo.journal, "trainer")
+    writer.write(Entered(t=BEGAN + 4, step=4, name="hard", index=1, of=len(PHASES)))
+    writer.write(Branch(t=BEGAN + 5, name="branch-2", parent="main", step=5, at=3, checkpoint="three"))
+    writer.close()
+    told = preview(demo.root, "next").facts
+    assert (told["now"], told["tasks"]["add"]["rate"]["n"], told["tasks"]["add"]["rate"]["last"]) == ("easy", 8, 3)
 
 
 def test_a_preview_says_the_mix_what_is_known_of_it_and_what_changes(demo: Layout) -> None:

@@ -95,8 +95,8 @@ def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
     make = QUESTIONS[verb]
 
     def now() -> Question:
-        assert app.snapshot is not None, "refused before anything was read"
-        return make(app.snapshot, app.rates)
+        assert app.reading is not None, "refused before anything was read"
+        return make(app.reading.snapshot, app.reading.rates)
 
     def answered(words: tuple[str, ...] | None) -> None:
         if words:

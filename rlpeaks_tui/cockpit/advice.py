@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.requests import BASE
 
+from . import present
 from .curriculum import phases_of
 from .form import Values
 from .questions import settable, to_undo
@@ -56,7 +57,11 @@ def hindrance(snapshot: Snapshot, advice: str) -> str:
         return cannot[verb]
     if verb == "set" and given["key"] not in settable(snapshot):
         return cannot.get(f"set {given['key']}", f"this run has no setting {given['key']}")
-    if verb == "phase" and given.get("to") == "prev" and snapshot.phase == next(iter(snapshot.info.phases), None):
+    if (
+        verb == "phase"
+        and given.get("to") == "prev"
+        and present.phase(snapshot) == next(iter(snapshot.info.phases), None)
+    ):
         return "there is no phase before the present one"
     return lacking(verb, snapshot)
 

@@ -26,7 +26,6 @@ from rlpeaks_tui.run.stacks import NoStack, Stack
 from . import acts, appearance, by_name, commands, mouse, picture, travel, walk, whereabouts
 from .advice import advised
 from .aftermath import Aftermath
-from .expected import Rates
 from .herald import Herald, Notify
 from .link import Pace, waiting
 from .panels import checks as each_check
@@ -376,11 +375,6 @@ class Cockpit(App[int]):
         if self.view.held:
             self._shown = self._newest
         self.look_at(held=not self.view.held)
-
-    @property
-    def rates(self) -> Rates | None:
-        """How recent completions of each task did, while a question that shows it is open."""
-        return self._newest.rates if self._newest else None
 
     @property
     def advice(self) -> str:

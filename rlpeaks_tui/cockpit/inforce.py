@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rlpeaks_tui.run.entries import Settings, Value
 
-from .branches import on_the_way
+from . import present
 from .scene import Scene
 
 SCHEDULED = "learning_rate"
@@ -37,11 +37,7 @@ class Setting:
 
 def in_force(scene: Scene) -> list[Setting]:
     """The settings at the step shown, in the run's own order; none where the run does not tell them."""
-    told = [
-        entry
-        for entry in scene.snapshot.settings
-        if entry.step <= scene.step and on_the_way(scene.nodes, entry.t, entry.step)
-    ]
+    told = present.upto(scene.snapshot, scene.snapshot.settings, scene.step)
     if not told:
         return []
     changes: dict[str, list[Change]] = {name: [] for name in told[-1].v}

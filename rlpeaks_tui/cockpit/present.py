@@ -99,6 +99,12 @@ def probe(snapshot: Snapshot, name: str, step: int) -> Probe | None:
     return _newest(snapshot, snapshot.probes.get(name, ()), step)
 
 
+def phase(snapshot: Snapshot) -> str | None:
+    """The phase that the run is in; also the one of the generation that the next step uses."""
+    found = _newest(snapshot, snapshot.phases, snapshot.step + 1)
+    return None if found is None else found.name
+
+
 def upto(snapshot: Snapshot, records: Sequence[Record], step: int) -> list[Record]:
     """Of `records`, which are in the order of time, those at or before `step`."""
     tree = nodes(snapshot)

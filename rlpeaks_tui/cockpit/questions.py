@@ -86,7 +86,8 @@ def roll_back(snapshot: Snapshot, rates: Rates | None) -> Question:
 def curriculum(snapshot: Snapshot, rates: Rates | None) -> Question:
     phases = phases_of(snapshot)
     names = [phase.name for phase in phases]
-    here = names.index(snapshot.phase) if snapshot.phase in names else 0
+    phase = present.phase(snapshot)
+    here = names.index(phase) if phase in names else 0
     around = {"next": here + 1, "prev": here - 1}
     ahead = [Option(word, names[at] if 0 <= at < len(names) else "there is none") for word, at in around.items()]
     options = [*ahead, Option("auto", "each phase ends by its own rule again")]

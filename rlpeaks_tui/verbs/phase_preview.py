@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from ..cockpit import present
+from ..cockpit.branches import split
 from ..phases import PHASE_WORDS, Phase
 from ..run.layout import Layout
 from ..run.outcomes import recent_outcomes
@@ -41,13 +43,16 @@ def preview(directory: Path, phase: str) -> Preview:
     if not phases:
         raise ValueError("this run has no curriculum")
     names = [one.name for one in phases]
-    now = names.index(snapshot.phase) if snapshot.phase in names else 0
+    phase_now = present.phase(snapshot)
+    now = names.index(phase_now) if phase_now in names else 0
     target = phases[_index(phase, names, now)]
     reader = RolloutReader(Layout(directory).rollouts)
     reader.refresh()
+    # What the run has left says nothing of the policy that it has now.
+    numbers, _ = split(reader.index["step"], present.nodes(snapshot))
     rates: dict[str, TaskRate | None] = {}
     for task in target.tasks:
-        found = recent_outcomes(reader, task, generations=GENERATIONS)
+        found = recent_outcomes(reader, task, numbers, GENERATIONS)
         rates[task] = task_rate(found.step, found.prompt, found.correct)
     expected = expected_rate(target.tasks, rates)
     total = sum(target.tasks.values())

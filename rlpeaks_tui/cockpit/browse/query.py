@@ -90,6 +90,15 @@ def _misspelt(word: str) -> None:
         )
 
 
+def mistake(line: str) -> str:
+    """What is wrong with a line; empty when nothing is."""
+    try:
+        parse(line)
+    except Mistake as problem:
+        return str(problem)
+    return ""
+
+
 def span(name: str, said: str, example: str) -> Range:
     """Lowest and highest, both within, of `5`, `0-5`, `-1..1`, `0..<1`, `5..`, `>5`, `>=5`, `<5` or `<=5`."""
     found = _SPAN.fullmatch(said)

@@ -15,9 +15,9 @@ from rlpeaks_tui.stats.catalog import lookup
 from rlpeaks_tui.stats.judging import CLEAR_AFTER, FIRE_AFTER
 from rlpeaks_tui.stats.judging import Finding as Judged
 
+from .. import present
 from ..advice import advised, hindrance, in_words
 from ..axes import span_of
-from ..branches import on_the_way
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
 from ..chart import Line, draw
 from ..filtering import filtered
@@ -197,12 +197,8 @@ def _held(scene: Scene, one: Judged) -> str:
 
 def history(scene: Scene, rule: str) -> str:
     """When the run itself told that the rule fires, up to the step shown, the newest last."""
-    alerts = [
-        alert
-        for alert in scene.snapshot.alerts
-        if alert.rule == rule and alert.step <= scene.step and on_the_way(scene.nodes, alert.t, alert.step)
-    ]
-    spans = _spans(alerts)
+    alerts = present.upto(scene.snapshot, scene.snapshot.alerts, scene.step)
+    spans = _spans([alert for alert in alerts if alert.rule == rule])
     if not spans:
         return "the run has not told it"
     times = "once" if len(spans) == 1 else f"{len(spans)} times"

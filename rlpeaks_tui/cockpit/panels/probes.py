@@ -6,7 +6,7 @@ import numpy as np
 
 from rlpeaks_tui.run.pace import spell
 
-from ..branches import on_the_way
+from .. import present
 from ..cells import Cells, Ink, fit
 from ..scene import Scene
 from ..words import plural
@@ -38,11 +38,7 @@ def watching(scene: Scene) -> str:
 
 def allowed(scene: Scene) -> float | None:
     """The share of training time that measuring may take at the step shown."""
-    told = [
-        entry.v.get("probes.budget")
-        for entry in scene.snapshot.settings
-        if entry.step <= scene.step and on_the_way(scene.nodes, entry.t, entry.step)
-    ]
+    told = [entry.v.get("probes.budget") for entry in present.upto(scene.snapshot, scene.snapshot.settings, scene.step)]
     config = scene.snapshot.info.config.get("probes")
     asked = told[-1] if told else config.get("budget") if isinstance(config, dict) else None
     return float(asked) if isinstance(asked, int | float) and 0 <= asked <= 1 else None

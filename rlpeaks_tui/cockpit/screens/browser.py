@@ -322,16 +322,9 @@ class Browser(Stage):
         """One line for the query, searched as it is typed; a mistake in it is said while it can be put right."""
         before, layers = self._list.line, list(self._open)
 
-        def mistake(line: str) -> str:
-            try:
-                query.parse(line)
-            except query.Mistake as problem:
-                return str(problem)
-            return ""
-
         def typed(line: str) -> None:
             # Half a filter is no mistake yet: what was found before stays.
-            if line == before or not (mistake(line) or query.unfinished(line)):
+            if line == before or not (query.mistake(line) or query.unfinished(line)):
                 self.find(line)
             if line == before and layers:
                 self._open += layers
@@ -342,7 +335,7 @@ class Browser(Stage):
             if line is not None:
                 self.find(line)
 
-        self.app.push_screen(Filter(before, typed, query.GRAMMAR, mistake), entered)
+        self.app.push_screen(Filter(before, typed, query.GRAMMAR, query.mistake), entered)
 
     def action_out(self) -> None:
         """One layer out: what was said, the layers, then the browser."""

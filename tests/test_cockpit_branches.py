@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlpeaks_tui.cockpit.axes import linear
-from rlpeaks_tui.cockpit.branches import nodes_of, on_the_way, split
 from rlpeaks_tui.cockpit.cells import BLANK, Ink
 from rlpeaks_tui.cockpit.chart import Behind, Chart, Line, draw
 from rlpeaks_tui.cockpit.panels import BY_ID, timeline
 from rlpeaks_tui.cockpit.raster import Frame, Raster
+from rlpeaks_tui.run.branches import nodes_of, on_the_way, split
 from rlpeaks_tui.run.entries import Branch, Checkpoint
 from tests.cockpit_fakes import FakeRun, scene_of
+from tests.run_fakes import Call
 
 
 class Model:
@@ -144,6 +146,12 @@ def branched(tmp_path: Path) -> FakeRun:
     run.command("b", "rollback", "auto-100")
     run.advance(60)
     return run
+
+
+def test_status_names_the_phase_that_the_present_branch_is_in(branched: FakeRun, call: Call) -> None:
+    _, out, _ = call("status", str(branched.layout.root), "--json")
+    assert json.loads(out)["phase"] == "easy"
+    assert "phase easy" in call("status", str(branched.layout.root))[1]
 
 
 def test_every_curve_goes_on_from_the_checkpoint(branched: FakeRun) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlpeaks_tui.cockpit import present, questions
+from rlpeaks_tui.cockpit import questions
 from rlpeaks_tui.cockpit.form import Choice
 from rlpeaks_tui.cockpit.generations import Generations
 from rlpeaks_tui.cockpit.panels import (
@@ -22,6 +22,7 @@ from rlpeaks_tui.cockpit.panels import (
 )
 from rlpeaks_tui.cockpit.reader import Reader, Reading, Wanted
 from rlpeaks_tui.cockpit.scene import View
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.entries import Probe
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.rollouts import Block, Rollouts

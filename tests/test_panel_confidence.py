@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlpeaks_tui.cockpit import present
 from rlpeaks_tui.cockpit.browse.query import parse
 from rlpeaks_tui.cockpit.cells import in_ascii
 from rlpeaks_tui.cockpit.generations import Generations
@@ -24,6 +23,7 @@ from rlpeaks_tui.cockpit.panels.confidence_parts import closest, point, said_of
 from rlpeaks_tui.cockpit.panels.confidence_study import SOURCES, STATED, Kept, Parts, parts_of, rate_of_others, window
 from rlpeaks_tui.cockpit.panels.picking import quoted
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.entries import Probe
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.measured import Reliability

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.facts import process_alive, read_exit, read_facts, read_heartbeat
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layout import Layout
@@ -83,7 +84,7 @@ def test_pause_step_resume_and_stop_are_obeyed_answered_and_recorded(runs: Path,
     assert load_file(checkpoint / "model.safetensors") and (checkpoint / "optimizer.pt").exists()
     assert [c.verb for c in end.commands] == ["note", "phase", "pause", "pause", "step", "resume", "stop"]
     assert [c.status for c in end.commands] == [*["applied"] * 3, "refused", *["applied"] * 3]
-    assert end.commands[0].step == 1 and end.phase == "even mix"
+    assert end.commands[0].step == 1 and present.phase(end) == "even mix"
     assert not end.errors
 
     late = rlpeaks(runs, "ctl", "quickstart", "pause")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.requests import BASE
 
-from . import present
 from .curriculum import phases_of
 from .form import Values
 from .questions import settable, to_undo

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.rollouts import Rollouts
-
-from . import present
 
 Made = TypeVar("Made")
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.entries import Settings, Value
 
-from . import present
 from .scene import Scene
 
 SCHEDULED = "learning_rate"

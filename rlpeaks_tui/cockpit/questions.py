@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from rlpeaks_tui.phases import Phase
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.entries import Checkpoint
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.requests import BASE, BadCommand
 
-from . import present
 from .curriculum import mix, phases_of, weights
 from .expected import Rates, expected
 from .form import Blank, Choice, Option, Question, Values

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import Layers
@@ -16,7 +17,7 @@ from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.stats.evaluator import Evaluator
 from rlpeaks_tui.stats.preview import task_rate
 
-from . import effects, present
+from . import effects
 from .checks import check
 from .curriculum import phases_of
 from .expected import EVERY, Rates

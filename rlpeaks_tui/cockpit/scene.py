@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from rlpeaks_tui.run import present
+from rlpeaks_tui.run.branches import Node, on_the_way, split
 from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Phase, Probe
 from rlpeaks_tui.run.follow import Snapshot
@@ -19,9 +21,7 @@ from rlpeaks_tui.run.stacks import Stack
 from rlpeaks_tui.stats.judging import Finding as Judged
 from rlpeaks_tui.stats.summaries import smooth
 
-from . import present
 from .axes import Floats, extent
-from .branches import Node, on_the_way, split
 from .chart import Behind, Mark
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .branches import on_the_way
+from rlpeaks_tui.run.branches import on_the_way
+
 from .scene import Scene
 from .words import asked
 

@@ -91,7 +91,6 @@ class Snapshot:
     max_steps: int
     speed: float | None
     eta_s: float | None
-    phase: str | None
     phases: tuple[Phase, ...]
     columns: Columns
     commands: tuple[CommandMark, ...]
@@ -252,7 +251,6 @@ class Follower:
             max_steps=max_steps,
             speed=speed,
             eta_s=(max_steps - self._step) / speed if running and speed and max_steps else None,
-            phase=self._phases[-1].name if self._phases else None,
             phases=tuple(self._phases),
             columns=self._columns,
             commands=self._marks(ended),

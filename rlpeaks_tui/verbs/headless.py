@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..run import present
 from ..run.columns import LATELY
 from ..run.follow import CommandMark, Follower, Snapshot
 from ..run.registry import resolve, runs, runs_folder
@@ -35,7 +36,8 @@ def status(options: argparse.Namespace) -> int:
         print_json(summary(snapshot))
         return 0
     total = f" of {snapshot.max_steps}" if snapshot.max_steps else ""
-    phase = f", phase {snapshot.phase}" if snapshot.phase else ""
+    named = present.phase(snapshot)
+    phase = f", phase {named}" if named else ""
     print(f"{snapshot.info.name}: {snapshot.state}, step {snapshot.step}{total}{phase}")
     if snapshot.state in ("failed", "lost", "stopped") and snapshot.why:
         print(f"  {snapshot.why}")
@@ -72,7 +74,7 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
         "max_steps": snapshot.max_steps,
         "speed": snapshot.speed,
         "eta_s": snapshot.eta_s,
-        "phase": snapshot.phase,
+        "phase": present.phase(snapshot),
         "metrics": {name: {"step": at[0], "value": at[1]} if at else None for name, at in last.items()},
         "missing": {name: why for name in names if last[name] is None and (why := snapshot.columns.why(name))},
         "alerts": _raised(snapshot),
@@ -117,7 +119,7 @@ def ls(options: argparse.Namespace) -> int:
                 "state": snapshot.state,
                 "step": snapshot.step,
                 "max_steps": snapshot.max_steps,
-                "phase": snapshot.phase,
+                "phase": present.phase(snapshot),
                 "reward": snapshot.columns.get_series("reward").lately(),
                 "model": snapshot.info.model,
                 "created": snapshot.info.created,

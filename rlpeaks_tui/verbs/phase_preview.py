@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from ..cockpit import present
-from ..cockpit.branches import split
 from ..phases import PHASE_WORDS, Phase
+from ..run import present
+from ..run.branches import split
 from ..run.layout import Layout
 from ..run.outcomes import recent_outcomes
 from ..run.rollouts import RolloutReader

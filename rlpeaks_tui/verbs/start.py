@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..config import ConfigError, RunFile, Script, load, load_script
 from ..launch.start import CannotStart, create, discard, start
+from ..run import present
 from ..run.facts import Exit, process_alive, read_exit
 from ..run.follow import Follower, Snapshot
 from ..run.layout import Layout
@@ -145,6 +146,6 @@ def progress_line(snapshot: Snapshot) -> str:
             # What was measured long ago says so: it is not the state of this step.
             old = f" (step {last[0]})" if last[0] < 0.75 * snapshot.step else ""
             parts.append(f"{label} {last[1]:.3f}{old}")
-    if snapshot.phase:
-        parts.append(f"phase {snapshot.phase}")
+    if phase := present.phase(snapshot):
+        parts.append(f"phase {phase}")
     return "  ".join(parts)

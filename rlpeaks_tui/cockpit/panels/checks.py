@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.entries import Alert
 from rlpeaks_tui.stats.catalog import lookup
 from rlpeaks_tui.stats.judging import CLEAR_AFTER, FIRE_AFTER
 from rlpeaks_tui.stats.judging import Finding as Judged
 
-from .. import present
 from ..advice import advised, hindrance, in_words
 from ..axes import span_of
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap

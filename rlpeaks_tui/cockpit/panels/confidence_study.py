@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlpeaks_tui.run import present
+from rlpeaks_tui.run.branches import Ints
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
@@ -22,8 +24,6 @@ from rlpeaks_tui.stats.groups import agreement_confidence
 from rlpeaks_tui.stats.summaries import Estimate, Floats, clustered_mean
 from rlpeaks_tui.stats.texts import answers
 
-from .. import present
-from ..branches import Ints
 from ..generations import Generations
 
 STATED, TOKENS, AGREEMENT = "stated confidence", "mean token probability", "agreement of the group"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.heldout import HeldOutPrompts, read_held_out
 from rlpeaks_tui.run.layout import Layout
@@ -15,7 +16,6 @@ from rlpeaks_tui.stats.heldout import ks_of
 from rlpeaks_tui.stats.passk import PassCurve, pass_curve
 from rlpeaks_tui.stats.scaling import Sigmoid, fit_sigmoid
 
-from .. import present
 from ..axes import Floats
 from ..raster import Ints
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.stats.catalog import called
 from rlpeaks_tui.stats.exchange import LEAST, Bought, Price, Stretch, bought, stretches
 from rlpeaks_tui.stats.summaries import mean_se, smooth
 
-from .. import present
 from ..axes import Floats, linear, span_of
 from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import Dots, Points, Tag, draw

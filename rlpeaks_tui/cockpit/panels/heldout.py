@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.stats.heldout import ks_of
 from rlpeaks_tui.stats.longrun import series_mean
 from rlpeaks_tui.stats.student import student95
 from rlpeaks_tui.stats.summaries import Estimate, combined, smooth
 
-from .. import present
 from ..axes import Axis, Floats, linear, span_of
 from ..cells import SERIES, SOFT, Cells, Ink, fit, width_of
 from ..chart import Band, Line, Points, draw

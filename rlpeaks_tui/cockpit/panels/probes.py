@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.pace import spell
 
-from .. import present
 from ..cells import Cells, Ink, fit
 from ..scene import Scene
 from ..words import plural

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.measured import Evaluation
 from rlpeaks_tui.stats.difficulty import CLASSES, CLEAR, difficulty
 from rlpeaks_tui.stats.paired import mcnemar
 
-from .. import present
 from ..axes import Floats
 from ..bars import lying
 from ..cells import BOLD, Cells, Ink, fit, heat, width_of

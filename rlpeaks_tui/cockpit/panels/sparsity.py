@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.stats.modules import grid, place
 
-from .. import present
 from ..axes import Floats, linear, span_of
 from ..cells import BOLD, Cells, Ink, fit
 from ..chart import Line, Points, draw

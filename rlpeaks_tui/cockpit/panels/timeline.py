@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from rlpeaks_tui.run.branches import on_the_way
 from rlpeaks_tui.run.entries import Phase
 from rlpeaks_tui.run.follow import CommandMark
 
-from ..branches import on_the_way
 from ..cells import BOLD, TINT, Cells, Ink, Plot, fit, text_of, width_of
 from ..chart import clusters
 from ..curriculum import mix, phases_of

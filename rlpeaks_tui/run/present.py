@@ -10,14 +10,13 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from rlpeaks_tui.run.columns import Series
-from rlpeaks_tui.run.entries import Probe
-from rlpeaks_tui.run.follow import Follower, Snapshot
-from rlpeaks_tui.run.layers import Layers
-from rlpeaks_tui.run.measured import Evaluation, Reliability
-from rlpeaks_tui.run.rollouts import Rollouts
-
 from .branches import Ints, Node, nodes_of, on_the_way, split, way
+from .columns import Series
+from .entries import Probe
+from .follow import Follower, Snapshot
+from .layers import Layers
+from .measured import Evaluation, Reliability
+from .rollouts import Rollouts
 
 
 class Recorded(Protocol):

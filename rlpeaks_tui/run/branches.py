@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from rlpeaks_tui.run.entries import Branch, Checkpoint
+from .entries import Branch, Checkpoint
 
 Ints = NDArray[np.int64]
 

@@ -345,7 +345,7 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
         run.advance(10)
         await until_seen(pilot, r"reward  \+0.03 ± 0.01  over set")
         await until_seen(pilot, "4  set learning_rate=2  at step 200")
-        await until_seen(pilot, "esc or any key closes   d calls it back; now: the one before")
+        await until_seen(pilot, "any key closes this   d calls it back; now: the one before")
         await pilot.press("d")
         await until_seen(pilot, "3  set learning_rate=1e-4  at step 150")
         await pilot.press("2")

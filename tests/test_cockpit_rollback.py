@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from rlpeaks_tui.run.entries import Probe
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.rollouts import Block, Rollouts
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
-from tests.cockpit_pilot import app_of, opened, screen, until
+from tests.cockpit_pilot import app_of, opened, screen, until, until_seen
 
 
 def read(reader: Reader, step: int | None, panel: str) -> Reading:
@@ -111,6 +112,25 @@ def test_generations_that_were_left_are_not_counted(tmp_path: Path) -> None:
     run.step = 11
     run.go(14, "new")
     assert generated() == list(range(1, 15))
+
+
+async def test_the_list_of_completions_says_which_lie_on_a_branch_that_was_left(tmp_path: Path) -> None:
+    run = Spoken(tmp_path / "run")
+    run.state("running")
+    run.go(1, "old")
+    run.checkpoint("one")
+    run.go(2, "old")
+    run.roll_back(1, "one")
+    run.go(2, "new")
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        await pilot.press("7", "z")
+        await until_seen(pilot, "24 found in 3 generations")
+        rows = [
+            line for line in screen(app_of(pilot)).split("\n") if re.search(r"^ *▸? *\d.* (old|new)$", line.rstrip())
+        ]
+        listed = [(int(line.replace("▸", " ").split()[0]), "(left branch) " in line, line.split()[-1]) for line in rows]
+        assert set(listed) >= {(2, False, "new"), (2, True, "old")} and (1, True, "old") not in listed
+        assert {text for step, left, text in listed if left} == {"old"}
 
 
 def test_what_a_phase_would_earn_is_told_from_the_present_branch(tmp_path: Path) -> None:

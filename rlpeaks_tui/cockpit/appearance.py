@@ -29,6 +29,7 @@ def look(palette: Palette, ascii_only: bool, table: Sequence[Keyed]) -> Look:
         clock=named["panel.cost"],
         hold=named["hold"],
         effect=named["effect"],
+        open=named["open"],
     )
 
 

@@ -38,7 +38,7 @@ class Card:
         for y, row in enumerate(self._rows(width)[: max(0, height - 5)], 3):
             cells.put(y, 3, row, Ink.TEXT)
         x = 3
-        for name, word in (("esc", "or any key closes"), (key, "calls it back; now: the one before")):
+        for name, word in (("any key", "closes this"), (key, "calls it back; now: the one before")):
             x = cells.put(height - 1, x, name, Ink.KEY | BOLD) + 1
             x = cells.put(height - 1, x, word, Ink.DIM) + 3
         return cells

@@ -55,9 +55,9 @@ class Look:
     Attributes:
         ascii_only: no braille and no blocks.
         flat: no colours for heat.
-        act, story, checks, stack, live, clock, hold, effect: keys in force that do what the verdict advises, go on to
-            the next story, list every check, show where a rank is, go to the newest step, show the clock, hold the view
-            or let it go on, and show whether a command helped.
+        act, story, checks, stack, live, clock, hold, effect, open: keys in force that do what the verdict advises, go
+            on to the next story, list every check, show where a rank is, go to the newest step, show the clock, hold
+            the view or let it go on, show whether a command helped, and open what is picked.
     """
 
     ascii_only: bool = False
@@ -70,6 +70,7 @@ class Look:
     clock: str = "t"
     hold: str = "space"
     effect: str = "d"
+    open: str = "enter"
 
 
 @dataclass(frozen=True)

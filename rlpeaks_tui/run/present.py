@@ -57,6 +57,12 @@ def generations(snapshot: Snapshot, step: int) -> tuple[Ints, Ints]:
     return rows[last], steps[last].astype(np.int64)
 
 
+def left_generations(snapshot: Snapshot) -> frozenset[int]:
+    """Numbers of the generations that lie on a branch which was left."""
+    rows, _ = split(snapshot.rollout_steps, nodes(snapshot))
+    return frozenset(np.setdiff1d(np.arange(len(snapshot.rollout_steps)), rows).tolist())
+
+
 def rollouts(follower: Follower, snapshot: Snapshot, step: int) -> Rollouts | None:
     """The newest generation."""
     numbers, _ = generations(snapshot, step)

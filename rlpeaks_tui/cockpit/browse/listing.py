@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import lru_cache
 
 from rlpeaks_tui.run.rollouts import Rollouts
@@ -50,6 +51,7 @@ def draw(
     width: int,
     height: int,
     find: str = "/",
+    left: Container[int] = (),
 ) -> Cells:
     """The list.
 
@@ -63,6 +65,7 @@ def draw(
         newer: what has come since and is not listed, in words.
         block: the generation of the picked row, once it has been read.
         find: the key that asks for a query.
+        left: numbers of the generations that lie on a branch which the run has left.
     """
     cells = Cells(width, height)
     query = clean_line(query)
@@ -89,7 +92,10 @@ def draw(
     for y, row in enumerate(found.rows[top : top + rows], 3):
         picked = top + y - 3 == at
         x = put_row(cells, y, columns, row, picked, row.place == marked)
-        _text(cells, y, x, row, RAISED if picked else 0)
+        ground = RAISED if picked else 0
+        if row.number in left:
+            x = cells.put(y, x, "(left branch) ", Ink.UNKNOWN | ground)
+        _text(cells, y, x, row, ground)
     if height >= PREVIEW_FROM and at < len(found.rows):
         preview(cells, 4 + rows, found.rows[at], block)
     return cells

@@ -59,7 +59,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     if over is not None and said.endswith("confident"):
         said += f" by {abs(over):.2f}"
     heading(cells, scene, "", "", "Calibration", Ink.CALIBRATION, f"{value}  {said}", note, source)
-    cells.put(1, 0, clauses(_reading(found), width, 1)[0], Ink.FAINT)
+    cells.put(1, 0, clauses(_reading(found, scene.look.open), width, 1)[0], Ink.FAINT)
     rows: list[Row] = [
         ("calibration error (ECE)", ECE, Ink.CALIBRATION),
         ("debiased ECE", "calibration/ece_debiased", Ink.CALIBRATION),
@@ -91,14 +91,14 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     return cells
 
 
-def _reading(found: Reliability) -> list[str]:
+def _reading(found: Reliability, key: str) -> list[str]:
     known = found.size is not None
     return [
         "bars: share correct",
         "dashes: what was stated",
         f"│ 95 % interval {'by prompt' if known else 'as if rollouts were independent'}",
         *(["too high, too low: beyond chance over all bins"] if known else []),
-        "▲ picked, enter shows its completions",
+        f"▲ picked, {key} shows its completions",
         "shades below: how many",
     ]
 

@@ -39,12 +39,6 @@ SIGN: dict[str, tuple[str, int]] = {
     "kept": ("•", Ink.TEXT),
     "unknown": ("?", Ink.UNKNOWN),
 }
-HOW = (
-    f"forgotten: fell by over {CLEAR:g} standard errors",
-    "enter: training's completions only",
-    "held-out answers are not kept",
-)
-"""How to read the list, and what opens from it."""
 BY_CHANCE = 40
 """Of so many prompts that did not change about one counts as learned and one as forgotten."""
 STRIP, ASCII_STRIP = "·░▒▓█", "_.:+#"
@@ -157,7 +151,7 @@ def held_out(scene: Scene, width: int, height: int) -> Cells:
     said = f"{point(everything)}; by evaluation: share right, {signs[0]} none {signs[-1]} all"
     cells.put(1, 0, fit(said, width), Ink.FAINT)
     if top == 3:
-        cells.put(2, 0, clauses(HOW, width, 1)[0], Ink.FAINT)
+        cells.put(2, 0, clauses(_how(scene.look.open), width, 1)[0], Ink.FAINT)
     cells.blit(top, 0, rows(scene, found, at, columns, height - top))
     if beside < width:
         cells.put(3, beside, fit("change; digits: several prompts", width - beside), Ink.FAINT)
@@ -203,6 +197,15 @@ def head(cells: Cells, scene: Scene) -> tuple[list[Fate], list[Fate], int] | Non
         nothing(cells, "no prompt matches")
         return None
     return everything, found, picked(cells, scene, len(found))
+
+
+def _how(key: str) -> list[str]:
+    """How to read the list, and what `key` opens from it."""
+    return [
+        f"forgotten: fell by over {CLEAR:g} standard errors",
+        f"{key}: training's completions only",
+        "held-out answers are not kept",
+    ]
 
 
 def counted(everything: Sequence[Fate]) -> Counter[str]:

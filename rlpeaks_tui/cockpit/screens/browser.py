@@ -14,6 +14,7 @@ from textual import events
 from textual.binding import BindingType
 from textual.message import Message
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.layout import Layout
 
 from .. import plan, strips
@@ -139,8 +140,9 @@ class Browser(Stage):
         block = self._shelf.block(row.number) if row is not None else None
         marked = self._marked[0] if self._marked else None
         newer, find = self._told_newer(scene.look.hold), self._shown["browser.find"]
+        step, left = scene.snapshot.step, present.left_generations(scene.snapshot)
         return listing.draw(
-            at.found, at.line, at.until, scene.snapshot.step, at.at, at.top, marked, newer, block, width, height, find
+            at.found, at.line, at.until, step, at.at, at.top, marked, newer, block, width, height, find, left
         )
 
     def _settle(self, layer: Layer) -> None:

@@ -7,6 +7,7 @@ them at the end, and the million objects that importing PyTorch makes are not se
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ LONGEST = (
     "processes", "steering", "steering_ranks", "repeat", "training", "scripts", "instruments", "curriculum_training",
     "end_to_end", "neutral", "cockpit_keys", "cockpit_app", "routing", "sharded", "ranks",
 )  # fmt: skip
+
+# Trainings of small tensors, two or more at once on two cores: threads within them would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Until everything is imported.
 gc.disable()

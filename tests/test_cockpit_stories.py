@@ -253,6 +253,32 @@ def test_idle_groups_beyond_chance_take_more_rows_than_a_few(tmp_path: Path) -> 
     assert "too few steps to tell it from chance" in words[0] and "of groups beyond chance" in words[1]
 
 
+@pytest.mark.parametrize(
+    ("idle", "right", "wrong", "words"),
+    [
+        (0.02, 0.06, 0.0, ("fewer than chance gives", "which of the two is not clear yet")),
+        (0.62, 0.3, 0.32, ("about what chance gives", "both ends are there")),
+        (0.61, 0.01, 0.6, ("about what chance gives", "easier prompts would teach more")),
+        (0.75, 0.55, 0.2, ("of groups beyond chance", "harder prompts would teach more")),
+    ],
+)
+def test_what_idle_groups_say_is_said_where_it_is_clear(
+    tmp_path: Path, idle: float, right: float, wrong: float, words: tuple[str, ...]
+) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make, rng = run._metrics, np.random.default_rng(8)
+    level = {waste.IDLE: idle, waste.EXPECTED: 0.61, waste.RIGHT: right, waste.WRONG: wrong}
+
+    spread = {waste.IDLE: 0.02, waste.RIGHT: 0.2 if right < 0.1 and wrong < 0.1 else 0.0}
+    noisy = lambda: {name: value + spread.get(name, 0.0) * rng.normal() for name, value in level.items()}  # noqa: E731
+    run._metrics = lambda: replace_values(make(), noisy())  # type: ignore[method-assign]
+    run.advance(60)
+    said = words_of(scene_of(run.layout.root, panel="reward"), "reward", "waste", 198, 54)
+    for each in words:
+        assert each in said
+
+
 def test_steps_that_share_a_generation_share_its_waste(tmp_path: Path) -> None:
     """Every other step ends a generation: the time of the step before belongs to the same one."""
     run = StudiedRun(tmp_path / "run")

@@ -159,3 +159,35 @@ def test_a_drift_that_falls_back_stays_in_its_stretch_and_no_drift_has_none() ->
     for call in (lambda: stretches([1], [1.0, 2.0], [1.0], [1.0], 2), lambda: foresee([1], [1, 2], 0.0)):
         with pytest.raises(ValueError, match="do not fit"):
             call()
+
+
+@pytest.mark.parametrize(("steps", "rho"), [(40, 0.0), (80, 0.3), (120, 0.6)])
+def test_a_short_run_has_intervals_that_hold_as_well(steps: int, rho: float) -> None:
+    rng = np.random.default_rng(6)
+    at = np.arange(float(steps))
+    true = 0.1 * at / steps
+    asked = held = told = 0
+    for _ in range(400):
+        noise = lfilter([1], [1, -rho], rng.normal(0, 0.05, (steps + 50, 2)), axis=0)[50:]
+        drift = true + 0.1 * noise[:, 0]
+        found, nothing = bought(at, drift, 4 * true + noise[:, 1]), bought(at, drift, noise[:, 1])
+        assert found is not None and nothing is not None
+        if found.price is not None and nothing.price is not None:
+            asked += 1
+            held += found.price.low <= 4 <= found.price.high
+            told += nothing.price.told
+    assert asked >= 200 and held >= 0.91 * asked and told <= 0.09 * asked
+
+
+@pytest.mark.parametrize("towards", [0.9, 0.4])
+def test_where_drift_falls_nothing_is_bought(towards: float) -> None:
+    """The last part of the way goes back towards the base, as under a stronger KL term, whatever reward does."""
+    rng = np.random.default_rng(7)
+    steps = np.arange(1500.0)
+    drift = np.interp(steps, [0, 500, 1500], [0, 0.1, 0.05]) + rng.normal(0, 0.003, 1500)
+    reward = np.interp(steps, [0, 500, 1500], [0.2, 0.7, towards]) + rng.normal(0, 0.05, 1500)
+    found = stretches(steps, drift, reward, smooth(drift, 20), 4)
+    assert found[0].price is not None and found[0].price.low > 0
+    assert found[-1].last == 1499 and found[-1].price is None
+    back = bought(steps[500:], drift[500:], reward[500:])
+    assert back is not None and back.drift < 0 and back.price is None

@@ -21,12 +21,12 @@ from rlpeaks_tui.stats.longrun import automatic_bandwidth, freedom, persistence
 from rlpeaks_tui.stats.student import student95
 from rlpeaks_tui.stats.summaries import Floats
 
-LEAST = 8
-"""Rows that a line takes."""
+LEAST = 20
+"""Rows that an interval takes: from fewer its error is itself too uncertain, and it holds the truth too rarely."""
 
 CLEAR = 3.2
-"""Standard errors by which drift must have changed: an F of 10, below which a quotient misleads (Staiger and Stock
-1997).
+"""Standard errors by which drift must have risen: an F of 10, below which a quotient misleads (Staiger and Stock 1997).
+Where drift falls there is no price: what reward did then was not bought.
 """
 
 
@@ -53,7 +53,7 @@ class Stretch:
         first, last: steps of its rows.
         rows: how many.
         reward: mean over the rows.
-        price: None where there are too few rows, or the drift did not clearly change.
+        price: None where there are too few rows, or the drift did not clearly rise.
     """
 
     low: float
@@ -72,7 +72,7 @@ class Bought:
     Attributes:
         rows: at each end.
         reward, drift: change between the ends.
-        price: None where the drift did not clearly change.
+        price: None where the drift did not clearly rise.
     """
 
     rows: int
@@ -185,13 +185,13 @@ def _long_run_covariance(residuals: Floats) -> tuple[Floats, float]:
 
 
 def _quotient(change: Floats, covariance: Floats, degrees: float) -> Price | None:
-    """change[0] / change[1] with Fieller's interval; None where the divisor is not clearly away from 0.
+    """change[0] / change[1] with Fieller's interval; None where the divisor is not clearly above 0.
 
     The quotients q for which change[0] - q * change[1] is within its own error of 0: the roots of a square.
     """
     top, bottom = float(change[0]), float(change[1])
     t = student95(degrees)
-    if not abs(bottom) > max(t, CLEAR) * math.sqrt(covariance[1, 1]):
+    if not bottom > max(t, CLEAR) * math.sqrt(covariance[1, 1]):
         return None
     square = bottom * bottom - t * t * covariance[1, 1]
     middle = (top * bottom - t * t * covariance[0, 1]) / square

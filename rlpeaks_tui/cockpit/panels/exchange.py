@@ -79,24 +79,22 @@ def in_all(whole: Bought | None, estimator: str) -> str:
         return f"{2 * LEAST} steps are needed for a price"
     ends = f"last {whole.rows} steps against first {whole.rows}"
     if whole.price is None:
-        return f"{estimator} did not clearly change, {ends}"
+        return f"{estimator} did not clearly rise, {ends}"
     return f"in all {_written(whole.price)} a nat, {ends}"
 
 
-def early_and_late(cut: tuple[Stretch, ...]) -> tuple[Price | None, Price | None]:
-    """The prices of the first and of the last stretch that have one; None where there are not two."""
-    known = [part.price for part in cut if part.price is not None]
-    return (known[0], known[-1]) if len(known) > 1 else (None, None)
-
-
 def verdict(cut: tuple[Stretch, ...]) -> str:
-    """Whether drift buys as much as it did, in words."""
-    early, late = early_and_late(cut)
-    if early is None or late is None:
+    """Whether drift buys as much as it did, in words: the last stretch against the first."""
+    if len(cut) < 2 or cut[-1].rows < LEAST:
         return "not enough drift yet"
+    early, late = cut[0].price, cut[-1].price
+    if late is None:
+        return "drift no longer clearly rises"
     lately = "no clear gain"
     if late.told:
         lately = "reward rises" if late.low > 0 else "reward falls"
+    if early is None:
+        return f"{lately} lately"
     if late.high < early.low:
         return "returns diminish" if late.low > 0 else f"returns diminish, {lately} lately"
     if late.low > early.high:
@@ -105,10 +103,14 @@ def verdict(cut: tuple[Stretch, ...]) -> str:
 
 
 def _said(scene: Scene, path: Way, cut: tuple[Stretch, ...]) -> list[str]:
-    early, late = early_and_late(cut)
     said = []
-    if early is not None and late is not None:
-        said.append(f"at first {_written(early)} a nat, lately {_written(late)}")
+    if len(cut) > 1:
+        ends = [
+            f"{when} {_written(part.price)} a nat (to step {part.last:,})"
+            for when, part in (("at first", cut[0]), ("lately", cut[-1]))
+            if part.price is not None
+        ]
+        said += [", ".join(ends)] if ends else []
     if len(scene.phases) > 1:
         said.append("phases change the mix of tasks: held-out accuracy is the fair measure")
     held_out = _held_out_words(scene, path)

@@ -81,14 +81,14 @@ def training_at(scene: Scene, study: Earned, step: int) -> Estimate | None:
 
     None where some task has fewer than five rows.
     """
-    weights, means = mix(scene, study), []
-    for name in weights:
+    total, least = np.zeros(RECENT), RECENT
+    for name, weight in mix(scene, study).items():
         series = scene.series(name)
         rows = series.values[(series.steps <= step) & np.isfinite(series.values)][-RECENT:]
-        if len(rows) < 5:
-            return None
-        means.append(series_mean(rows))
-    return combined(means, list(weights.values()))
+        least = min(least, len(rows))
+        # Added up row by row: what a step does to every task does not average out.
+        total[-len(rows) :] += weight * rows if len(rows) else 0.0
+    return series_mean(total[-least:]) if least >= 5 else None
 
 
 def mix(scene: Scene, study: Earned) -> dict[str, float]:

@@ -225,7 +225,7 @@ def point(everything: Sequence[Fate]) -> str:
         if uneven and forgotten > learned:
             return "more is lost than won"
         return "some is paid for with what was known" if learned > most else "some of what was known is lost"
-    return "learned without forgetting" if learned > most else "no more changed than chance changes"
+    return "learned, no forgetting beyond chance" if learned > most else "no more changed than chance changes"
 
 
 def by_chance(total: int) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rlpeaks_tui.stats.groups import expected_zero_variance
 from rlpeaks_tui.stats.longrun import series_mean
-from rlpeaks_tui.stats.summaries import smooth
+from rlpeaks_tui.stats.summaries import Estimate, smooth
 
 from ..axes import Axis, linear
 from ..cells import BOLD, SOFT, Cells, Ink
@@ -27,6 +27,8 @@ from .story import Part, Told, across, both, tell, until, untold
 IDLE, EXPECTED = "frac_reward_zero_std", "groups/expected_zero_variance"
 RIGHT, WRONG, NONE = "groups/all_right", "groups/all_wrong", "rollouts/no_gradient"
 GENERATE = "time/generate"
+SEEN = 0.02
+"""Share of groups above which there are some to speak of."""
 SLIGHT = 0.05
 """Share of groups beyond chance up to which nothing is made of it."""
 ROWS = 20
@@ -117,16 +119,18 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
     right, wrong = _recent(scene, RIGHT), _recent(scene, WRONG)
     said = []
     if idle is not None and chance is not None:
-        what = _beyond(scene, idle - chance)
+        what = _beyond(_apart(scene, IDLE, EXPECTED), idle - chance)
         said.append(f"lately {percent(idle)} of groups are idle, {percent(chance)} expected: {what}")
-    if right is not None and wrong is not None and right + wrong > 0.02:
-        more = _clear(scene, RIGHT, WRONG)
+    if right is not None and wrong is not None and right + wrong > SEEN:
+        more = _apart(scene, RIGHT, WRONG).sign()
         if more > 0 and right > 2 * wrong:
             advice = "harder prompts would teach more"
         elif more < 0 and wrong > 2 * right:
             advice = "easier prompts would teach more"
-        else:
+        elif min(right, wrong) > SEEN:
             advice = "both ends are there: sort prompts by pass rate"
+        else:
+            advice = "which of the two is not clear yet"
         said.append(f"all right {percent(right)}, all wrong {percent(wrong)}: {advice}")
     if spent is not None and spent.completions:
         said.append(
@@ -135,20 +139,22 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
     return said
 
 
-def _beyond(scene: Scene, lately: float) -> str:
-    """Whether groups are idle more often than chance lets them be, from the last rows that know both."""
-    if lately <= SLIGHT:
+def _beyond(apart: Estimate, lately: float) -> str:
+    """Whether groups are idle more often than chance lets them be for prompts that are equally hard, or less often."""
+    if apart.sign() > 0 and lately > SLIGHT:
+        return f"{percent(lately)} of groups beyond chance: prompts differ in difficulty"
+    if apart.sign() < 0 and lately < -SLIGHT:
+        return "fewer than chance gives: part of the reward tells answers apart that are both right or both wrong"
+    if abs(apart.mean) + apart.half <= SLIGHT:
         return "about what chance gives for prompts that are equally hard"
-    if _clear(scene, IDLE, EXPECTED) <= 0:
-        return "too few steps to tell it from chance"
-    return f"{percent(lately)} of groups beyond chance: prompts differ in difficulty"
+    return "too few steps to tell it from chance" if apart.n < ROWS else "not clearly other than chance gives"
 
 
-def _clear(scene: Scene, one: str, other: str) -> int:
-    """1 where `one` has clearly been the larger of both in the last rows that know both, −1 the smaller, else 0."""
+def _apart(scene: Scene, one: str, other: str) -> Estimate:
+    """The difference of two metrics over the last rows that know both."""
     steps, a, b = both(scene, one, other)
     apart = (a - b)[steps <= scene.step]
-    return series_mean(apart[np.isfinite(apart)][-ROWS:]).sign()
+    return series_mean(apart[np.isfinite(apart)][-ROWS:])
 
 
 def _recent(scene: Scene, name: str) -> float | None:

@@ -201,7 +201,7 @@ def test_probes_tell_what_was_asked_and_what_it_took(tmp_path: Path) -> None:
     scene = scene_of(run.layout.root)
     said = words(cost.cost(scene, 118, 30))
     trained = sum(scene.series("time/step").values)
-    assert "1.40 % of 3 % allowed" in said
+    assert "1.40 % of training time lately, 3 % allowed" in said
     assert re.search(rf"kl +10 +30 +5 +500 ms +{100 * 2.5 / trained:.2f} %", said)
     early = words(cost.cost(scene_of(run.layout.root, View(cursor=60)), 118, 30))
     assert re.search(r"kl +10 +30 +2 +500 ms", early)

@@ -12,18 +12,21 @@ from .lanes import PARTS, lanes, recent
 from .page import lay
 from .parts import Row, heading, metric_table, nothing
 from .probes import probes, watching
+from .story import until
 
+WINDOW = 50
+"""Steps whose mean is told, as many as the ranks' own signs cover."""
 HELD = "held"
 """Paused by a command, or applying one."""
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
-    step = scene.value("time/step")
+    step = _lately(scene, "time/step")
     if step is None or step <= 0:
         heading(cells, scene, "cost", "t", "Clock", Ink.UNKNOWN)
         return nothing(cells, scene.why("time/step"))
-    heading(cells, scene, "cost", "t", "Clock", Ink.TEXT, spell(step), "a step")
+    heading(cells, scene, "cost", "t", "Clock", Ink.TEXT, spell(step), f"a step, last {WINDOW}")
     shares = _shares(scene, step)
     bar = width - 16
     room = height - 1 - (1 if height > 3 else 0)
@@ -45,13 +48,14 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 def clock(scene: Scene, width: int, height: int) -> Cells:
     """What each rank does now, and what the recent steps were made of."""
     cells = Cells(width, height)
-    step = scene.value("time/step")
+    step = _lately(scene, "time/step")
     live = bool(scene.snapshot.ranks) and scene.view.cursor is None
     if not live and (step is None or step <= 0):
         heading(cells, scene, "", "", "Clock", Ink.UNKNOWN)
         return nothing(cells, scene.why("time/step"))
     said = spell(step) if step else "-"
-    heading(cells, scene, "", "", "Clock", Ink.TEXT, said, "a step", "" if live else f"at step {scene.step:,}")
+    note = f"a step, last {WINDOW}"
+    heading(cells, scene, "", "", "Clock", Ink.TEXT, said, note, "" if live else f"at step {scene.step:,}")
     if not live:
         lay(cells, scene, [_bars(scene, step or 0.0, width), _why_no_ranks(scene, width)])
         return cells
@@ -153,9 +157,15 @@ def _errors(scene: Scene, width: int) -> Cells:
     return cells
 
 
+def _lately(scene: Scene, name: str) -> float | None:
+    """Mean of the last WINDOW steps up to the one shown: a probe that is due now and then makes single ones uneven."""
+    _, values = until(scene, name)
+    return float(values[-WINDOW:].mean()) if len(values) else None
+
+
 def _shares(scene: Scene, step: float) -> list[tuple[str, float | None, int]]:
-    """Parts of the step shown, on the first rank. Time in which the run was held is beside the step, not in it."""
-    parts = [(part.label, scene.value(part.metric), int(part.ink)) for part in PARTS if part.metric]
+    """Parts of the last steps, on the first rank. Time in which the run was held is beside the step, not in it."""
+    parts = [(part.label, _lately(scene, part.metric), int(part.ink)) for part in PARTS if part.metric]
     rest = step - sum(value for _, value, _ in parts if value is not None)
-    parts += [(HELD, scene.value("time/wait"), int(Ink.SERIES_3)), ("other", max(0.0, rest), int(Ink.FAINT))]
+    parts += [(HELD, _lately(scene, "time/wait"), int(Ink.SERIES_3)), ("other", max(0.0, rest), int(Ink.FAINT))]
     return [(label, None if value is None else min(1.0, value / step), ink) for label, value, ink in parts]

@@ -86,7 +86,7 @@ def in_all(whole: Bought | None, estimator: str) -> str:
 def verdict(cut: tuple[Stretch, ...]) -> str:
     """Whether drift buys as much as it did, in words: the last stretch against the first."""
     if len(cut) < 2 or cut[-1].rows < LEAST:
-        return "not enough drift yet"
+        return "too little drift to compare stretches"
     early, late = cut[0].price, cut[-1].price
     if late is None:
         return "drift no longer clearly rises"
@@ -183,7 +183,7 @@ def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
     cells = Cells(width, height)
     if not cut:
         return nothing(cells, "no drift so far")
-    stops = [15, 41, 50, 64]
+    stops = [16, 45, 54, 70]
     for stop, title in zip(stops, ("nats/token", "reward a nat within", "reward", "steps"), strict=True):
         if stop <= width:
             cells.put_right(0, stop, title, Ink.FAINT)

@@ -181,7 +181,7 @@ def _solved(scene: Scene, study: Earned) -> str:
     prompts = study.passes.policy.problems if study.passes else 0
     only, other = (f"{round(share * prompts)}" if prompts else percent(share) for share in (mine, its))
     of = f" of {prompts} prompts" if prompts else " of the prompts"
-    told = "they differ" if p < 0.05 else "no difference beyond chance"
+    told = "not by chance" if p < 0.05 else "as uneven by chance alone"
     chance = "< 0.01" if p < 0.01 else f"{p:.2f}"
     return f"only the policy solves {only}, only the base {other}{of}: {told} (McNemar p {chance})"
 

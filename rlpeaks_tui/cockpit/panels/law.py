@@ -108,7 +108,9 @@ def _said(scene: Scene, found: Bought) -> list[str]:
         if np.isfinite(error) and law.left + half_width(law) < error:
             said.append(f"what is left is below the error of one evaluation ({number(float(error))}): entropy is spent")
     elif law.why:
-        said.append(law.why)
+        span = span_of(found.entropy)
+        at = f", between {number(span[0])} and {number(span[1])} nats" if span else ""
+        said.append(f"over {plural(law.points, 'evaluation')}{at}: {law.why}")
     else:
         said.append(
             f"over {plural(law.points, 'evaluation')} the line explains {percent(law.r2)} of the variance; below "

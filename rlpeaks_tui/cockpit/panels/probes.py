@@ -55,19 +55,21 @@ def probes(scene: Scene, width: int) -> Cells:
     ran = [name[len(prefix) :] for name in scene.snapshot.columns.names() if name.startswith(prefix)]
     # What a probe is called where it is told is not always what it is called where it is asked for.
     names = [name for name in MEASURES if name in ran] + sorted(set(ran) - {*MEASURES, "share"})
-    cells = Cells(width, 2 + max(1, len(names)))
+    cells = Cells(width, 3 + max(1, len(names)))
     budget, share = allowed(scene), scene.value("probes/share")
-    of = f" of {budget * 100:.3g} % allowed" if budget is not None else ""
+    of = f", {budget * 100:.3g} % allowed" if budget is not None else ""
     took = f"{share * 100:.2f} %" if share is not None else "unknown"
-    cells.put(0, 0, fit(f"measuring takes {took}{of} of training time", width), Ink.TEXT)
+    cells.put(0, 0, fit(f"measuring takes {took} of training time lately{of}", width), Ink.TEXT)
+    rest = "over the run, probe by probe; what is missing to the whole keeps and judges completions at every step"
+    cells.put(1, 0, fit(rest, width), Ink.FAINT)
     stops = (32, 42, 49, 58, 67)
     for stop, title in zip(stops, ("asked every", "ran every", "runs", "each", "share"), strict=True):
-        cells.put_right(1, stop, title, Ink.FAINT)
+        cells.put_right(2, stop, title, Ink.FAINT)
     if not names:
-        cells.put(2, 0, fit("no probe has run yet", width), Ink.UNKNOWN)
+        cells.put(3, 0, fit("no probe has run yet", width), Ink.UNKNOWN)
     seconds = scene.series("time/step")
     trained = float(np.nansum(seconds.values[seconds.steps <= scene.step]))
-    for y, name in enumerate(names, 2):
+    for y, name in enumerate(names, 3):
         series = scene.series(prefix + name)
         upto = series.steps <= scene.step
         steps, took_each = series.steps[upto], series.values[upto]

@@ -202,7 +202,8 @@ def head(cells: Cells, scene: Scene) -> tuple[list[Fate], list[Fate], int] | Non
 def _how(key: str) -> list[str]:
     """How to read the list, and what `key` opens from it."""
     return [
-        f"forgotten: fell by over {CLEAR:g} standard errors",
+        f"learned, forgotten: by over {CLEAR:g} standard errors",
+        "stuck: no clear change",
         f"{key}: training's completions only",
         "held-out answers are not kept",
     ]

@@ -11,7 +11,7 @@ from ..axes import Axis, span_of
 from ..cells import SERIES, Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
-from ..words import number, percent, signed
+from ..words import number, percent
 from .parts import Row, axis_over, chart, heading, misleading, nothing, raw_and_smooth, ticks_for
 from .story import Told, tell_by_kind, until, untold
 
@@ -71,7 +71,9 @@ def _change(scene: Scene) -> str:
     _, rewards = until(scene, NAME)
     # A single step is mostly noise, at either end.
     rows = min(LATELY, len(rewards) // 2)
-    return f"{signed(float(rewards[-rows:].mean() - rewards[:rows].mean()))} since start" if rows >= LEAST else ""
+    if rows < LEAST:
+        return ""
+    return f"{number(float(rewards[:rows].mean()))} → {number(float(rewards[-rows:].mean()))} by {rows}-step means"
 
 
 def _axis(scene: Scene, lines: Sequence[Line], count: int) -> Axis:

@@ -78,13 +78,12 @@ def changes(scene: Scene, width: int, height: int) -> Cells:
 def gradients(scene: Scene, width: int, height: int) -> Cells:
     """How hard both halves of the objective pull, and whether they pull apart."""
     cells = Cells(width, height)
-    cosine = scene.value(COSINE)
-    if cosine is None and scene.value(POSITIVE) is None and scene.value(NEGATIVE) is None:
+    if all(scene.value(name) is None for name in (COSINE, POSITIVE, NEGATIVE)):
         heading(cells, scene, "", "", "Gradients by sign", Ink.UNKNOWN)
         return nothing(cells, scene.why(COSINE))
-    positive, negative = (recent(scene, name).mean for name in (POSITIVE, NEGATIVE))
-    said = balance(positive, negative)
-    note = f"cosine {signed(cosine)}"
+    positive, negative, angle_now = (recent(scene, name) for name in (POSITIVE, NEGATIVE, COSINE))
+    said = balance(positive.mean, negative.mean)
+    note = f"cosine {signed(angle_now.mean)}, means of the last {max(positive.n, negative.n, angle_now.n)}"
     heading(cells, scene, "", "", "Gradients by sign", Ink.REWARD, said, note, "of positive and negative advantage")
     rows = _rows(scene)
     table = min(len(rows) + 1, max(3, height // 3))

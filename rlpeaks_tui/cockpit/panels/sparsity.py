@@ -127,12 +127,12 @@ def caveat(scene: Scene, layers: Layers) -> list[str]:
     bf16, null = _pooled(layers, layers.bf16), _pooled(layers, layers.null)
     exact, relative = _pooled(layers, layers.exact), _pooled(layers, layers.relative)
     dtype = scene.snapshot.info.dtype or "unknown dtype"
-    others = [f"exactly unchanged {exact:.2f}", f"moved under 0.1 % {relative:.2f}", f"trained in {dtype}"]
+    others = [f"exactly unchanged: {exact:.2f}", f"moved under 0.1 %: {relative:.2f}", f"trained in {dtype}"]
     structure = bf16 - null
     if not np.isfinite(null):
         said = "no control was measured"
     elif abs(structure) < 0.005:
-        said = "all of it is precision"
+        said = "all of it is precision: shuffled updates leave as much"
     elif structure < 0:
         said = f"less than shuffled updates leave, by {-structure:.2f}"
     elif structure < 0.5 * bf16:

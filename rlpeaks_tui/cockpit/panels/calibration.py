@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlpeaks_tui.run.measured import Reliability
+from rlpeaks_tui.stats.confidence import METRIC
 from rlpeaks_tui.stats.reliability import interval, misses
 
 from ..axes import Floats, linear, span_of
@@ -19,7 +20,7 @@ from ..bars import STANDING, stand
 from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import GUTTER, Band, Line, draw
 from ..scene import Scene
-from .confidence_study import METRIC, Parts, window
+from .confidence_study import Parts, window
 from .parts import Row, chart, clauses, heading, metric_table, nothing, ticks_for
 from .picking import between, first_shown, picked, raise_row
 

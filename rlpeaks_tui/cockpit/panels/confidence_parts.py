@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlpeaks_tui.run.measured import Reliability
+from rlpeaks_tui.stats.confidence import METRIC, SOURCES
 from rlpeaks_tui.stats.summaries import combined
 
 from ..axes import linear, span_of
@@ -18,7 +19,7 @@ from ..cells import BOLD, Cells, Ink, fit
 from ..chart import Line, draw
 from ..scene import Scene
 from .calibration import ECE, WIDE, diagram
-from .confidence_study import EASY, HARD, METRIC, SOURCES, Part, Parts
+from .confidence_study import EASY, HARD, Part, Parts
 from .parts import chart, clauses, heading, nothing, ticks_for
 
 NARROWEST = 26

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlpeaks_tui.cockpit.browse.query import parse
-from rlpeaks_tui.cockpit.cells import in_ascii
+from rlpeaks_tui.cockpit.cells import Ink, in_ascii
 from rlpeaks_tui.cockpit.generations import Generations
 from rlpeaks_tui.cockpit.panels import BY_ID, calibration
 from rlpeaks_tui.cockpit.panels.confidence_parts import closest, point, said_of
-from rlpeaks_tui.cockpit.panels.confidence_study import Kept, Parts, kept_of, parts_of, rate_of_others, window
+from rlpeaks_tui.cockpit.panels.confidence_study import Kept, Part, Parts, kept_of, parts_of, rate_of_others, window
 from rlpeaks_tui.cockpit.panels.picking import quoted
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run import present
@@ -29,9 +29,10 @@ from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Block, RolloutReader, Rollouts
 from rlpeaks_tui.run.search import Search
+from rlpeaks_tui.stats.calibration import Calibration
 from rlpeaks_tui.stats.confidence import SOURCES, STATED
 from rlpeaks_tui.stats.reliability import reliability
-from rlpeaks_tui.stats.summaries import wilson
+from rlpeaks_tui.stats.summaries import Estimate, wilson
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
 from tests.cockpit_pilot import app_of, opened, until_seen
 
@@ -386,7 +387,27 @@ def test_that_difficulty_is_not_known_is_told_of_many_prompts() -> None:
 def test_a_wide_interval_is_no_proof_of_being_right() -> None:
     rng, quiet = np.random.default_rng(35), np.full(8, 0.5)
     few, many = (judged(np.full(n, 0.5), [np.resize(quiet, n)] * 3, rng).by_source[0] for n in (8, 500))
-    assert said_of(few, 3)[0].startswith("not clear") and said_of(many, 3)[0].startswith("about right")
+    assert said_of(few, 3)[0].startswith("perhaps underconfident") and said_of(many, 3)[0].startswith("about right")
+
+
+@pytest.mark.parametrize(
+    ("over", "half", "words", "ink"),
+    [
+        (0.09, 0.1, "perhaps overconfident 0.09 ±0.10", Ink.UNKNOWN),
+        (-0.09, 0.1, "perhaps underconfident 0.09 ±0.10", Ink.UNKNOWN),
+        (-0.09, 0.05, "underconfident 0.09 ±0.05", Ink.WARN),
+        (0.01, 0.05, "about right +0.01 ±0.05", Ink.GOOD),
+        (-0.01, 0.15, "not clear −0.01 ±0.15", Ink.UNKNOWN),
+    ],
+)
+def test_the_table_and_the_heading_say_the_same_of_one_overclaim(
+    over: float, half: float, words: str, ink: int
+) -> None:
+    gap = Estimate(over, half / 1.959963984540054, 512, 64, math.inf)  # the normal quantile
+    said = said_of(Part(STATED, Calibration(512, 0, 64, gap=gap), gap))
+    one = np.array([1])
+    claimed = Reliability(1, np.array([0.0, 1.0]), 64 * one, (0.5 + over) * one, 0.5 * one, "", 0.0, half=half)
+    assert said == (words, ink) and words.startswith(calibration.verdict(claimed) + " ")
 
 
 def test_what_the_diagram_says_is_said_in_words_on_every_size(scene: Scene) -> None:

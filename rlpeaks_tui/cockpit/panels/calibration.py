@@ -156,15 +156,22 @@ def overclaim(found: Reliability) -> float | None:
 
 
 def verdict(found: Reliability) -> str:
-    """In words: claims on average too much or too little, if that is beyond chance by prompt; else "perhaps"."""
+    """In words, whether claims are on average too much or too little."""
     over = overclaim(found)
-    if over is None:
-        return ""
+    return "" if over is None else verdict_of(over, found.half)
+
+
+def verdict_of(over: float, half: float) -> str:
+    """The same of a mean overclaim and the half-width of its interval by prompt, nan where that is not known.
+
+    Beyond the interval it is one of both; within it "perhaps", unless so little is claimed beyond what came true, and
+    so narrow the interval, that it is about right.
+    """
     direction = "overconfident" if over > 0 else "underconfident"
-    if abs(over) > found.half:
+    if abs(over) > half:
         return direction
     if abs(over) < RIGHT:
-        return "about right" if found.half < WIDE else "not clear"
+        return "about right" if half < WIDE else "not clear"
     return f"perhaps {direction}"
 
 

@@ -23,8 +23,8 @@ class Reliability:
     """Calibration by bin of confidence, as it was journaled at one step.
 
     Edges are float64[b+1], the others [b], NaN for an empty bin. `size` is how many independent rollouts each bin is
-    worth, `half` the half-width of the 95 % interval of mean confidence less share right; None and NaN where the run did
-    not count by prompt.
+    worth, `half` the half-width of the 95 % interval of mean confidence less share right; None and NaN where the run
+    did not count by prompt.
     """
 
     step: int

@@ -128,7 +128,8 @@ def ece_debiased(
     the excess over |d| is taken off. They simulate that mean; for a normal it is known in closed form and is
     used here, so the result is exact and needs no random numbers. v is Ferro and Fricker's unbiased
     acc (1 - acc) / (n_b - 1), or with `cluster` the variance between clusters where that is larger. The sum is
-    not allowed below 0. What bias remains on perfectly calibrated data is about 60 % of that of plain ECE.
+    not allowed below 0. What bias remains on perfectly calibrated data is about 60 % of that of plain ECE, and 80 % of
+    8 prompts, where a bin that one prompt fills shows no variance between prompts.
 
     Args:
         confidence, correct, bins: as in `reliability`.

@@ -163,6 +163,15 @@ def test_a_verifier_among_the_rewards_is_taken_as_the_outcome_and_named(variant:
     assert diagram.size is not None and 0 < diagram.size.sum() <= diagram.count.sum() and diagram.half > 0
 
 
+def test_a_prompt_that_is_generated_from_again_is_the_same_prompt_to_calibration(tmp_path: Path) -> None:
+    made = trainer(tmp_path)
+    made.train_dataset = made.train_dataset.select(range(4))
+    watched(made, tmp_path, Probes(**dict.fromkeys(PROBES, 1000) | {"calibration": 1}, budget=1.0))
+    made.train()
+    facts = read(tmp_path).probes["calibration"][-1].facts
+    assert facts["prompts"] == 4
+
+
 PARTS = {
     "kl": (measurements.TrlBridge, "score"),
     "kl_exact": (measurements, "diverge"),

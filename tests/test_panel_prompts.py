@@ -184,33 +184,90 @@ def estimate(mean: float) -> Estimate:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "said"),
+    ("right", "wrong", "apart", "said"),
     [
-        (1.0, -1.0, "right up, wrong down"),
-        (0.0, -1.0, "only wrong down"),
-        (-0.5, -1.0, "right ones fall too"),
-        (-1.0, -0.5, "right ones fall"),
-        (-1.0, 0.0, "right ones fall"),
-        (1.0, 2.0, "both up"),
-        (1.0, 0.0, "right up"),
-        (0.0, 1.0, "wrong up"),
-        (0.0, 0.0, "no clear change"),
-        (0.19, -0.19, "no clear change"),
-        (0.209, -0.209, "no clear change"),  # Student's quantile of 19 degrees is 2.093
-        (0.21, -0.21, "right up, wrong down"),
+        (1.0, -1.0, 2.0, "right up, wrong down"),
+        (0.0, -1.0, 1.0, "wrong down"),
+        (-0.5, -1.0, 0.5, "right ones fall too"),
+        (-0.5, -1.0, 0.2, "both fall"),
+        (-1.0, -0.5, -0.5, "right ones fall"),
+        (-1.0, -0.5, -0.2, "both fall"),
+        (-1.0, 0.0, -1.0, "right ones fall"),
+        (-1.0, 1.0, -2.0, "right down, wrong up"),
+        (1.0, 2.0, -1.0, "both up"),
+        (1.0, 0.0, 1.0, "right up"),
+        (0.0, 1.0, -1.0, "wrong up"),
+        (0.0, 0.0, 0.0, "no clear change"),
+        (0.19, -0.19, 0.38, "no clear change"),
+        (0.209, -0.209, 0.418, "no clear change"),  # Student's quantile of 19 degrees is 2.093
+        (0.21, -0.21, 0.42, "right up, wrong down"),
     ],
 )
-def test_signs_are_put_in_words(right: float, wrong: float, said: str) -> None:
-    assert signs.verdict(estimate(right), estimate(wrong))[0] == said
+def test_signs_are_put_in_words(right: float, wrong: float, apart: float, said: str) -> None:
+    assert signs.verdict(estimate(right), estimate(wrong), estimate(apart))[0] == said
 
 
-def test_of_few_updates_nothing_is_told_more_often_than_by_chance(tmp_path: Path) -> None:
+def drawn(rng: np.random.Generator, probes: int, right: float, wrong: float, shared: float = 0.0) -> tuple[str, str]:
+    """What is said of so many updates that move right and wrong by these means give or take 1, and both by `shared`."""
+    both = rng.normal(0, shared, probes)
+    r, w = (mean + both + rng.normal(0, 1, probes) for mean in (right, wrong))
+    return signs.verdict(series_mean(r), series_mean(w), series_mean(r - w))
+
+
+def test_of_few_updates_nothing_is_told_more_often_than_by_chance() -> None:
     """Runs in which an update moves neither side: some side is told to move in twice 5 % of them at most."""
-    rng, told, runs = np.random.default_rng(5), 0, 1000
-    for _ in range(runs):
-        right, wrong = (series_mean(rng.normal(0, 1, rng.integers(4, 7))) for _ in range(2))
-        told += signs.verdict(right, wrong)[0] != "no clear change"
+    rng, runs = np.random.default_rng(5), 1000
+    told = sum(drawn(rng, int(rng.integers(4, 7)), 0, 0)[0] != "no clear change" for _ in range(runs))
     assert told <= 0.1 * runs
+
+
+@pytest.mark.parametrize("shared", [0.0, 2.0])
+@pytest.mark.parametrize(("mean", "probes"), [(4.0, 20), (-4.0, 20), (4.0, 6), (-4.0, 6)])
+def test_which_of_two_that_move_alike_moves_more_is_told_by_chance_only(
+    mean: float, probes: int, shared: float
+) -> None:
+    """Both move by the same: that one moves more is told in about 5 % of runs, where the raw means tell it in all."""
+    rng, runs = np.random.default_rng(6), 1000
+    said = [drawn(rng, probes, mean, mean, shared)[1] for _ in range(runs)]
+    alike = "Right and wrong answers gain, neither" if mean > 0 else "Right and wrong answers lose, neither"
+    more = ("by more", "by less", "take right ones with them", "lose more than")
+    told = sum(any(each in words for each in more) for words in said)
+    assert told <= 0.07 * runs  # 5 % and three times the error of counting
+    if probes == 20 and not shared:
+        assert sum(words.startswith(alike) for words in said) >= 0.9 * runs
+
+
+def test_that_one_moves_more_is_told_where_it_does() -> None:
+    rng = np.random.default_rng(7)
+    for right, wrong, words in ((5, 3, "by more"), (3, 5, "by less"), (-3, -5, "take right"), (-5, -3, "lose more")):
+        assert sum(words in drawn(rng, 20, right, wrong, 2.0)[1] for _ in range(100)) >= 95
+
+
+def test_a_right_side_that_rises_a_little_is_not_said_to_stand_still() -> None:
+    rng = np.random.default_rng(8)
+    said = {drawn(rng, 20, 0.2, 2.0)[1] for _ in range(200)}
+    assert "Wrong answers gain, right ones not clearly: look at the reward." in said
+    assert not any("do not" in words for words in said)
+
+
+def test_right_and_wrong_are_compared_at_the_probes_that_have_both(tmp_path: Path) -> None:
+    """Probes without a right or without a wrong completion count for one side, and not for the difference."""
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    rng = np.random.default_rng(9)
+    common: list[float] = []
+    for step in range(1, 41):
+        v: dict[str, float | None] = {"dlogp/right": 1.0 + rng.normal(0, 0.1), "dlogp/wrong": 0.5 + rng.normal(0, 0.1)}
+        if step % 4 == 0:
+            v["dlogp/right"] = None
+        elif step % 4 == 1:
+            v["dlogp/wrong"] = None
+        else:
+            common.append((v["dlogp/right"] or 0.0) - (v["dlogp/wrong"] or 0.0))
+        run.journal.write(Metrics(t=run.t, step=step, v=v))
+    scene = scene_of(run.layout.root, panel="signs")
+    assert (signs.apart(scene).n, signs.apart(scene).mean) == (20, pytest.approx(np.mean(common)))
+    assert "gain, the right ones by more." in text_of("signs", 0, scene, 118, 30)
 
 
 def test_the_danger_of_displacement_is_named_where_it_is(tmp_path: Path) -> None:
@@ -227,7 +284,9 @@ def test_the_danger_of_displacement_is_named_where_it_is(tmp_path: Path) -> None
         and "2505.18830" in words
         and "peaks" in words
     )
-    assert "one side is not known" in signs.verdict(estimate(1.0), Estimate(NAN, NAN, 0, 0))[0]
+    assert (
+        "one side is not known" in signs.verdict(estimate(1.0), Estimate(NAN, NAN, 0, 0), Estimate(NAN, NAN, 0, 0))[0]
+    )
 
 
 def test_sparsity_keeps_its_caveat_and_its_ranks_on_the_smallest_screen(scene: Scene) -> None:

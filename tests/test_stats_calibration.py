@@ -88,12 +88,12 @@ def test_debiased_ece_is_nearer_zero_on_calibrated_data_and_keeps_a_real_error(c
     for _ in range(200):
         q, y, prompt = _calibrated(rng, 40, 8)
         plain.append(ece(q, y))
-        debiased.append(ece_debiased(q, y, prompt if cluster else None))
+        debiased.append(ece_debiased(q, y, cluster=prompt if cluster else None))
     assert np.mean(debiased) < 0.7 * np.mean(plain)
     error = []
     for _ in range(200):
         q, y, prompt = _calibrated(rng, 40, 8, overconfidence=biased_by)
-        error.append(ece_debiased(q, y, prompt if cluster else None))
+        error.append(ece_debiased(q, y, cluster=prompt if cluster else None))
     assert np.mean(error) == pytest.approx(biased_by, abs=0.01)
 
 
@@ -114,18 +114,18 @@ def test_folded_normal_correction_matches_kumars_simulation():
 def test_bootstrap_interval_covers_the_truth_also_when_calibration_is_perfect():
     rng = np.random.default_rng(3)
     covered = {0.0: 0, 0.15: 0}
-    plain_percentiles = 0
+    ruled_out = {0.0: 0, 0.15: 0}
     for truth in covered:
         for _ in range(150):
             q, y, prompt = _calibrated(rng, 64, 8, overconfidence=truth)
             low, high = bootstrap_ece(q, y, prompt, rng)
             assert 0 <= low <= high <= 1
             covered[truth] += low <= truth <= high
-            if truth == 0.0:
-                plain_percentiles += low > 0
+            ruled_out[truth] += low > 0
     assert covered[0.0] >= 0.93 * 150
     assert covered[0.15] >= 0.85 * 150
-    assert plain_percentiles <= 0.07 * 150
+    assert ruled_out[0.0] <= 0.07 * 150
+    assert ruled_out[0.15] >= 0.95 * 150
 
 
 def test_bootstrap_counts_prompts_and_not_rollouts():
@@ -149,6 +149,18 @@ def test_brier_is_sklearns_and_its_parts_add_up(data):
     assert parts.resolution >= 0
 
 
+def test_five_bins_are_five_bins_counted_by_hand():
+    """Bins of a fifth: 0.05 and 0.15 share the first, where 1 of 4 is right; 0.9 lies in the last, where 2 of 2 are."""
+    q, y = [0.05, 0.15, 0.05, 0.15, 0.9, 0.9], [0, 0, 0, 1, 1, 1]
+    assert reliability(q, y, bins=5).count.tolist() == [4, 0, 0, 0, 2]
+    assert ece(q, y, bins=5) == pytest.approx((4 * 0.15 + 2 * 0.1) / 6)
+    parts = brier(q, y, bins=5)
+    assert parts.score == pytest.approx((2 * 0.05**2 + 0.15**2 + 0.85**2 + 2 * 0.1**2) / 6)
+    assert parts.reliability == pytest.approx((4 * 0.15**2 + 2 * 0.1**2) / 6)
+    assert parts.resolution == pytest.approx((4 * 0.25**2 + 2 * 0.5**2) / 6)
+    assert parts.uncertainty == pytest.approx(0.25)
+
+
 def test_brier_has_no_within_part_when_each_bin_holds_one_value():
     rng = np.random.default_rng(6)
     q = rng.integers(0, 10, 500) / 10 + 0.05
@@ -170,13 +182,13 @@ def test_auroc_error_is_that_seen_between_samples_and_counts_prompts():
     values, errors, clustered = [], [], []
     for _ in range(300):
         q, y, prompt = _calibrated(rng, 60, 4)
-        found = auroc(q, y, prompt)
+        found = auroc(q, y, cluster=prompt)
         values.append(found.value)
         clustered.append(found.se)
     assert np.mean(clustered) == pytest.approx(np.std(values), rel=0.15)
     copies = [np.repeat(v, 8) for v in (q, y, prompt)]
-    errors = [auroc(*copies).se, auroc(copies[0], copies[1]).se]
-    assert errors[0] == pytest.approx(auroc(q, y, prompt).se)
+    errors = [auroc(copies[0], copies[1], cluster=copies[2]).se, auroc(copies[0], copies[1]).se]
+    assert errors[0] == pytest.approx(auroc(q, y, cluster=prompt).se)
     assert errors[1] < 0.6 * errors[0]
 
 

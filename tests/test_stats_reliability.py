@@ -67,7 +67,7 @@ def test_intervals_of_bins_hold_the_truth_and_a_calibrated_policy_is_hardly_ever
     held = bins = blamed = 0
     for _ in range(draws):
         q, y, prompt = draw(rng, prompts, alike)
-        table = reliability(q, y, prompt)
+        table = reliability(q, y, cluster=prompt)
         used = table.count > 0
         held += int(((table.low <= table.confidence) & (table.confidence <= table.high))[used].sum())
         bins += int(used.sum())
@@ -89,7 +89,7 @@ def test_a_claim_that_is_not_kept_is_told_with_its_direction():
     rng, found = np.random.default_rng(23), []
     for _ in range(100):
         q, y, prompt = window(rng, 200, 4.0)
-        table = reliability(np.where(q > 0.6, 0.95, 0.05), y, prompt)
+        table = reliability(np.where(q > 0.6, 0.95, 0.05), y, cluster=prompt)
         found.append(misses(table.confidence, table.accuracy, table.size)[[0, 9]].tolist())
     assert sum(each == [-1, 1] for each in found) >= 95
 
@@ -97,8 +97,8 @@ def test_a_claim_that_is_not_kept_is_told_with_its_direction():
 def test_independent_rollouts_have_wilsons_interval_and_copies_are_worth_one():
     rng = np.random.default_rng(24)
     q, y = rng.integers(0, 10, 400) / 10, (rng.random(400) < 0.5).astype(float)
-    alone, plain = reliability(q, y, np.arange(400)), reliability(q, y)
-    copies = reliability(np.repeat(q, 8), np.repeat(y, 8), np.repeat(np.arange(400), 8))
+    alone, plain = reliability(q, y, cluster=np.arange(400)), reliability(q, y)
+    copies = reliability(np.repeat(q, 8), np.repeat(y, 8), cluster=np.repeat(np.arange(400), 8))
     expected = [
         binomtest(int(y[q == k / 10].sum()), int((q == k / 10).sum())).proportion_ci(0.95, "wilson") for k in range(10)
     ]
@@ -115,7 +115,7 @@ def test_independent_rollouts_have_wilsons_interval_and_copies_are_worth_one():
 )
 def test_a_bin_is_worth_between_its_prompts_and_its_rollouts(rows, bins):
     q, y, prompt = np.array(rows, float).T
-    table = reliability(q, y, prompt, bins)
+    table = reliability(q, y, cluster=prompt, bins=bins)
     index = np.minimum(np.searchsorted(np.arange(bins + 1) / bins, q, side="right") - 1, bins - 1)
     for i in range(bins):
         each = np.unique(prompt[index == i], return_counts=True)[1]

@@ -12,7 +12,7 @@ from scipy.stats import t as student_t
 
 from rlpeaks_tui.stats import summaries
 from rlpeaks_tui.stats.longrun import series_mean
-from rlpeaks_tui.stats.student import student95
+from rlpeaks_tui.stats.student import degrees_between, student95
 
 finite = st.floats(-1e6, 1e6, allow_subnormal=False)
 
@@ -63,6 +63,11 @@ def test_quantiles_are_students(degrees, looks):
 
 def test_less_than_one_degree_gives_no_interval():
     assert np.isnan(student95(0)) and np.isnan(student95(0.9)) and np.isnan(student95(np.nan))
+
+
+def test_the_error_between_some_pieces_has_one_degree_less_and_that_of_unknown_many_is_normal():
+    assert student95(degrees_between(8)) == pytest.approx(student_t.isf(0.025, 7), rel=1e-5)
+    assert student95(degrees_between(0)) == pytest.approx(summaries.Z95) and np.isnan(student95(degrees_between(1)))
     assert np.isnan(summaries.clustered_mean([1.0, 2.0], ["a", "a"]).half)
     assert summaries.clustered_mean([1.0, 2.0], ["a", "a"]).sign() == 0
 

@@ -34,11 +34,11 @@ def number(value: float | None) -> str:
     return text.replace("-", "−") if value < 0 and size >= 0.001 else text
 
 
-def signed(value: float | None) -> str:
-    """A number that always carries its sign."""
+def signed(value: float | None, decimals: int | None = None) -> str:
+    """A number that always carries its sign, with as many decimals where that is asked for."""
     if value is None or not math.isfinite(value):
         return "-"
-    text = number(abs(value))
+    text = number(abs(value)) if decimals is None else f"{abs(value):.{decimals}f}"
     return f"−{text}" if value < 0 else f"+{text}"
 
 

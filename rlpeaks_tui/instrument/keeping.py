@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from ..config import Probes
 from ..run.entries import Value
 from ..run.rollouts import Block, TokenBlock
-from ..stats.groups import agreement_confidence, groups
-from ..stats.texts import SkipBaseline, answers, length_quantiles, repetition
+from ..stats.confidence import METRIC, SOURCES, STATED, confidence_by_source
+from ..stats.groups import groups
+from ..stats.texts import SkipBaseline, labels, length_quantiles, repetition
 from .generation import Generation
-from .probes.confidence import AGREEMENT, STATED, TOKENS, ConfidenceWindow
+from .probes.confidence import ConfidenceWindow
 from .probes.outcome import Outcome
 from .probes.texts import Selection, by_format, format_shares, mean_by_task
 from .probes.tokens import token_metrics, token_sums
@@ -60,7 +61,7 @@ class Keeper:
         self._formats: set[str] = set()
         self._selection = Selection()
         size = settings.calibration_window
-        self._windows = {source: ConfidenceWindow(size) for source in (STATED, TOKENS, AGREEMENT)}
+        self._windows = {source: ConfidenceWindow(size) for source in SOURCES}
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -126,7 +127,7 @@ class Keeper:
 
     def calibrations(self, rng: np.random.Generator) -> list[Told]:
         """Calibration by each source of confidence that there is; the best of them under the plain names."""
-        filled = [source for source in (STATED, TOKENS, AGREEMENT) if self._windows[source].first is not None]
+        filled = [source for source in SOURCES if self._windows[source].first is not None]
         main = filled[0] if filled else STATED
         found = self._windows[main].calibrate(rng)
         first = self._windows[main].first
@@ -150,9 +151,9 @@ class Keeper:
             arrays = dict(zip(names, map(listed, columns), strict=True))
         told = [Told("calibration", found.metrics(), reasons, found.n, facts, arrays)]
         others: dict[str, float | None] = {}
-        for source, name in ((TOKENS, "tokens"), (AGREEMENT, "agreement")):
+        for source, name in METRIC.items():
             if source in filled and source != main:
-                others[f"calibration/{name}/ece"] = self._windows[source].calibrate(rng).ece
+                others[name] = self._windows[source].calibrate(rng).ece
         if others:
             told.append(Told("calibration_sources", others, {}, found.n, {}))
         return told
@@ -171,15 +172,15 @@ class Keeper:
     ) -> None:
         n, size = len(correct), generation.group_size
         stated = generation.columns.get("confidence") or [None] * n
-        with np.errstate(divide="ignore", invalid="ignore"):
-            per_token = np.exp(np.minimum(0.0, logp / length))
-        said = [found[-1] if (found := answers(text)) else None for text in generation.completions]
-        agreement = agreement_confidence(said, np.arange(n) // size)
-        for source, values in ((STATED, stated), (TOKENS, listed(per_token)), (AGREEMENT, listed(agreement))):
+        group = np.arange(n) // size
+        # Of all ranks, and by text: a prompt of an earlier generation or of another rank is the same prompt.
+        prompt = labels(generation.prompts[::size])[group]
+        found = confidence_by_source(stated, logp, length, generation.completions, group)
+        for source, values in found.items():
             window = self._windows[source]
             # A source that has fallen silent goes on: what it said long ago is no measure of the policy of now.
-            if window.first is not None or any(value is not None for value in values):
-                window.add(generation.step, values, correct, size)
+            if window.first is not None or np.isfinite(values).any():
+                window.add(generation.step, values, _array(correct), prompt)
 
     def _skipped(
         self, step: int, tasks: list[str], length: NDArray[np.float64], correct: NDArray[np.float64]

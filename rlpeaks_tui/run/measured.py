@@ -20,10 +20,11 @@ MOST_SAMPLES, MOST_PROMPTS = 1_000_000, 10_000
 
 @dataclass(frozen=True)
 class Reliability:
-    """Calibration by bin of stated confidence at one step: edges float64[b+1], the others [b], NaN for an empty bin.
+    """Calibration by bin of confidence, as it was journaled at one step.
 
-    `size` is how many independent rollouts each bin is worth, `half` the half-width of the 95 % interval of mean
-    confidence less share right; None and NaN where the run did not count by prompt.
+    Edges are float64[b+1], the others [b], NaN for an empty bin. `size` is how many independent rollouts each bin is
+    worth, `half` the half-width of the 95 % interval of mean confidence less share right; None and NaN where the run
+    did not count by prompt.
     """
 
     step: int

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.reliability import Index, Reliability, bin_of, by_cluster, checked, reliability
+from rlpeaks_tui.stats.reliability import Index, ReliabilityTable, bin_of, by_cluster, checked, reliability
 from rlpeaks_tui.stats.summaries import UNMEASURED, Estimate, Floats, clustered_mean
 
 MIN_SAMPLES = 30
@@ -76,7 +76,7 @@ class Calibration:
     brier: Brier | None = None
     auroc: float | None = None
     auroc_se: float | None = None
-    reliability: Reliability | None = None
+    reliability: ReliabilityTable | None = None
     gap: Estimate = UNMEASURED
     why: dict[str, str] = field(default_factory=dict)
 
@@ -95,7 +95,7 @@ class Calibration:
         }
 
 
-def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
+def ece(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> float:
     """Expected calibration error: sum over bins of n_b / n * |mean confidence - accuracy|.
 
     Biased upward by about sum_b (n_b / n) * sqrt(2 * var_b / pi) when calibration is perfect. Arguments as in
@@ -107,7 +107,7 @@ def ece(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> float:
     return float(np.abs(np.bincount(bin_of(q, bins), q - y, bins)).sum() / q.size)
 
 
-def ece_parts(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Floats:
+def ece_parts(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> Floats:
     """What each rollout adds to the calibration error, shape [n]: their mean is `ece`.
 
     The gap confidence - correct, with the sign that its whole bin has. The paired difference of two sources' parts
@@ -118,7 +118,9 @@ def ece_parts(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Floa
     return np.asarray((q - y) * np.sign(np.bincount(index, q - y, bins))[index])
 
 
-def ece_debiased(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike | None = None, bins: int = 10) -> float:
+def ece_debiased(
+    confidence: ArrayLike, correct: ArrayLike, *, cluster: ArrayLike | None = None, bins: int = 10
+) -> float:
     """ECE less its estimated upward bias.
 
     The estimator of Kumar et al. (1909.10155, section 5 and its library's debiased L1 error): were a bin's
@@ -126,7 +128,8 @@ def ece_debiased(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike |
     the excess over |d| is taken off. They simulate that mean; for a normal it is known in closed form and is
     used here, so the result is exact and needs no random numbers. v is Ferro and Fricker's unbiased
     acc (1 - acc) / (n_b - 1), or with `cluster` the variance between clusters where that is larger. The sum is
-    not allowed below 0. What bias remains on perfectly calibrated data is about 60 % of that of plain ECE.
+    not allowed below 0. What bias remains on perfectly calibrated data is about 60 % of that of plain ECE, and 80 % of
+    8 prompts, where a bin that one prompt fills shows no variance between prompts.
 
     Args:
         confidence, correct, bins: as in `reliability`.
@@ -158,6 +161,7 @@ def bootstrap_ece(
     correct: ArrayLike,
     cluster: ArrayLike,
     rng: np.random.Generator,
+    *,
     resamples: int = 200,
     bins: int = 10,
 ) -> tuple[float, float]:
@@ -165,8 +169,10 @@ def bootstrap_ece(
 
     Resampling adds to ECE the bias that sampling did, so the usual percentiles sit too high (on calibrated
     data they never reach the truth). This is the basic interval, mirrored at the observed ECE, which undoes
-    that bias. Its lower end is 0 unless the observed ECE is beyond the 97.5th percentile of the same bootstrap
-    with every bin's gap removed, that is, unless perfect calibration is itself ruled out.
+    that bias. Its lower end is 0 unless perfect calibration is itself ruled out: unless the observed ECE is beyond
+    the 97.5th percentile of what it would be were the gaps of each prompt as likely of the other sign (the wild
+    cluster bootstrap with the null imposed; Cameron, Gelbach and Miller 2008). Taking each bin's own mean gap off
+    would leave nothing of a bin that one prompt fills, and rule perfect calibration out for want of prompts.
 
     Args:
         confidence, correct, bins: as in `reliability`.
@@ -182,22 +188,20 @@ def bootstrap_ece(
         return math.nan, math.nan
     gap, count = by_cluster(q - y, bin_of(q, bins), cluster, bins)
     groups = len(gap)
-    total = count.sum(axis=0)
     observed = float(np.abs(gap.sum(axis=0)).sum() / q.size)
 
     # A resample of clusters is a row of multinomial weights, so all of them are one matrix product.
     weight = rng.multinomial(groups, np.full(groups, 1 / groups), resamples).astype(np.float64)  # [R, C]
-    size = weight @ count.sum(axis=1)
-    drawn = np.abs(weight @ gap).sum(axis=1) / size
-    centred = gap - count * (gap.sum(axis=0) / np.maximum(total, 1.0))
-    null = np.abs(weight @ centred).sum(axis=1) / size
+    drawn = np.abs(weight @ gap).sum(axis=1) / (weight @ count.sum(axis=1))
+    sign = rng.integers(0, 2, (resamples, groups)) * 2.0 - 1.0  # [R, C]
+    null = np.abs(sign @ gap).sum(axis=1) / q.size
 
     lower, upper = np.quantile(drawn, [0.025, 0.975])
     low = 2 * observed - upper if observed > np.quantile(null, 0.975) else 0.0
     return float(np.clip(low, 0.0, 1.0)), float(np.clip(2 * observed - lower, 0.0, 1.0))
 
 
-def brier(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Brier:
+def brier(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 10) -> Brier:
     """Brier score, mean (confidence - correct)^2, with its decomposition over bins.
 
     Arguments as in `reliability`. All parts are nan for no rollouts.
@@ -206,7 +210,7 @@ def brier(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Brier:
     n = q.size
     if not n:
         return Brier(math.nan, math.nan, math.nan, math.nan, math.nan)
-    table = reliability(q, y, bins)
+    table = reliability(q, y, bins=bins)
     used = table.count > 0
     share, said, accuracy = table.count[used] / n, table.confidence[used], table.accuracy[used]
     base = y.mean()
@@ -217,7 +221,7 @@ def brier(confidence: ArrayLike, correct: ArrayLike, bins: int = 10) -> Brier:
     return Brier(score, rel, res, unc, score - (rel - res + unc))
 
 
-def auroc(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike | None = None) -> Auroc:
+def auroc(confidence: ArrayLike, correct: ArrayLike, *, cluster: ArrayLike | None = None) -> Auroc:
     """Area under the ROC curve of confidence as a predictor of being correct; ties count one half.
 
     Args:
@@ -280,13 +284,14 @@ def calibrate(confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike, rng
         few = f"{n} rollouts; at least {MIN_SAMPLES} are needed"
         why |= dict.fromkeys(("ece", "ece_debiased", "ece_low", "ece_high", "reliability"), few)
     else:
-        table, error, debiased = reliability(q, y, group), ece(q, y), ece_debiased(q, y, group)
+        table = reliability(q, y, cluster=group)
+        error, debiased = ece(q, y), ece_debiased(q, y, cluster=group)
         if clusters < MIN_CLUSTERS:
             few = f"{clusters} prompts; at least {MIN_CLUSTERS} are needed to resample them"
             why |= dict.fromkeys(("ece_low", "ece_high"), few)
         else:
             low, high = bootstrap_ece(q, y, group, rng)
-    area = auroc(q, y, group)
+    area = auroc(q, y, cluster=group)
     if math.isnan(area.value):
         outcome = "correct" if y[0] else "wrong"
         why |= dict.fromkeys(("auroc", "auroc_se"), f"every rollout is {outcome}, so there is nothing to tell apart")

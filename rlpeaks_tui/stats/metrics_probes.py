@@ -161,7 +161,8 @@ _CALIBRATION = (
         estimator="normal approximation by bin, with variance between prompts where that is larger",
         source="1909.10155; Ferro and Fricker 2012",
         healthy="near 0; its interval is calibration/ece_low to calibration/ece_high",
-        misleads="About 60 % of the bias remains when calibration is perfect. Bins hide errors that cancel within.",
+        misleads="About 60 % of the bias remains when calibration is perfect, more of a few prompts (80 % of 8). Bins "
+        "hide errors that cancel within.",
         better="lower",
         bounds=(0.0, 1.0),
     ),
@@ -172,10 +173,12 @@ _CALIBRATION = (
             unit="fraction",
             panel="calibration",
             formula=f"{title} of the 95 % interval of the calibration error",
-            estimator="basic bootstrap resampling prompts; 0 at the lower end unless perfect calibration is ruled out",
-            source="rlpeaks",
+            estimator="basic bootstrap resampling prompts, each once however many generations it comes in; 0 at the "
+            "lower end unless perfect calibration is ruled out, by prompts whose gaps flip sign",
+            source="rlpeaks; Cameron, Gelbach and Miller 2008 for the flips",
             healthy="narrow against the changes that one reads into the chart",
-            misleads="Corrects for bias, so in small samples the plain error can lie above it. Needs 8 prompts.",
+            misleads="Corrects for bias, so in small samples the plain error can lie above it. Needs 8 prompts, and "
+            "with hardly more than one in a bin nothing is ruled out.",
             bounds=(0.0, 1.0),
         )
         for end, title in (("low", "lower end"), ("high", "upper end"))

@@ -19,8 +19,11 @@ Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """A reliability diagram.
+class ReliabilityTable:
+    """A reliability diagram as it is estimated.
+
+    What a run's journal holds of one, read with the doubt that anything on disk deserves, is
+    `run.measured.Reliability`: neither of the two packages imports the other.
 
     Bins are [lo, hi), and 1.0 belongs to the last. An empty bin has nan means and the interval (0, 1).
 
@@ -43,8 +46,8 @@ class Reliability:
 
 
 def reliability(
-    confidence: ArrayLike, correct: ArrayLike, cluster: ArrayLike | None = None, bins: int = 10
-) -> Reliability:
+    confidence: ArrayLike, correct: ArrayLike, *, cluster: ArrayLike | None = None, bins: int = 10
+) -> ReliabilityTable:
     """Counts, mean confidence and accuracy by equal-width bin of confidence.
 
     Args:
@@ -64,7 +67,7 @@ def reliability(
     accuracy = np.divide(hits, count, out=np.full(bins, np.nan), where=count > 0)
     size = count.astype(np.float64) if cluster is None else _sizes(y, index, cluster, accuracy)
     low, high = interval(accuracy, size)
-    return Reliability(
+    return ReliabilityTable(
         edges=edges(bins),
         count=count,
         size=size,
@@ -93,7 +96,7 @@ def misses(confidence: Floats, accuracy: Floats, size: Floats) -> NDArray[np.int
     Of a policy that is calibrated any bin is told in at most about 5 % of windows, all bins together.
 
     Args:
-        confidence, accuracy, size: as in `Reliability`, shape [bins].
+        confidence, accuracy, size: as in `ReliabilityTable`, shape [bins].
     """
     filled = np.isfinite(confidence) & np.isfinite(accuracy) & (size > 0)
     low, high = interval(accuracy, size, int(filled.sum()))

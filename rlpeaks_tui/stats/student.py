@@ -18,6 +18,11 @@ _NORMAL = 1e7
 """Degrees from which on the difference from the normal distribution is below 1e-6."""
 
 
+def degrees_between(pieces: int) -> float:
+    """Degrees of freedom of the standard error between so many pieces; without end where 0, it not being known."""
+    return pieces - 1.0 if pieces else math.inf
+
+
 def student95(degrees: float, looks: int = 1) -> float:
     """Half-width of a 95 % interval in standard errors: the 97.5 % quantile of Student's t.
 

@@ -90,6 +90,14 @@ class Repetition:
         return {"texts/repeated": self.repeated, "texts/answer_repeated": self.answer_repeated}
 
 
+def labels(texts: Sequence[str]) -> NDArray[np.int64]:
+    """A number for each of n texts, shape [n]: the same for the same text as long as this process lives, and no other.
+
+    Two texts share one with a chance of 2^-64.
+    """
+    return np.array([hash(text) for text in texts], np.int64)
+
+
 def answers(text: str) -> list[str]:
     """The numbers that a text states as results, in order: after "=", "is", "answer", in `\\boxed{}` and the like.
 

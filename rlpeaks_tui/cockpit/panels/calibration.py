@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlpeaks_tui.run.measured import Reliability
+from rlpeaks_tui.stats.confidence import METRIC
 from rlpeaks_tui.stats.reliability import interval, misses
 
 from ..axes import Floats, linear, span_of
@@ -19,7 +20,7 @@ from ..bars import STANDING, stand
 from ..cells import BOLD, SOFT, Cells, Ink
 from ..chart import GUTTER, Band, Line, draw
 from ..scene import Scene
-from .confidence_study import METRIC, Parts, window
+from .confidence_study import Parts, window
 from .parts import Row, chart, clauses, heading, metric_table, nothing, ticks_for
 from .picking import between, first_shown, picked, raise_row
 
@@ -155,15 +156,22 @@ def overclaim(found: Reliability) -> float | None:
 
 
 def verdict(found: Reliability) -> str:
-    """In words: claims on average too much or too little, if that is beyond chance by prompt; else "perhaps"."""
+    """In words, whether claims are on average too much or too little."""
     over = overclaim(found)
-    if over is None:
-        return ""
+    return "" if over is None else verdict_of(over, found.half)
+
+
+def verdict_of(over: float, half: float) -> str:
+    """The same of a mean overclaim and the half-width of its interval by prompt, nan where that is not known.
+
+    Beyond the interval it is one of both; within it "perhaps", unless so little is claimed beyond what came true, and
+    so narrow the interval, that it is about right.
+    """
     direction = "overconfident" if over > 0 else "underconfident"
-    if abs(over) > found.half:
+    if abs(over) > half:
         return direction
     if abs(over) < RIGHT:
-        return "about right" if found.half < WIDE else "not clear"
+        return "about right" if half < WIDE else "not clear"
     return f"perhaps {direction}"
 
 

@@ -11,14 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlpeaks_tui.run.measured import Reliability
+from rlpeaks_tui.stats.confidence import METRIC, SOURCES
 from rlpeaks_tui.stats.summaries import combined
 
 from ..axes import linear, span_of
 from ..cells import BOLD, Cells, Ink, fit
 from ..chart import Line, draw
 from ..scene import Scene
-from .calibration import ECE, WIDE, diagram
-from .confidence_study import EASY, HARD, METRIC, SOURCES, Part, Parts
+from ..words import signed
+from .calibration import ECE, diagram, verdict_of
+from .confidence_study import EASY, HARD, Part, Parts
 from .parts import chart, clauses, heading, nothing, ticks_for
 
 NARROWEST = 26
@@ -97,14 +99,14 @@ def said_of(part: Part, looks: int = 1) -> tuple[str, int]:
     if not np.isfinite(gap):
         return "no outcomes", Ink.UNKNOWN
     if not np.isfinite(spread):
-        return f"{_signed(gap)}, one prompt", Ink.UNKNOWN
+        return f"{signed(gap, 2)}, one prompt", Ink.UNKNOWN
     if spread >= 1:
-        return f"{_signed(gap)}, too few prompts", Ink.UNKNOWN
-    if abs(gap) > spread:
-        return f"{'over' if gap > 0 else 'under'}confident {abs(gap):.2f} ±{spread:.2f}", Ink.WARN
-    if spread < WIDE:
-        return f"about right {_signed(gap)} ±{spread:.2f}", Ink.GOOD
-    return f"not clear {_signed(gap)} ±{spread:.2f}", Ink.UNKNOWN
+        return f"{signed(gap, 2)}, too few prompts", Ink.UNKNOWN
+    words = verdict_of(gap, spread)
+    # The direction is in the word.
+    size = f"{abs(gap):.2f}" if words.endswith("confident") else signed(gap, 2)
+    ink = {"overconfident": Ink.WARN, "underconfident": Ink.WARN, "about right": Ink.GOOD}.get(words, Ink.UNKNOWN)
+    return f"{words} {size} ±{spread:.2f}", ink
 
 
 def _ready(cells: Cells, scene: Scene) -> Parts | None:
@@ -147,7 +149,7 @@ def _diagram(scene: Scene, part: Part, width: int, height: int) -> Cells:
 def _table(cells: Cells, y: int, parts: Sequence[Part]) -> None:
     """One row a part, in figures; columns that have no room are left out."""
     columns = {"n": 6, "ECE": 6, "stated": 7, "correct": 8, "AUROC": 8, "debiased, 95 %": 22, "prompts": 9}
-    name, words = max(len(part.name) for part in parts), 27
+    name, words = max(len(part.name) for part in parts), 35
     while name + sum(columns.values()) + words > cells.width and len(columns) > 2:
         columns.popitem()
     stops: dict[str, int] = {}
@@ -186,10 +188,6 @@ def _history(scene: Scene, parts: Parts, width: int, height: int) -> Cells:
     _, top = span_of(*(line.values for line in lines)) or (0.0, 0.1)
     axis = linear(0.0, top, ticks_for(height - 1), floor=0.0, ceiling=1.0)
     return draw(chart(scene, lines, axis, labels=11), width, height)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
 
 
 def _two(value: float | None) -> str:

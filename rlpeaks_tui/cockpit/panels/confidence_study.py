@@ -20,16 +20,11 @@ from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.stats.calibration import Calibration, calibrate, ece_parts
-from rlpeaks_tui.stats.groups import agreement_confidence
+from rlpeaks_tui.stats.confidence import SOURCES, STATED, confidence_by_source
 from rlpeaks_tui.stats.summaries import Estimate, Floats, clustered_mean
-from rlpeaks_tui.stats.texts import answers
+from rlpeaks_tui.stats.texts import labels
 
 from ..generations import Generations
-
-STATED, TOKENS, AGREEMENT = "stated confidence", "mean token probability", "agreement of the group"
-SOURCES = (STATED, TOKENS, AGREEMENT)
-METRIC = {TOKENS: "calibration/tokens/ece", AGREEMENT: "calibration/agreement/ece"}
-"""Under which name the run journals the error of a source that is not its main one."""
 
 WINDOW = 512
 """Rollouts, where the run does not say how many it looks at."""
@@ -67,27 +62,26 @@ class Parts:
 
 @dataclass(frozen=True)
 class Kept:
-    """Of one generation: its step, float64[n] of confidence by source, of outcomes, and int64[n] of prompts."""
+    """Of one generation of n completions, shape [n] each: confidence by source, outcome, group, and prompt.
+
+    A group is of this generation; `prompt` is a label that is the same in every generation.
+    """
 
     step: int
     confidence: dict[str, Floats]
     correct: Floats
-    group: Floats
+    group: Ints
+    prompt: Ints
 
 
 def kept_of(rollouts: Rollouts) -> Kept:
     """The confidence of each completion by every source, nan where there is none."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        per_token = np.exp(np.minimum(0.0, rollouts.logp / rollouts.length))
-    said = [found[-1] if (found := answers(text)) else None for text in rollouts.completions]
-    sources = (rollouts.confidence, per_token, agreement_confidence(said, rollouts.group))
-    confidence = {
-        name: np.where((values >= 0) & (values <= 1), values, np.nan)
-        for name, values in zip(SOURCES, sources, strict=True)
-    }
+    group = rollouts.group
+    sources = confidence_by_source(rollouts.confidence, rollouts.logp, rollouts.length, rollouts.completions, group)
+    confidence = {name: np.where((values >= 0) & (values <= 1), values, np.nan) for name, values in sources.items()}
     known = (rollouts.correct == 0) | (rollouts.correct == 1)
     correct = np.where(known, rollouts.correct, np.nan)
-    return Kept(rollouts.step, confidence, correct, rollouts.group.astype(np.float64))
+    return Kept(rollouts.step, confidence, correct, group, labels(rollouts.prompts)[group])
 
 
 class Confidence:
@@ -142,7 +136,7 @@ def size_of(snapshot: Snapshot) -> int:
 def parts_of(found: Sequence[Kept], size: int, source: str) -> Parts:
     """The newest `size` rollouts of `found`, which is in the order of training, taken apart."""
     correct = np.concatenate([kept.correct for kept in found])[-size:]
-    prompts = np.concatenate([kept.group + 1e6 * i for i, kept in enumerate(found)])[-size:]
+    prompts = np.concatenate([kept.prompt for kept in found])[-size:]
     confidence = {name: np.concatenate([kept.confidence[name] for kept in found])[-size:] for name in SOURCES}
     source = source if source in SOURCES else STATED
     others = np.concatenate([rate_of_others(kept.correct, kept.group) for kept in found])[-size:]
@@ -158,7 +152,7 @@ def parts_of(found: Sequence[Kept], size: int, source: str) -> Parts:
     )
 
 
-def _closest(by_source: Sequence[Part], confidence: dict[str, Floats], correct: Floats, prompts: Floats) -> str:
+def _closest(by_source: Sequence[Part], confidence: dict[str, Floats], correct: Floats, prompts: Ints) -> str:
     """The source with the least error, if it is clearly less than that of each other; else nothing.
 
     Its interval has to lie below theirs, which allows for what a finite sample adds to each error, and the paired
@@ -178,7 +172,7 @@ def _closest(by_source: Sequence[Part], confidence: dict[str, Floats], correct: 
     return best
 
 
-def rate_of_others(correct: Floats, group: Floats) -> Floats:
+def rate_of_others(correct: Floats, group: Ints) -> Floats:
     """float64[n]: share right among the other completions of the same group whose outcome is known; nan without any."""
     _, index = np.unique(group, return_inverse=True)
     known = np.isfinite(correct)
@@ -188,7 +182,7 @@ def rate_of_others(correct: Floats, group: Floats) -> Floats:
     return result
 
 
-def _part(name: str, confidence: Floats, correct: Floats, prompts: Floats) -> Part:
+def _part(name: str, confidence: Floats, correct: Floats, prompts: Ints) -> Part:
     # The same seed each time: an interval that trembled from look to look would say that something happened.
     found = calibrate(confidence, correct, prompts, np.random.default_rng(0))
     judged = np.where(np.isfinite(correct), confidence, np.nan)

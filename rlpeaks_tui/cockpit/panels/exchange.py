@@ -132,7 +132,7 @@ def _held_out_words(scene: Scene, path: Way) -> str:
 
 
 def _written(found: Price) -> str:
-    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})".replace("-", "−")
+    return f"{signed(found.value, 2)} ({signed(found.low, 2)} to {signed(found.high, 2)})"
 
 
 def _unpriced(part: Stretch) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from rlpeaks_tui.run import present
 from rlpeaks_tui.stats.heldout import ks_of
 from rlpeaks_tui.stats.longrun import series_mean
-from rlpeaks_tui.stats.student import student95
+from rlpeaks_tui.stats.student import degrees_between, student95
 from rlpeaks_tui.stats.summaries import Estimate, combined, smooth
 
 from ..axes import Axis, Floats, linear, span_of
@@ -65,15 +65,14 @@ def prompts_of(scene: Scene) -> int:
 
 def quantile(scene: Scene) -> float:
     """Half-width of the 95 % interval of an evaluation in its standard errors, which are those between prompts."""
-    prompts = prompts_of(scene)
-    return student95(prompts - 1 if prompts else np.inf)
+    return student95(degrees_between(prompts_of(scene)))
 
 
 def evaluated(scene: Scene, once: float) -> Estimate:
     """Held-out accuracy with its error between prompts; nan where that is not known."""
     error, prompts = scene.value(ERROR), prompts_of(scene)
-    degrees = prompts - 1 if prompts else np.inf
-    return Estimate(once, np.nan if error is None else error, prompts, prompts, degrees)
+    spread = np.nan if error is None else error
+    return Estimate(once, spread, prompts, prompts, degrees_between(prompts))
 
 
 def training_at(scene: Scene, study: Earned, step: int) -> Estimate | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlpeaks_tui.stats.longrun import series_mean
-from rlpeaks_tui.stats.student import student95
+from rlpeaks_tui.stats.student import degrees_between, student95
 
 from ..axes import Axis, Floats, linear, span_of
 from ..cells import SOFT, Cells, Ink, width_of
@@ -129,7 +129,7 @@ def quantile(scene: Scene) -> float:
     each probe takes as many.
     """
     probe = scene.probe("kl")
-    return student95(probe.n - 1 if probe is not None and probe.n else np.inf)
+    return student95(degrees_between(0 if probe is None else probe.n))
 
 
 def _taken(scene: Scene, name: str) -> int:

@@ -8,6 +8,7 @@ away goes somewhere that nobody judged: lazy likelihood displacement (2505.18830
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlpeaks_tui.stats.longrun import series_mean
 from rlpeaks_tui.stats.summaries import Estimate
@@ -41,7 +42,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     if not len(scene.series(RIGHT)) and not len(scene.series(WRONG)):
         heading(cells, scene, "signs", "f", "Right and wrong", Ink.UNKNOWN)
         return nothing(cells, scene.why(RIGHT))
-    said, _ = verdict(recent(scene, RIGHT), recent(scene, WRONG))
+    said, _ = verdict(recent(scene, RIGHT), recent(scene, WRONG), apart(scene))
     heading(cells, scene, "signs", "f", "Right and wrong", Ink.REWARD, said, figures(scene), "log-prob change")
     cells.blit(1, 0, _changes(scene, width, height - 1))
     return cells
@@ -54,7 +55,8 @@ def changes(scene: Scene, width: int, height: int) -> Cells:
         heading(cells, scene, "", "", "Right and wrong", Ink.UNKNOWN)
         return nothing(cells, scene.why(RIGHT))
     right, wrong = recent(scene, RIGHT), recent(scene, WRONG)
-    said, more = verdict(right, wrong)
+    difference = apart(scene)
+    said, more = verdict(right, wrong, difference)
     unit = "log-probability through one update"
     heading(cells, scene, "", "", "Right and wrong", Ink.REWARD, said, "nats/token", unit)
     rows = _rows(scene)
@@ -66,7 +68,10 @@ def changes(scene: Scene, width: int, height: int) -> Cells:
         cells.put(at, 0, line, Ink.TEXT)
     top = 1 + len(told)
     cells.blit(top, 0, _changes(scene, width, y - 2 - top))
-    caption = [f"mean of the last {max(right.n, wrong.n)}: {figures(scene)}", "±: 95 % interval", "points: each update"]
+    caption = [f"mean of the last {max(right.n, wrong.n)}: {figures(scene)}", "±: 95 % interval"]
+    if difference.n:
+        caption.append(f"right less wrong {_mean(difference)}")
+    caption.append("points: each update")
     for line in clauses(caption, width, 1):
         cells.put(y - 1, 0, line, Ink.FAINT)
     for at, line in enumerate(warnings, y):
@@ -112,40 +117,57 @@ def gradients(scene: Scene, width: int, height: int) -> Cells:
 
 def recent(scene: Scene, name: str) -> Estimate:
     """Mean of the last WINDOW values up to the step shown; its error counts that neighbours resemble each other."""
-    series = scene.series(name)
-    values = series.values[series.steps <= scene.step]
-    return series_mean(values[np.isfinite(values)][-WINDOW:])
+    return series_mean(_known(scene, name)[1][-WINDOW:])
 
 
-def verdict(right: Estimate, wrong: Estimate) -> tuple[str, str]:
-    """In a few words and in a sentence: on which answers the policy is moved, and what that may mean."""
+def apart(scene: Scene) -> Estimate:
+    """By how much right answers gain more than wrong ones: mean difference of the last WINDOW probes that have both.
+
+    Much of what moves one side through an update moves the other alike, and is not in the difference.
+    """
+    (at_right, right), (at_wrong, wrong) = (_known(scene, name) for name in (RIGHT, WRONG))
+    _, i, j = np.intersect1d(at_right, at_wrong, return_indices=True)
+    return series_mean((right[i] - wrong[j])[-WINDOW:])
+
+
+def verdict(right: Estimate, wrong: Estimate, difference: Estimate) -> tuple[str, str]:
+    """In a few words and in a sentence: on which answers the policy is moved, and what that may mean.
+
+    Which of two that move the same way moves more is told by `difference`, right less wrong, beyond its own error.
+    """
     if not right.n or not wrong.n:
         return "one side is not known", ""
-    match right.sign(), wrong.sign():
-        case 1, -1:
+    match right.sign(), wrong.sign(), difference.sign():
+        case 1, -1, _:
             return "right up, wrong down", "Right answers are pushed up and wrong ones down: both signs teach."
-        case 1, 1:
-            apart = "by more" if right.mean > wrong.mean else "by less, which is no learning"
-            return "both up", f"Right and wrong answers gain, the right ones {apart}."
-        case 1, _:
+        case 1, 1, more:
+            which = {1: "the right ones by more", -1: "the right ones by less, which is no learning"}
+            return "both up", f"Right and wrong answers gain, {which.get(more, 'neither clearly more')}."
+        case 1, _, _:
             return "right up", "Right answers are pushed up; wrong ones do not clearly change."
-        case -1, -1 if right.mean > wrong.mean:
+        case -1, -1, 1:
             return (
                 "right ones fall too",
                 "Wrong answers fall and take right ones with them: lazy likelihood displacement (2505.18830).",
             )
-        case -1, _:
+        case -1, -1, 0:
+            return "both fall", "Right and wrong answers lose, neither clearly more."
+        case -1, 1, _:
             return (
-                "right ones fall",
-                "Right answers lose and wrong ones do not lose more: look at the advantages.",
+                "right down, wrong up",
+                "Right answers lose and wrong ones gain: look at the reward and the advantages.",
             )
-        case _, -1:
+        case -1, _, -1:
+            return "right ones fall", "Right answers lose more than wrong ones: look at the advantages."
+        case -1, _, _:
+            return "right ones fall", "Right answers lose; wrong ones do not clearly change."
+        case _, -1, _:
             return (
-                "only wrong down",
-                "Only pushed down on wrong answers, right ones gain nothing clear: near displacement (2505.18830).",
+                "wrong down",
+                "Wrong answers are pushed down, right ones gain nothing clear: near displacement (2505.18830).",
             )
-        case _, 1:
-            return "wrong up", "Wrong answers gain and right ones do not: look at the reward."
+        case _, 1, _:
+            return "wrong up", "Wrong answers gain, right ones not clearly: look at the reward."
     return "no clear change", "Neither side clearly changes through an update: noise is larger."
 
 
@@ -160,6 +182,13 @@ def balance(positive: float, negative: float) -> str:
         return "one part has no gradient"
     larger, times = ("negative", negative / positive) if negative > positive else ("positive", positive / negative)
     return "both pull alike" if times < 1.5 else f"{larger} pulls {times:.1f} times as hard"
+
+
+def _known(scene: Scene, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Steps and values, shape [n] each, of the probes up to the step shown that found something."""
+    series = scene.series(name)
+    known = (series.steps <= scene.step) & np.isfinite(series.values)
+    return series.steps[known], series.values[known]
 
 
 def _mean(found: Estimate) -> str:

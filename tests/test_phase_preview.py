@@ -36,7 +36,7 @@ def block(step: int, task: list[str], correct: list[float | None]) -> Block:
     return Block(
         step=step,
         phase="easy",
-        prompts=["p"] * (n // 2),
+        prompts=[f"{step} {i}" for i in range(n // 2)],
         group=[i // 2 for i in range(n)],
         completions=["c"] * n,
         rewards={},
@@ -71,7 +71,8 @@ def test_the_newest_generations_of_a_task_are_found_however_old_they_are(demo: L
     reader.refresh()
     newest = recent_outcomes(reader, "add", generations=2)
     assert newest.step.tolist() == [5, 5, 5, 5, 4, 4, 4, 4]
-    assert newest.prompt.tolist() == [0, 0, 1, 1] * 2
+    assert len(set(newest.prompt.tolist())) == 4
+    assert newest.prompt.tolist() == newest.prompt[::2].repeat(2).tolist()
     assert newest.correct.tolist() == [1.0, 1.0, 0.0, 1.0] * 2
     assert recent_outcomes(reader, "times", generations=2).step.tolist() == [1] * 4
     assert len(recent_outcomes(reader, "chat").step) == 0

@@ -31,11 +31,20 @@ def test_completions_of_prompts_of_their_own_have_wilsons_interval(right: int, n
 
 def test_copies_of_one_completion_are_worth_one() -> None:
     outcomes = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
-    once = task_rate([1, 1, 1, 2, 2, 2], [0, 1, 2, 0, 1, 2], outcomes)
-    copied = task_rate(np.repeat([1, 1, 1, 2, 2, 2], 8), np.repeat([0, 1, 2, 0, 1, 2], 8), np.repeat(outcomes, 8))
+    once = task_rate([1, 1, 1, 2, 2, 2], range(6), outcomes)
+    copied = task_rate(np.repeat([1, 1, 1, 2, 2, 2], 8), np.repeat(range(6), 8), np.repeat(outcomes, 8))
     assert once is not None and copied is not None
     assert (copied.low, copied.high) == pytest.approx((once.low, once.high), abs=0.02)
     assert (copied.right, copied.n, copied.prompts, copied.first, copied.last) == (32, 48, 6, 1, 2)
+
+
+def test_prompts_that_are_asked_in_every_step_are_no_more_prompts() -> None:
+    """Of each of 8 prompts the policy solves all or none, step after step."""
+    solved = np.arange(8) % 2.0
+    one = task_rate([1] * 8, range(8), solved)
+    many = task_rate(np.repeat(range(20), 8), np.tile(range(8), 20), np.tile(solved, 20))
+    assert one is not None and many is not None
+    assert (many.prompts, many.low, many.high) == (8, pytest.approx(one.low), pytest.approx(one.high))
 
 
 def test_prompts_that_are_all_alike_are_worth_no_more_than_prompts() -> None:

@@ -17,7 +17,7 @@ class Outcomes:
 
     Attributes:
         step: int64[n], the training step of each.
-        prompt: int64[n], which prompt of its generation it answers.
+        prompt: int64[n], which prompt it answers: the same number for the same text, in this process.
         correct: float64[n], 1 right, 0 wrong, NaN unknown.
     """
 
@@ -49,6 +49,7 @@ def recent_outcomes(
             if block is None or not of_task.any():
                 continue
             steps.append(np.full(int(of_task.sum()), block.step))
-            prompts.append(block.group[of_task])
+            # A prompt that comes again is no further one.
+            prompts.append(np.array([hash(text) for text in block.prompts], np.int64)[block.group[of_task]])
             outcomes.append(block.correct[of_task])
     return Outcomes(np.concatenate(steps), np.concatenate(prompts), np.concatenate(outcomes))

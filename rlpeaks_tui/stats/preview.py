@@ -48,7 +48,7 @@ def task_rate(step: ArrayLike, prompt: ArrayLike, correct: ArrayLike) -> TaskRat
 
     Args:
         step: shape [n], the training step of each completion.
-        prompt: shape [n], which prompt of the step it answers.
+        prompt: shape [n], which prompt it answers; one that is asked again has the same number.
         correct: shape [n], 1 right, 0 wrong, nan unknown; in between, right from 0.5 on.
     """
     outcome = np.asarray(correct, np.float64)
@@ -57,8 +57,8 @@ def task_rate(step: ArrayLike, prompt: ArrayLike, correct: ArrayLike) -> TaskRat
     right = outcome[known] >= 0.5
     if not right.size:
         return None
-    _, cluster = np.unique(np.stack([steps, prompts]), axis=1, return_inverse=True)
-    hits, count = np.bincount(cluster.ravel(), right), np.bincount(cluster.ravel())
+    _, cluster = np.unique(prompts, return_inverse=True)
+    hits, count = np.bincount(cluster, right), np.bincount(cluster)
     rate, size = float(right.mean()), effective_trials(hits, count)
     low, high = wilson(rate * size, size)
     return TaskRate(

@@ -101,7 +101,7 @@ def _lines(target: Phase, rates: dict[str, TaskRate | None], facts: dict[str, An
         else:
             steps = f"step {rate.first}" if rate.first == rate.last else f"steps {rate.first} to {rate.last}"
             told = f"pass rate {rate.rate:.3f} ({rate.low:.3f} to {rate.high:.3f})"
-            lines.append(f"{share}  {told}, {rate.n} completions of {rate.prompts} prompts, {steps}")
+            lines.append(f"{share}  {told}, {_many(rate.n, 'completion')} of {_many(rate.prompts, 'prompt')}, {steps}")
     if (mix := facts["expected"]) is None:
         lines.append("expected pass rate: not known, a task has no history in this run")
     else:
@@ -114,3 +114,7 @@ def _lines(target: Phase, rates: dict[str, TaskRate | None], facts: dict[str, An
     ends = "never, it is the last phase" if last else " or ".join(target.ends()) or "by hand only"
     lines.append(f"ends: {ends}")
     return lines
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -11,8 +11,10 @@ import pytest
 from rlpeaks_tui.cockpit.cells import UNDERLINE, Ink, in_ascii
 from rlpeaks_tui.cockpit.filtering import filtered
 from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console
+from rlpeaks_tui.cockpit.panels.budget import of_entropy
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Metrics
+from rlpeaks_tui.stats.health import evaluate
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
 
 SIZES = [(1, 1), (8, 2), (20, 5), (37, 12), (78, 11), (118, 34), (198, 55)]
@@ -88,9 +90,34 @@ def test_reward_shows_its_value_its_parts_and_how_it_misleads(steered: Scene) ->
 
 
 def test_entropy_says_how_much_is_spent(steered: Scene) -> None:
-    value, start = steered.value("entropy"), steered.start("entropy")
-    assert value is not None and start is not None
-    assert f"{round(100 * (1 - value / start))} % spent" in text_of("entropy", steered)
+    value, early = steered.value("entropy"), steered.series("entropy").values[:5]
+    assert value is not None
+    share = f"{round(100 * (1 - value / early.mean()))} %"
+    assert f"{share} spent" in text_of("entropy", steered)
+    assert f"{share} below its first 5 steps" in text_of("entropy", steered, 140, 40, enlarged=True)
+
+
+def test_panel_budget_and_check_count_from_one_start_of_entropy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first update makes it explode: none of them takes the mean over that for the start."""
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+
+    def exploding() -> Metrics:
+        row = make()
+        return Metrics(t=row.t, step=row.step, v=row.v | {"entropy": 0.4 if row.step == 1 else 3.0})
+
+    monkeypatch.setattr(run, "_metrics", exploding)
+    run.advance(60)
+    scene = scene_of(run.layout.root)
+    assert "750 % of start" in text_of("entropy", scene)
+    assert "650 % above its first 5 steps" in text_of("entropy", scene, 140, 40, enlarged=True)
+    floor = of_entropy(scene)
+    assert floor is not None and (floor.began, floor.bound) == (0.4, pytest.approx(0.08))
+    lines = {each.rule.id: each.line for each in evaluate(scene.snapshot.columns, 60)}
+    assert (lines["entropy-collapse"], lines["entropy-explosion"]) == (pytest.approx(0.08), pytest.approx(0.8))
 
 
 def test_a_log_axis_names_powers_and_is_left_where_nothing_is_positive(steered: Scene, newborn: Scene) -> None:

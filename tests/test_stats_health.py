@@ -107,6 +107,13 @@ SICK = {
     ),
     "entropy-explosion": (lambda: _changed("entropy", np.linspace(0.1, 1.0, 200), start=200), "warn"),
     "kl-blow-up": (lambda: _changed("kl/base_k3", np.full(30, 2.0), start=370), "warn"),
+    "left-start": (
+        lambda: (
+            _changed("kl/base_k3", np.full(100, 2.0), start=300)
+            | {"reward": _series(np.repeat([0.5, 0.0], [300, 100]))}
+        ),
+        "critical",
+    ),
     "zero-variance": (lambda: _changed("frac_reward_zero_std", np.full(100, 0.9), start=300), "critical"),
     "truncation": (lambda: _changed("completions/clipped_ratio", np.full(100, 0.08), start=300), "warn"),
     "length-explosion": (

@@ -449,7 +449,7 @@ def test_a_line_that_moves_is_told_as_it_was_at_each_step():
 def test_the_courses_above_make_every_rule_fire_somewhere():
     """Else equality would be equality of silences."""
     fired = set()
-    for seed in range(8):
+    for seed in range(1, 9):
         growing = Growing()
         growing.add(_journal(np.random.default_rng(seed), 260))
         columns = growing.columns()

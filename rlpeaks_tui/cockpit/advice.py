@@ -1,7 +1,7 @@
 """What the verdict advises: the remedy of the worst finding that has one which can be given in this run, now.
 
 A remedy that cannot be given helps nobody: where there is no checkpoint to go back to, or no such setting, the next
-finding's is taken.
+finding's is taken. Where something grave begins soon after a command, it is that command which is taken back.
 """
 
 from __future__ import annotations
@@ -9,16 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlpeaks_tui.run import present
-from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.branches import on_the_way
+from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.run.requests import BASE
 
 from .curriculum import phases_of
 from .form import Values
-from .questions import settable, to_undo
+from .questions import CHANGING, settable, to_undo
 from .scene import Finding
+from .words import asked
 
 FIRST_BETA = 0.04
 """KL coefficient to begin with where there is none: DeepSeekMath's (2402.03300), for long TRL's own default."""
+
+SOON = 50
+"""Steps after a change of weights or settings within which what begins is told as having begun after it."""
+
+CUT = 10
+"""What a learning rate that broke the policy is divided by: half of it would break it again."""
+
+_WEIGHTS = ("rollback CHECKPOINT", "set learning_rate=VALUE")
+"""Remedies of findings on what the weights have become, which no setting that is put back heals."""
 
 
 def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
@@ -29,17 +40,76 @@ def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
 
 def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
     """A finding's remedy with what this run can fill in: the newest checkpoint from before the trouble began, or the
-    starting weights where there is none, half of the learning rate in force, twice the KL coefficient."""
+    starting weights where there is none, half of the learning rate in force, twice the KL coefficient.
+
+    What is critical takes back the command that it followed. Where there was none and the learning rate is to blame,
+    that comes first and going back second, with the weights alone: a checkpoint would bring the old rate along.
+    """
+    if finding.severity == "critical":
+        if back := _taking_back(snapshot, finding):
+            return back
+        if finding.remedy == "set learning_rate=VALUE" and _lowered(snapshot, finding):
+            return f"reset --to {_healthy(snapshot, finding) or BASE}"
     if finding.remedy == "rollback CHECKPOINT":
-        begun = snapshot.step if finding.since is None else finding.since
-        healthy = [saved.name for saved in snapshot.restorable if saved.step < begun]
-        return f"rollback {healthy[-1]}" if healthy else f"reset --to {BASE}"
+        healthy = _healthy(snapshot, finding)
+        return f"rollback {healthy}" if healthy else f"reset --to {BASE}"
     now = settable(snapshot)
     if finding.remedy == "set learning_rate=VALUE" and "learning_rate" in now:
-        return f"set learning_rate={now['learning_rate'] / 2:g}"
+        return f"set learning_rate={now['learning_rate'] / (CUT if finding.severity == 'critical' else 2):g}"
     if finding.remedy == "set beta=VALUE" and "beta" in now:
         return f"set beta={2 * now['beta'] or FIRST_BETA:g}"
     return finding.remedy
+
+
+def led_up(snapshot: Snapshot, finding: Finding) -> CommandMark | None:
+    """The last command that changed weights or settings at most SOON steps before a finding began; None: there is none.
+
+    What follows a change need not come from it, but is where to look first.
+    """
+    if finding.since is None:
+        return None
+    tree = present.nodes(snapshot)
+    for command in reversed(snapshot.commands):
+        if command.status != "applied" or command.verb not in CHANGING or command.step is None:
+            continue
+        soon = 0 < finding.since - command.step <= SOON
+        if soon and command.before != command.after and on_the_way(tree, command.t, command.step):
+            return command
+    return None
+
+
+def after_what(snapshot: Snapshot, finding: Finding) -> str:
+    """The command that a finding began soon after, in words; empty where there is none."""
+    command = led_up(snapshot, finding)
+    return "" if command is None else f"after #{command.number} {asked(command)}"
+
+
+def _taking_back(snapshot: Snapshot, finding: Finding) -> str:
+    """What takes back the command that led up to a finding; empty where there is none or nothing does."""
+    command = led_up(snapshot, finding)
+    if command is None or command.step is None:
+        return ""
+    last = to_undo(snapshot)
+    undo = "undo" if last is not None and last.number == command.number else ""
+    if undo and (command.verb not in ("set", "phase") or finding.remedy not in _WEIGHTS):
+        return undo
+    # To undo a setting leaves the weights as they are, so that going back to before it comes first.
+    saved = [each.name for each in snapshot.restorable if each.step <= command.step and each.t <= command.t]
+    return f"rollback {saved[-1]}" if saved else undo
+
+
+def _healthy(snapshot: Snapshot, finding: Finding) -> str:
+    """The newest checkpoint from before the trouble began; empty where there is none."""
+    begun = snapshot.step if finding.since is None else finding.since
+    return next((saved.name for saved in reversed(snapshot.restorable) if saved.step < begun), "")
+
+
+def _lowered(snapshot: Snapshot, finding: Finding) -> bool:
+    """Whether the learning rate in force is lower than where the finding began."""
+    then = present.upto(snapshot, snapshot.settings, snapshot.step if finding.since is None else finding.since)
+    before = then[-1].v.get("learning_rate") if then else None
+    now = settable(snapshot).get("learning_rate")
+    return isinstance(before, int | float) and now is not None and now < before
 
 
 def in_words(snapshot: Snapshot, advice: str) -> str:
@@ -57,6 +127,8 @@ def hindrance(snapshot: Snapshot, advice: str) -> str:
         return cannot[verb]
     if verb == "set" and given["key"] not in settable(snapshot):
         return cannot.get(f"set {given['key']}", f"this run has no setting {given['key']}")
+    if verb == "set" and f"{settable(snapshot)[given['key']]:g}" == given["value"]:
+        return f"{given['key']} is {given['value']} already"
     if (
         verb == "phase"
         and given.get("to") == "prev"

@@ -20,7 +20,7 @@ def check(evaluator: Evaluator, snapshot: Snapshot, step: int) -> Health:
     """What the rules say at `step`; `evaluator` belongs to the run and remembers what it has judged."""
     judged = evaluator.evaluate(snapshot.columns, step, dtype=snapshot.info.dtype or None)
     firing = [finding for finding in judged if finding.state == "firing"]
-    firing.sort(key=lambda finding: (finding.severity != "critical", finding.since or 0))
+    firing.sort(key=lambda found: (found.severity != "critical", not found.rule.cause, found.since or 0))
     return Health(
         findings=tuple(_shown(finding) for finding in firing),
         passed=sum(finding.state == "ok" for finding in judged),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.pace import named_ranks
 
-from .advice import advised, in_words
+from .advice import advised, after_what, in_words
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
 from .scene import Health, Scene
 from .steering import LONGEST, WAITING
@@ -146,13 +146,14 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         more = f"and {others} more [{scene.look.checks}]" if others else ""
         advice = advised(scene.snapshot, health.findings) if live else ""
         since = f"since {worst.since:,}" if worst.since is not None else ""
+        evidence = "; ".join(text for text in (after_what(scene.snapshot, worst), worst.evidence) if text)
         # The key comes before the evidence: who reads no further still knows what to press.
         y, x = _flow(cells, 0, x, [(when, Ink.CURSOR), (since, Ink.TEXT), (more, Ink.WARN)])
         y, x = _flow(
             cells,
             y,
             x,
-            [(f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT), (worst.evidence, Ink.DIM)],
+            [(f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT), (evidence, Ink.DIM)],
         )
         return
     if health.passed:

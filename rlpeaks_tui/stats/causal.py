@@ -15,6 +15,9 @@ from rlpeaks_tui.stats.summaries import Floats
 RENEWED = 10
 """Evaluations between two renewals of a running median."""
 
+EARLY = 5
+"""Steps that where a run began is taken from."""
+
 
 def mean(x: Floats, window: int) -> Floats:
     """Mean of the last `window` values (of fewer at the start), nan passed over."""
@@ -100,6 +103,24 @@ def last_reset(steps: Steps, reference: Floats, base: Floats) -> Steps:
 def start(steps: Steps, x: Floats, span: int = 20) -> float:
     """Median over the first `span` steps. Every rule that uses it warms up for as long."""
     return float(np.median(x[steps - steps[0] <= span])) if x.size else np.nan
+
+
+def began(steps: Steps, x: Floats) -> float:
+    """Where a metric that is never negative began: the mean of its first EARLY steps, of those of its values there
+    that lie within a factor of two of the very first. nan where there is none.
+
+    Only the first value is measured before any update, so that no disaster can be in it; it is noisy, and the others
+    help as long as they are of its kind. Every rule that uses it warms up for as long.
+    """
+    early = x[steps - steps[:1] < EARLY]
+    first = early[:1]
+    alike = early[np.maximum(early, first) <= 2 * np.minimum(early, first)]
+    return float(alike.mean()) if alike.size else np.nan
+
+
+def best(steps: Steps, x: Floats) -> float:
+    """The highest value of the first EARLY steps, which a run that is broken by them cannot pull down."""
+    return float(x[steps - steps[0] < EARLY].max()) if x.size else np.nan
 
 
 def levels(warn: Flags, critical: Flags | None = None) -> Levels:

@@ -55,6 +55,7 @@ class Rule:
         absence: the state when the first metric is missing and the run says why. "n/a" where the only reason is
             that there is nothing to measure.
         idle: as `evidence`, where the judge finds that the question does not arise.
+        cause: other findings follow from this one, so that it is told before those that are as grave.
     """
 
     id: str
@@ -75,3 +76,4 @@ class Rule:
     pooled: bool = False
     absence: Literal["unknown", "n/a"] = "unknown"
     idle: str = ""
+    cause: bool = False

@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlpeaks_tui.stats.causal import ago, last_reset, levels, mean, median_before, rising, start, total
+from rlpeaks_tui.stats.causal import ago, began, best, last_reset, levels, mean, median_before, rising, start, total
 from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
 
 FAR = 0.1
 """Nats a token from the base beyond which KL may not grow without gain: the target of verl's controller, folklore."""
+
+LEFT = 1.0
+"""Nats a token from the base beyond which a policy that earns no more than its base has left it: each of its tokens
+is then e times as likely as under the base, in the geometric mean. Ten times FAR; healthy runs of ours stay below a
+quarter. It is absolute, since a usual level of a run that is broken within its first steps is that of a broken run."""
 
 SPENT = 0.2
 """Share of the starting entropy below which it may not fall without gain; the threshold is ours."""
@@ -29,7 +34,7 @@ _RESET = "the reference was reset by step {reset}: not judged until KL has had 2
 
 
 def _entropy_collapse(steps: Steps, entropy: Floats, reward: Floats) -> tuple[Levels, Shown]:
-    first, now, gains = start(steps, entropy, 5), mean(entropy, 5), rising(reward, 20)
+    first, now, gains = began(steps, entropy), mean(entropy, 5), rising(reward, 20)
     level = mean(entropy, 10)
     line = SPENT * first
     warn = (now < line) & (level < ago(level, 10)) & ~gains
@@ -38,20 +43,31 @@ def _entropy_collapse(steps: Steps, entropy: Floats, reward: Floats) -> tuple[Le
 
 
 def _entropy_explosion(steps: Steps, entropy: Floats) -> tuple[Levels, Shown]:
-    first, now = start(steps, entropy, 5), mean(entropy, 5)
+    first, now = began(steps, entropy), mean(entropy, 5)
     before, line = ago(now, 20), 2 * first
     result = levels((now > line) | ((now > 1.5 * before) & (now > first)))
     return result, {"now": now, "start": first, "line": line}
 
 
+def _left_start(steps: Steps, drift: Floats, reward: Floats) -> tuple[Levels, Shown]:
+    # All of the last 5 but one, and not their mean: a single token can make up all of a sampled KL.
+    beyond = total((drift > LEFT).astype(np.float64), 5) > 3
+    earns, first = mean(reward, 5), best(steps, reward)
+    lost = beyond & ~(earns > first)
+    return levels(lost, lost), {"now": mean(drift, 5), "most": LEFT, "reward": earns, "best": first, "line": LEFT}
+
+
 def _kl_blow_up(steps: Steps, kl: Floats, reward: Floats, reference: Floats, base: Floats) -> tuple[Levels, Shown]:
     usual, now, gains = median_before(kl, 50), mean(kl, 5), rising(reward, 50)
+    earns = mean(reward, 5)
     line = np.maximum(5 * usual, 1e-3)  # below a thousandth of a nat a factor of five is noise
+    # What is usual becomes that of a policy that is lost; unless it earns something there, no level is usual then.
+    line = np.where(earns > best(steps, reward), line, np.minimum(line, LEFT))
     jump = kl > line
     grows = (mean(kl, 50) > FAR) & rising(kl, 50, 2.0) & ~gains
     # Of most of the last 50: on a plateau the comparison of two noisy means says yes and no by turns.
     drift = total(grows.astype(np.float64), 50) > 25
-    shown: Shown = {"now": now, "usual": usual, "trend": gains, "line": line}
+    shown: Shown = {"now": now, "usual": usual, "reward": earns, "paid": ago(mean(reward, 50), 5), "line": line}
     return _unless_reset(steps, levels(jump | drift), reference, base, shown)
 
 
@@ -126,7 +142,7 @@ TRAINING: tuple[Rule, ...] = (
         "predicts nothing, hence the condition on reward",
         strength="ours",
         remedy="set temperature=1.2",
-        evidence="entropy {now:.3g} nats/token, {share:.0%} of its start {start:.3g}; reward {trend}",
+        evidence="entropy {now:.3g} nats/token, {share:.0%} of {start:.3g} in its first 5 steps; reward {trend}",
         judge=_entropy_collapse,
     ),
     Rule(
@@ -135,26 +151,46 @@ TRAINING: tuple[Rule, ...] = (
         severity="warn",
         needs=("entropy",),
         window=25,
-        warmup=20,
-        source="2505.22617: an entropy bonus of 0.01 makes it explode",
+        warmup=10,
+        source="2505.22617: an entropy bonus of 0.01 makes it explode; twice the first 5 steps, or half more than 20 "
+        "evaluations ago, is ours",
         strength="ours",
         remedy="set entropy_coef=0",
-        evidence="entropy {now:.3g} nats/token, {start:.3g} at the start",
+        evidence="entropy {now:.3g} nats/token, {start:.3g} in its first 5 steps",
         judge=_entropy_explosion,
     ),
     Rule(
+        id="left-start",
+        title="The policy has left its start without gain",
+        severity="critical",
+        needs=("kl/base_k1|kl/base_k3|kl/base", "reward"),
+        window=10,
+        warmup=5,
+        source="ten times the 0.1 nats/token that verl's adaptive controller aims at; no useful run known to us is "
+        "beyond without earning more than in its first 5 steps",
+        strength="ours",
+        remedy="set learning_rate=VALUE",
+        evidence="{metric} {now:.3g} nats/token, more than {most:g}; reward {reward:.3g}, up to {best:.3g} in its "
+        "first 5 steps",
+        judge=_left_start,
+        pooled=True,
+        cause=True,
+    ),
+    Rule(
         id="kl-blow-up",
-        title="KL grows without gain in reward",
+        title="KL leaps, or grows without gain in reward",
         severity="warn",
         needs=("kl/base_k3|kl/base|kl", "reward"),
         wants=("kl|kl/ref", "kl/base_k3|kl/base"),
         window=200,
         warmup=50,
         source="verl's adaptive controller aims at 0.1 nats/token; five times the median is practice. That growth "
-        "must exceed two standard errors in most of 50 evaluations is ours",
+        "must exceed two standard errors in most of 50 evaluations is ours, as is that more than 1 nat/token is never "
+        "usual while reward is no higher than in the first 5 steps",
         strength="folklore",
         remedy="set beta=VALUE",
-        evidence="{metric} {now:.3g} nats/token, usually {usual:.3g}; reward {trend}",
+        evidence="{metric} {now:.3g} nats/token, usually {usual:.3g}, a leap is more than {line:.3g}; reward "
+        "{reward:.3g}, {paid:.3g} before",
         judge=_kl_blow_up,
         idle=_RESET,
     ),

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 
 from rlpeaks_tui.stats.catalog import called
+from rlpeaks_tui.stats.causal import EARLY, began
 from rlpeaks_tui.stats.forecast import LEAST, Forecast, foresee
 from rlpeaks_tui.stats.rules_training import FAR, SPENT
 from rlpeaks_tui.stats.steered import CHANGING
@@ -77,10 +78,9 @@ def of_drift(scene: Scene) -> Budget | None:
 
 def of_entropy(scene: Scene) -> Budget | None:
     """Entropy down to a share of what it began with; None where none was recorded."""
-    _, values = until(scene, ENTROPY)
-    if not len(values) or not values[:5].mean() > 0:
+    first = began(*until(scene, ENTROPY))
+    if not first > 0:
         return None
-    first = float(values[:5].mean())
     return _budget(scene, "entropy", ENTROPY, Ink.ENTROPY, SPENT * first, True, first)
 
 
@@ -164,7 +164,9 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     ]
     said = [f"{budget.name}: {outlook(budget, scene.step, end)}" for budget in budgets]
     said.append(f"{FAR:g} nats is the target of verl's controller, folklore: what counts is what drift buys")
-    said.append(f"the floor of entropy is {percent(SPENT)} of the start")
+    said.append(
+        f"the floor of entropy is {percent(SPENT)} of its first {EARLY} steps; its budget is the way down to there"
+    )
     told = Told("KL budget", Ink.KL, value, note, "nats/token to base", said, caption, parts)
     return tell(told, scene, width, height)
 
@@ -178,7 +180,7 @@ def spent_share(used: float) -> str:
 
 def _gauges(scene: Scene, budgets: Sequence[Budget], width: int, height: int) -> Cells:
     cells = Cells(width, height)
-    bar = min(60, width - 44)
+    bar = min(60, width - 58)
     for y, budget in enumerate(budgets[:height]):
         used = budget.used
         cells.put(y, 0, budget.name, budget.ink)
@@ -190,7 +192,7 @@ def _gauges(scene: Scene, budgets: Sequence[Budget], width: int, height: int) ->
             x += bar + 1
         cells.put_right(y, x + 9, spent_share(used), full)
         bound = f"floor {number(budget.bound)}" if budget.floor else f"bound {number(budget.bound)}"
-        cells.put(y, x + 11, f"{number(budget.level)}, {bound}", Ink.DIM)
+        cells.put(y, x + 10, f"of the budget  {number(budget.level)}, {bound}", Ink.DIM)
     return cells
 
 

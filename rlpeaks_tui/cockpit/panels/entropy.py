@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rlpeaks_tui.stats.causal import EARLY, began
+
 from ..axes import Axis, linear
 from ..cells import SERIES, Cells, Ink
 from ..chart import Line, draw
@@ -11,7 +13,7 @@ from ..scene import Scene
 from ..words import number, percent
 from .choice import FORKS, OVERLAP
 from .parts import Row, chart, heading, misleading, nothing, raw_and_smooth, ticks_for, typical_span
-from .story import Told, tell_by_kind, untold
+from .story import Told, tell_by_kind, until, untold
 
 NAME = "entropy"
 
@@ -46,18 +48,27 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         ("learning rate", "learning_rate", Ink.TEXT),
     ]
     unit = "nats/token, exact, mean over the tokens of a step's completions"
-    told = Told("Entropy", Ink.ENTROPY, number(value), spent(scene, value), unit, misleading(NAME, 1000, 1))
+    told = Told("Entropy", Ink.ENTROPY, number(value), against_start(scene, value), unit, misleading(NAME, 1000, 1))
     return tell_by_kind(told, rows, [("by task", tasks)], _axis, scene, width, height)
 
 
 def spent(scene: Scene, value: float) -> str:
-    """What became of the starting entropy."""
-    start = scene.start(NAME)
-    if start is None or start <= 0:
+    """What became of the starting entropy, in short."""
+    start = began(*until(scene, NAME))
+    if not start > 0:
         return ""
     if value > start:
         return f"{percent(value / start)} of start"
     return f"{percent(1 - value / start)} spent"
+
+
+def against_start(scene: Scene, value: float) -> str:
+    """The same with what the start is, which budget and checks count from as well."""
+    start = began(*until(scene, NAME))
+    if not start > 0:
+        return ""
+    share = value / start - 1
+    return f"{percent(abs(share))} {'above' if share > 0 else 'below'} its first {EARLY} steps"
 
 
 def _axis(lines: Sequence[Line], count: int) -> Axis:

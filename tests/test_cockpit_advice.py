@@ -1,0 +1,150 @@
+"""What the verdict advises after a command that broke the run, and how it says that one came before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rlpeaks_tui.cockpit import verdict
+from rlpeaks_tui.cockpit.advice import SOON, advised, after_what, hindrance
+from rlpeaks_tui.cockpit.checks import check
+from rlpeaks_tui.cockpit.scene import Finding, Health
+from rlpeaks_tui.run.entries import Metrics
+from rlpeaks_tui.stats.evaluator import Evaluator
+from tests.cockpit_fakes import FakeRun, scene_of
+
+RATE = "set learning_rate=VALUE"
+
+
+def found(since: int, remedy: str = RATE, severity: str = "critical") -> Finding:
+    return Finding("left-start", "The policy has left its start", severity, since, "KL 4 nats/token", remedy)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> FakeRun:
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    run.settings(learning_rate=0.05, beta=0.0)
+    return run
+
+
+def raised(run: FakeRun) -> None:
+    run.command("a", "set", "learning_rate=0.1", learning_rate=0.1)
+    run.settings(learning_rate=0.1, beta=0.0)
+
+
+def test_a_rate_that_broke_the_policy_is_lowered_before_the_weights_go_back(run: FakeRun) -> None:
+    run.advance(60)
+    snapshot = scene_of(run.layout.root).snapshot
+    assert advised(snapshot, [found(6)]) == "set learning_rate=0.005"
+    assert advised(snapshot, [found(6, severity="warn")]) == "set learning_rate=0.025"
+    run.command("a", "set", "learning_rate=0.005", learning_rate=0.005)
+    run.settings(learning_rate=0.005, beta=0.0)
+    assert advised(scene_of(run.layout.root).snapshot, [found(6)]) == "reset --to base"
+
+
+def test_weights_alone_go_back_so_that_the_lower_rate_stays(run: FakeRun) -> None:
+    run.advance(40)
+    run.checkpoint("auto-40")
+    run.advance(60)
+    run.settings(learning_rate=0.005, beta=0.0)
+    assert advised(scene_of(run.layout.root).snapshot, [found(70)]) == "reset --to auto-40"
+    assert advised(scene_of(run.layout.root).snapshot, [found(30)]) == "reset --to base"
+
+
+def test_what_follows_a_setting_goes_back_to_the_checkpoint_before_it(run: FakeRun) -> None:
+    run.advance(40)
+    run.checkpoint("auto-40")
+    run.advance(20)
+    raised(run)
+    run.advance(10)
+    run.checkpoint("auto-70")
+    run.advance(30)
+    snapshot = scene_of(run.layout.root).snapshot
+    assert after_what(snapshot, found(75)) == "after #1 set learning_rate=0.1"
+    # The one at 70 is from before the finding and from after the command.
+    assert advised(snapshot, [found(75)]) == "rollback auto-40"
+    # Where the weights are not what is broken, the setting is enough.
+    assert advised(snapshot, [found(75, "phase prev")]) == "undo"
+
+
+def test_a_setting_is_undone_where_no_checkpoint_is_older_and_then_the_weights_go_back(run: FakeRun) -> None:
+    run.advance(60)
+    raised(run)
+    run.advance(40)
+    assert advised(scene_of(run.layout.root).snapshot, [found(75)]) == "undo"
+    run.command("b", "undo", learning_rate=0.05)
+    run.settings(learning_rate=0.05, beta=0.0)
+    assert advised(scene_of(run.layout.root).snapshot, [found(75)]) == "reset --to base"
+
+
+def test_a_command_on_the_weights_is_undone(run: FakeRun) -> None:
+    run.advance(60)
+    run.checkpoint("undo-60")
+    run.command("a", "reset", "--to", "base", distance=1.0)
+    run.advance(40)
+    assert advised(scene_of(run.layout.root).snapshot, [found(75, "rollback CHECKPOINT")]) == "undo"
+
+
+@pytest.mark.parametrize(
+    ("since", "told"), [(60, False), (61, True), (60 + SOON, True), (61 + SOON, False), (None, False)]
+)
+def test_only_what_begins_soon_after_a_command_is_told_so(run: FakeRun, since: int | None, told: bool) -> None:
+    run.advance(60)
+    raised(run)
+    run.command("b", "note", "nothing", text=1.0)
+    run.command("c", "set", "beta=0", status="refused", beta=0.0)
+    run.command("d", "set", "beta=0", beta=0.0)  # changes nothing: it was 0
+    run.advance(60)
+    finding = replace(found(0), since=since)
+    assert bool(after_what(scene_of(run.layout.root).snapshot, finding)) == told
+    if told:
+        assert after_what(scene_of(run.layout.root).snapshot, finding).startswith("after #1 set")
+
+
+def test_a_command_on_a_branch_that_was_left_led_to_nothing(run: FakeRun) -> None:
+    run.advance(40)
+    run.checkpoint("auto-40")
+    run.advance(20)
+    raised(run)
+    run.advance(20)
+    run.roll_back(40, "auto-40")
+    run.advance(60)
+    assert after_what(scene_of(run.layout.root).snapshot, found(75)) == ""
+
+
+def test_the_verdict_names_the_command_before_the_evidence(run: FakeRun) -> None:
+    run.advance(60)
+    raised(run)
+    run.advance(40)
+    scene = replace(scene_of(run.layout.root), health=Health((found(75),), 8))
+    words = "".join(verdict.strip(scene, 160, 1).rows())
+    assert "try undo  after #1 set learning_rate=0.1; KL 4 nats/token" in words
+    calm = replace(scene, health=Health((found(20),), 8))
+    assert "after #" not in "".join(verdict.strip(calm, 160, 1).rows())
+
+
+def test_a_setting_that_is_in_force_already_is_no_remedy(run: FakeRun) -> None:
+    run.advance(20)
+    snapshot = scene_of(run.layout.root).snapshot
+    assert hindrance(snapshot, "set beta=0") == "beta is 0 already"
+    assert advised(snapshot, [found(10, "set beta=0"), found(10, "set beta=0.1")]) == "set beta=0.1"
+
+
+def test_the_cause_is_told_before_what_follows_from_it(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Completions were cut off before the policy was lost, and are as grave."""
+    t = iter(range(1, 61))
+
+    def lost() -> Metrics:
+        step = next(t)
+        values = {"kl/base_k1": 0.0 if step < 30 else 5.0, "reward": 0.4 if step < 30 else 0.0}
+        return Metrics(t=run.t, step=step, v=values | {"completions/clipped_ratio": 0.5})
+
+    monkeypatch.setattr(run, "_metrics", lost)
+    run.advance(60)
+    health = check(Evaluator(), scene_of(run.layout.root).snapshot, 60)
+    assert [each.rule for each in health.findings[:2]] == ["left-start", "truncation"]
+    assert health.findings[0].since > health.findings[1].since  # type: ignore[operator]
+    assert health.findings[0].panel == "kl"

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .entries import Metrics, Probe
+from .entries import BIGGEST, Metrics, Probe
 
 Steps = NDArray[np.int64]
 Values = NDArray[np.float64]
-
-BIGGEST = 1e100
-"""No measure is as large; what claims to be is cut to it, so that differences and squares stay finite."""
 
 LATELY = 20
 """Steps over which a run's newest values are averaged where one number stands for it: a single step is mostly noise."""

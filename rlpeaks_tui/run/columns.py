@@ -46,6 +46,15 @@ class Series:
             found = int(known[-1]) if len(known) else None
         return None if found is None else float(self.values[found])
 
+    def at_each(self, steps: Steps) -> Values:
+        """`at` of each of `steps`, float64[n]; NaN where there is none."""
+        rows = np.flatnonzero(np.isfinite(self.values))
+        if not self.ordered:
+            rows = rows[np.argsort(self.steps[rows], kind="stable")]
+        # Of what was done again the last time counts.
+        values = np.append(np.nan, self.values[np.maximum.accumulate(rows)])
+        return np.asarray(values[np.searchsorted(self.steps[rows], steps, side="right")])
+
     def lately(self) -> float | None:
         """The mean of the last LATELY finite values; of steps that were done again only the last time counts."""
         known = np.isfinite(self.values)

@@ -47,9 +47,7 @@ class Bought:
 def bought(scene: Scene) -> Bought:
     """Each evaluation with the entropy of the training step that it followed, where that is known."""
     steps, accuracy = until(scene, ONCE)
-    entropy, error = scene.series(ENTROPY), scene.series(ERROR)
-    spent, errors = ([series.at(step) for step in steps.tolist()] for series in (entropy, error))
-    h, se = (np.array([np.nan if value is None else value for value in read]) for read in (spent, errors))
+    h, se = (scene.series(name).at_each(steps) for name in (ENTROPY, ERROR))
     known = h <= MOST
     steps, h, accuracy, se = steps[known], h[known], accuracy[known], se[known]
     return Bought(steps, h, accuracy, se, exhaustion(h, accuracy))

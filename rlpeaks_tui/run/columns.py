@@ -7,7 +7,7 @@ are stored a stretch at a time: a journal of 100,000 steps by 40 metrics is not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,6 +135,10 @@ class Columns(Mapping[str, Series]):
     def at(self, name: str, step: int) -> float | None:
         series = self._series.get(name)
         return None if series is None else series.at(step)
+
+    def each(self, change: Callable[[Series], Series]) -> Columns:
+        """The same metrics, with something done to each series."""
+        return Columns({name: change(series) for name, series in self._series.items()}, self._why)
 
     def why(self, name: str) -> str | None:
         """Why the latest value of `name` is missing, or why the metric does not apply to this run."""

@@ -318,6 +318,8 @@ async def test_help_names_every_command(run: FakeRun) -> None:
         listed = [command for command in commands.COMMANDS if command.listed]
         assert all(command.title in words and command.shown in words for command in listed)
         assert all(not command.keys for command in commands.COMMANDS if not command.listed)
+        assert all(len(each.every.split()) == len(each.keys) for each in commands.TABLE)
+        assert "g end  Back to the newest step" in words and "q ctrl+c  Leave the viewer" in words
         await pilot.press("escape")
         assert not isinstance(app_of(pilot).screen, Help)
 

@@ -18,7 +18,7 @@ from rlpeaks_tui.cockpit.screens.ask import Confirm, Filter
 from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.help import Help
 from rlpeaks_tui.cockpit.screens.runs import Runs
-from rlpeaks_tui.cockpit.settings import BETWEEN, Settings, in_short, over, read
+from rlpeaks_tui.cockpit.settings import Settings, in_short, over, read
 from rlpeaks_tui.run.mailbox import waiting
 from rlpeaks_tui.verbs.doctor import examine
 from tests.cockpit_fakes import FakeRun, steered_run
@@ -37,8 +37,8 @@ def file(tmp_path: Path, text: str) -> Path:
 def test_every_setting_is_read(tmp_path: Path) -> None:
     text = "theme: light\nascii: true\nfps: 2\nnotify: osc9\nkeys:\n"
     text += '  pause: "f9, ctrl+y"\n  panel.kl: K\n  step: 3\n  help: "?"\n'
-    found, trouble = read(file(tmp_path, text))
-    assert trouble == ""
+    found, mistakes = read(file(tmp_path, text))
+    assert mistakes == ()
     assert found == Settings(
         theme="light",
         ascii=True,
@@ -50,8 +50,8 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}"])
 def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
-    assert read(file(tmp_path, text)) == (Settings(), "")
-    assert read(tmp_path / "none.yaml") == (Settings(), "")
+    assert read(file(tmp_path, text)) == (Settings(), ())
+    assert read(tmp_path / "none.yaml") == (Settings(), ())
 
 
 @pytest.mark.parametrize(
@@ -86,17 +86,16 @@ def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
 )
 def test_what_is_wrong_is_said_and_the_defaults_hold(tmp_path: Path, text: str, said: str) -> None:
     path = file(tmp_path, text)
-    found, trouble = read(path)
+    found, mistakes = read(path)
     assert found == Settings()
-    assert said in trouble and trouble.startswith(str(path)) and "\n" not in trouble
+    assert said in mistakes[0] and all(one.startswith(str(path)) and "\n" not in one for one in mistakes)
 
 
 def test_every_mistake_is_told_with_its_line_and_what_would_be_right(tmp_path: Path) -> None:
     text = "theme: pink\nfsp: 3\nfps: 99\nkeys:\n  paus: x\n  pause: hello\n  undo: s\n  stop: f5\n  runs: s\n"
     text += "ascii: maybe\n"
     path = file(tmp_path, text)
-    found, trouble = read(path)
-    said = trouble.split(BETWEEN)
+    found, said = read(path)
     assert found == Settings() and all(one.startswith(f"{path}:") for one in said)
     assert [int(one.removeprefix(f"{path}:").partition(":")[0]) for one in said] == [1, 2, 10, 3, 5, 6, 9]
     for one, right in zip(
@@ -105,37 +104,47 @@ def test_every_mistake_is_told_with_its_line_and_what_would_be_right(tmp_path: P
         strict=True,
     ):
         assert right in one
-    assert in_short(trouble).startswith("7 mistakes in cockpit.yaml, all told on leaving; ") and said[0] in in_short(
-        trouble
-    )
-    assert in_short("") == ""
+    assert in_short(said).startswith("7 mistakes in cockpit.yaml, all told on leaving; ") and said[0] in in_short(said)
+    assert in_short(()) == ""
+
+
+def test_many_mistakes_are_all_told(tmp_path: Path) -> None:
+    found, said = read(file(tmp_path, "keys:\n" + "".join(f"  nonsense-{i}: hello\n" for i in range(80))))
+    assert found == Settings() and sum(map(len, said)) > 4096
+    assert [one for i, one in enumerate(said) if f":{i + 2}: keys.nonsense-{i}: " in one] == list(said)
+    assert len(said) == 80 and in_short(said).startswith("80 mistakes ")
+
+
+def test_a_value_with_any_sign_in_it_is_one_mistake(tmp_path: Path) -> None:
+    _, said = read(file(tmp_path, 'theme: "a · b"\nnotify: "; c, d"'))
+    assert len(said) == 2 and "got 'a · b'" in said[0] and "got '; c, d'" in said[1]
 
 
 def test_two_commands_on_one_key_are_both_named(tmp_path: Path) -> None:
-    _, trouble = read(file(tmp_path, "keys:\n  live: f9\n  pause: f9"))
-    assert "live" in trouble and "pause" in trouble
+    _, (mistake,) = read(file(tmp_path, "keys:\n  live: f9\n  pause: f9"))
+    assert "live" in mistake and "pause" in mistake
 
 
 def test_a_screen_may_have_a_key_of_the_cockpit_and_the_cockpit_one_of_a_screen(tmp_path: Path) -> None:
-    assert read(file(tmp_path, "keys:\n  browser.mark: p\n  question.no: s\n  note: k\n  up: up"))[1] == ""
+    assert read(file(tmp_path, "keys:\n  browser.mark: p\n  question.no: s\n  note: k\n  up: up"))[1] == ()
 
 
 def test_keys_may_be_swapped(tmp_path: Path) -> None:
-    assert read(file(tmp_path, "keys:\n  pause: s\n  stop: p"))[1] == ""
+    assert read(file(tmp_path, "keys:\n  pause: s\n  stop: p"))[1] == ()
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "cockpit.yaml")
-    assert "cannot be read" in read(tmp_path / "cockpit.yaml")[1]
-    assert "cannot be read" in read(tmp_path)[1]
+    assert "cannot be read" in read(tmp_path / "cockpit.yaml")[1][0]
+    assert "cannot be read" in read(tmp_path)[1][0]
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_settings_or_trouble(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+def test_any_bytes_are_settings_or_mistakes(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_bytes(raw)
-    found, trouble = read(path)
-    assert trouble.isprintable() and (found == Settings() or not trouble)
+    found, mistakes = read(path)
+    assert all(one.isprintable() for one in mistakes) and (found == Settings() or not mistakes)
 
 
 def test_the_environment_goes_before_the_file() -> None:
@@ -326,7 +335,7 @@ def test_doctor_tells_the_settings(
 def test_the_page_lists_every_command_with_its_keys() -> None:
     """Whoever changes the table of commands sees here what docs/cockpit.md has to say."""
     rows = [
-        f"| `{command.id}` | {' '.join(f'`{key}`' for key in command.shown.split())} | {command.title} |"
+        f"| `{command.id}` | {' '.join(f'`{key}`' for key in command.every.split())} | {command.title} |"
         for command in commands.TABLE
     ]
     page = (ROOT / "docs" / "cockpit.md").read_text()

@@ -21,6 +21,7 @@ from rlpeaks_tui.launch.start import create
 from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run.facts import RunInfo, write_facts
 from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.heldout import read_held_out
 from rlpeaks_tui.run.layout import SCHEMA, Layout
 from rlpeaks_tui.run.mailbox import send
 from rlpeaks_tui.run.rollouts import RolloutReader, Rollouts
@@ -60,6 +61,26 @@ def test_the_sample_loads_and_runs(tmp_path: Path) -> None:
     snapshot, _ = looked_at(directory)
     assert snapshot.step == 4 and not snapshot.errors
     assert [(p.step, p.name) for p in snapshot.phases] == [(1, run.phases[0].name), (3, run.phases[1].name)]
+
+
+def test_forward_transfer_is_measured_against_the_starting_weights(tmp_path: Path) -> None:
+    probes = ("budget=1", "eval=1", "routing=9", "heldout_prompts=6", "heldout_samples=2")
+    run, source = config.load(
+        "curriculum", ["grpo.max_steps=2", "phases.0.steps=1", *(f"probes.{probe}" for probe in probes)]
+    )
+    directory = create(run, source, tmp_path, ["rlpeaks", "run", "curriculum"])
+    recorder = Recorder(directory)
+    train(directory, recorder)
+    recorder.close()
+    snapshot, _ = looked_at(directory)
+    held_out = read_held_out(Layout(directory))
+    assert held_out is not None
+    products = np.array(
+        [task == "times_digit" for task in held_out.tasks]
+    )  # the second phase is the first to train them
+    after_first = next(seen for seen in snapshot.evaluations if seen.step == 1)
+    gained = after_first.rate[products].mean() - after_first.base_rate[products].mean()
+    assert snapshot.columns["transfer/fwt"].values == pytest.approx(gained)
 
 
 class After(TrainerCallback):  # type: ignore[misc]

@@ -102,6 +102,14 @@ def test_enter_leads_to_what_training_wrote_for_the_prompt(scene: Scene) -> None
     assert re.fullmatch(r'prompt:"[\d+]+=" step:(\d+)-\1', groups(scene))
 
 
+def test_what_became_of_the_prompts_is_worked_out_once_however_often_the_list_is_drawn(scene: Scene) -> None:
+    found = fates(scene)
+    BY_ID["prompts"].stories[0].draw(replace(scene, view=View(scroll=3)), 118, 34)
+    assert fates(replace(scene, view=View(filter="learned"))) is found
+    earlier = fates(replace(scene, view=View(cursor=150)))
+    assert len(earlier[0].rates) < len(found[0].rates)
+
+
 def test_training_groups_are_counted_and_the_hardest_come_first(scene: Scene) -> None:
     for width, height in SIZES:
         words = text_of("prompts", 2, scene, width, height)
@@ -124,7 +132,7 @@ def test_what_was_evaluated_on_a_branch_that_was_left_is_not_shown(tmp_path: Pat
     scene = scene_of(run.layout.root, panel="prompts")
     assert len(fates(scene)[0].rates) == 1
     assert fates(scene)[0].prompt.startswith("prompt ")
-    assert fates(scene_of(run.layout.root, View(cursor=99), panel="prompts")) == []
+    assert fates(scene_of(run.layout.root, View(cursor=99), panel="prompts")) == ()
 
 
 @pytest.mark.parametrize("facts", [{}, {"samples": 0}, {"samples": 10**30}, {"samples": True}, {"samples": "8"}])

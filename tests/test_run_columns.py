@@ -80,9 +80,11 @@ def check(columns: Columns, points: Points, why: dict[str, str]) -> None:
         np.testing.assert_array_equal(series.values, [v for _, v in expected])
         assert series.ordered == (sorted(s for s, _ in expected) == [s for s, _ in expected])
         assert columns.last(name) == last_finite(expected)
-        for step in range(-1, max(s for s, _ in expected) + 2):
+        steps = np.arange(-1, max(s for s, _ in expected) + 2)
+        for step, each in zip(steps.tolist(), series.at_each(steps).tolist(), strict=True):
             found = last_finite(expected, step)
             assert columns.at(name, step) == series.at(step) == (None if found is None else found[1])
+            assert each == found[1] if found else math.isnan(each)
     for name in NAMES:
         assert columns.why(name) == why.get(name)
 

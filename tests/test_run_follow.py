@@ -273,13 +273,14 @@ def test_numbers_beyond_all_reason_are_no_reason_to_complain(run: Layout, writer
     bins = {"edges": [0.0, 0.5, 1.0], "count": huge, "confidence": huge, "accuracy": huge}
     writer.write(
         Probe(t=BEGAN, name="calibration", step=1, v={}, arrays=bins),
-        *[Metrics(t=1e308, step=2**63 - 1, v={"time/step": 1e308}) for _ in range(3)],
-        Metrics(t=-1e308, step=-(2**63), v={"time/step": 5e-324}),
+        *[Metrics(t=1e308, step=2**53, v={"time/step": 1e308}) for _ in range(3)],
+        *[Metrics(t=1e308, step=step, v={"time/step": 1.0}) for step in (2**63 - 1, 2**53 + 1, -(2**63))],
+        Metrics(t=-1e308, step=-(2**53), v={"time/step": 5e-324}),
     )
-    write_facts(run, info(max_steps=2**63 - 1, created=-1e308))
+    write_facts(run, info(max_steps=2**53, created=-1e308))
     snapshot = whole(run)
-    assert snapshot.step == -(2**63) and snapshot.calibrations == ()
-    assert snapshot.columns.at("time/step", 2**63 - 1) == 5e-324
+    assert snapshot.step == -(2**53) and snapshot.calibrations == ()
+    assert snapshot.columns.at("time/step", 2**63 - 1) == 5e-324 and snapshot.skipped == 3
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+import warnings
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -215,6 +216,16 @@ def test_what_is_no_expression_is_told(tmp_path: Path, wrong: str) -> None:
 )  # fmt: skip
 def test_an_expression_that_multiplies_its_ways_is_told_from_one_that_does_not(pattern: str, freezes: bool) -> None:
     assert explodes(re.compile(pattern)) is freezes
+
+
+@pytest.mark.parametrize("pattern", ["[[a]", "[+--b]", "[a&&b]", "[a||b]", "[a~~b]"])
+def test_what_python_may_read_otherwise_one_day_warns_nobody(pattern: str) -> None:
+    re.purge()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        expression = compiled(pattern)
+        needs(expression), explodes(expression)
+    assert not warned and expression.pattern == pattern
 
 
 def test_case_is_ignored_as_regular_expressions_ignore_it() -> None:

@@ -37,7 +37,7 @@ DESIGN = [
     *("exhaustion/left", "exhaustion/r2", "routing/recovery", "routing/recovery_low", "routing/recovery_high"),
     *("routing/tokens", "routing/random", "routing/first", "routing/half", "routing/argmax"),
     *("format/effective", "format/selection_rate", "format/selection_residual", "sampling/kl"),
-    *("completions/median_length", "transfer/bwt", "transfer/forgetting"),
+    *("completions/median_length", "transfer/bwt", "transfer/forgetting", "transfer/fwt"),
 ]
 
 # What TRL's GRPOTrainer and transformers' Trainer log under these names themselves.

@@ -110,33 +110,6 @@ def test_k3_keeps_its_precision_near_zero():
     assert (divergence.k3(np.linspace(-1e-8, 1e-8, 1001), 0.0) >= 0).all()
 
 
-def test_masked_mean_weighs_tokens_and_counts_rollouts():
-    values = np.array([[1.0, 2.0, np.nan], [3.0, np.inf, 5.0], [9.0, 9.0, 9.0]])
-    mask = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0]], bool)
-    found = divergence.masked_mean(values, mask)
-    assert found.mean == 2.0
-    assert (found.n, found.clusters) == (3, 2)
-    assert np.isnan(divergence.masked_mean(values[:1], mask[:1]).se)
-    assert np.isnan(divergence.masked_mean(values[2:], mask[2:]).mean)
-
-
-def test_masked_mean_error_is_that_between_rollouts():
-    rng = np.random.default_rng(3)
-    means, errors, naive = [], [], []
-    for _ in range(400):
-        length = rng.integers(5, 40, 50)
-        mask = np.arange(40) < length[:, None]
-        values = rng.normal(0, 1, (50, 1)) + rng.normal(0, 1, mask.shape)  # tokens of a rollout share a shift
-        found = divergence.masked_mean(values, mask)
-        means.append(found.mean)
-        errors.append(found.se)
-        naive.append(values[mask].std() / np.sqrt(mask.sum()))
-    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.15)
-    assert np.mean(naive) < 0.5 * np.std(means)
-
-
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="differ in shape"):
         divergence.compare(np.zeros((2, 3)), np.zeros((3, 2)))
-    with pytest.raises(ValueError, match=r"\[rollouts, tokens\]"):
-        divergence.masked_mean(np.zeros((2, 3)), np.ones((2, 2)))

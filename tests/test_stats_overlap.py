@@ -15,7 +15,6 @@ from sklearn.metrics import jaccard_score
 from rlpeaks_tui.stats.overlap import (
     Overlap,
     expected_intersection,
-    margin_model,
     overlap,
     pooled,
     top_tenth,
@@ -54,9 +53,19 @@ def test_a_hand_case() -> None:
     assert found.lift == found.honest_lift == pytest.approx(4 / 3)  # a vector has no rows and columns
 
 
+def model(mask: np.ndarray) -> np.ndarray:
+    """The probability of each entry, [m, n]: what is expected in common with a mask that is certain to hold only it."""
+    found = np.empty(mask.shape)
+    for place in np.ndindex(mask.shape):
+        only = np.zeros(mask.shape, bool)
+        only[place] = True
+        found[place] = expected_intersection(mask, only)
+    return found
+
+
 @given(matrices)
 def test_the_model_has_the_counts_of_the_mask(mask: np.ndarray) -> None:
-    p = margin_model(mask)
+    p = model(mask)
     assert ((p >= 0) & (p <= 1)).all()
     np.testing.assert_allclose(p.sum(1), mask.sum(1), atol=1e-6)
     np.testing.assert_allclose(p.sum(0), mask.sum(0), atol=1e-6)
@@ -71,7 +80,7 @@ def test_the_model_has_the_counts_of_the_mask(mask: np.ndarray) -> None:
 @given(matrices)
 def test_where_nothing_is_fixed_the_log_odds_are_a_row_s_plus_a_column_s(mask: np.ndarray) -> None:
     """The condition for the greatest entropy: no 2 x 2 square of log-odds has an interaction."""
-    p = margin_model(mask)
+    p = model(mask)
     if ((p > 0) & (p < 1)).all():
         odds = np.log(p / (1 - p))
         interaction = odds - odds.mean(0) - odds.mean(1, keepdims=True) + odds.mean()
@@ -90,7 +99,7 @@ def all_with_counts_of(mask: np.ndarray) -> np.ndarray:
 
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 4))))
 def test_an_entry_is_certain_exactly_where_all_matrices_of_these_counts_agree(mask: np.ndarray) -> None:
-    p, share = margin_model(mask), all_with_counts_of(mask).mean(0)
+    p, share = model(mask), all_with_counts_of(mask).mean(0)
     np.testing.assert_array_equal(p == 0, share == 0)
     np.testing.assert_array_equal(p == 1, share == 1)
 
@@ -98,7 +107,7 @@ def test_an_entry_is_certain_exactly_where_all_matrices_of_these_counts_agree(ma
 def test_a_block_that_the_counts_fix_without_any_full_row() -> None:
     """Rows 1, 2 and columns 1, 2 must be full together, the opposite corner empty; the rest is free."""
     mask = bits("1110", "1101", "1000", "0100")
-    p = margin_model(mask)
+    p = model(mask)
     np.testing.assert_allclose(p, [[1, 1, 0.5, 0.5], [1, 1, 0.5, 0.5], [0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0]], atol=1e-8)
     np.testing.assert_allclose(p, all_with_counts_of(mask).mean(0), atol=1e-8)
 

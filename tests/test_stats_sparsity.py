@@ -15,7 +15,6 @@ from scipy.linalg import subspace_angles
 
 from rlpeaks_tui.stats import sparsity
 from rlpeaks_tui.stats.sparsity import (
-    ModuleSparsity,
     bfloat16_round,
     leading,
     measure,
@@ -23,7 +22,6 @@ from rlpeaks_tui.stats.sparsity import (
     rank_from_singular_values,
     spectral_shift,
     subspace_angle,
-    update_rank,
 )
 
 any_float32 = st.integers(0, 2**32 - 1).map(lambda bits: np.uint32(bits).view(np.float32))
@@ -184,17 +182,17 @@ def test_misuse_is_refused_by_name():
         measure("x", np.zeros(0, np.float32), np.zeros(0, np.float32), _rng())
     with pytest.raises(ValueError, match="no modules"):
         pool([])
-    with pytest.raises(ValueError, match="not a matrix"):
-        update_rank(np.zeros(3, np.float32))
-    with pytest.raises(ValueError, match="not finite"):
-        update_rank(np.full((2, 2), np.nan, np.float32))
+
+
+def rank_of(delta: np.ndarray) -> sparsity.UpdateRank:
+    return rank_from_singular_values(np.linalg.svd(delta, compute_uv=False), delta.shape)
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 10), st.integers(0, 2**32 - 1))
 def test_numeric_rank_is_numpys_and_torchs(rows, columns, inner, seed):
     rng = np.random.default_rng(seed)
     delta = (rng.normal(size=(rows, inner)) @ rng.normal(size=(inner, columns))).astype(np.float32)
-    found = update_rank(delta)
+    found = rank_of(delta)
     assert found.numeric == np.linalg.matrix_rank(delta)
     assert found.fraction == found.numeric / min(rows, columns)
     assert abs(found.numeric - int(torch.linalg.matrix_rank(torch.from_numpy(delta)))) <= 1  # its SVD rounds otherwise
@@ -206,7 +204,7 @@ def test_noise_is_full_rank_by_count_and_narrow_by_weight():
     rng = _rng()
     strong = np.outer(rng.normal(size=200), rng.normal(size=100))
     delta = (strong + 1e-3 * rng.normal(size=strong.shape)).astype(np.float32)
-    found = update_rank(delta)
+    found = rank_of(delta)
     assert found.fraction == 1.0
     assert found.stable == pytest.approx(1.0, abs=0.01)
     assert found.energy90 == 1
@@ -218,12 +216,6 @@ def test_ranks_by_hand():
     assert found.stable == pytest.approx(10 / 4)
     assert found.energy90 == 3
     assert rank_from_singular_values(np.zeros(3, np.float32), (3, 3)) == sparsity.UpdateRank(0, 0.0, 0.0, 0)
-
-
-def test_relative_norm():
-    part = ModuleSparsity("x", 1, 0, 0, 0, 0, 0, 1, delta_norm=1.0, weight_norm=4.0)
-    assert part.relative_norm == 0.25
-    assert math.isnan(ModuleSparsity("x", 1, 0, 0, 0, 0, 0, 1, delta_norm=1.0, weight_norm=0.0).relative_norm)
 
 
 @given(st.integers(1, 8), st.integers(0, 20), st.floats(-9, 1), st.integers(0, 2**32 - 1))

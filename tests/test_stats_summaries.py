@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.stats import binomtest, sem, theilslopes, ttest_ind
+from scipy.stats import binomtest, sem, ttest_ind
 from scipy.stats import t as student_t
 
 from rlpeaks_tui.stats import summaries
@@ -157,30 +157,6 @@ def test_the_mean_of_a_few_rows_holds_also_where_they_resemble_each_other():
     assert series_mean(np.arange(30.0)).clusters == 2
 
 
-def test_effective_size_of_an_autoregression_is_that_of_theory():
-    rng = np.random.default_rng(1)
-    for rho in (0.0, 0.5, 0.9):
-        found = []
-        for _ in range(20):
-            noise = rng.normal(size=4000)
-            x = np.empty(4000)
-            x[0] = noise[0] / np.sqrt(1 - rho**2)
-            for t in range(1, 4000):
-                x[t] = rho * x[t - 1] + noise[t]
-            found.append(summaries.effective_size(x))
-        assert np.mean(found) == pytest.approx(4000 * (1 - rho) / (1 + rho), rel=0.15)
-
-
-@given(hnp.arrays(np.float64, st.integers(0, 60), elements=st.one_of(finite, st.just(np.nan))))
-def test_effective_size_is_between_one_and_n(x):
-    n = int((~np.isnan(x)).sum())
-    assert min(n, 1) <= summaries.effective_size(x) <= n
-
-
-def test_a_trend_is_worth_few_values():
-    assert summaries.effective_size(np.arange(1000.0)) < 20
-
-
 @given(
     hnp.arrays(np.float64, st.integers(1, 80), elements=st.one_of(st.floats(-100, 100), st.just(np.nan))),
     st.floats(0.1, 50),
@@ -208,19 +184,3 @@ def test_smoothing_a_constant_leaves_it_and_nonsense_is_refused():
     assert summaries.smooth(np.full(1000, 3.0), 20.0) == pytest.approx(np.full(1000, 3.0))
     with pytest.raises(ValueError, match="half_life"):
         summaries.smooth([1.0], 0.0)
-
-
-@given(hnp.arrays(np.float64, st.integers(2, 40), elements=finite), st.integers(0, 2**32 - 1))
-def test_slope_is_scipys(y, seed):
-    x = np.random.default_rng(seed).choice(1000, y.size, replace=False).astype(float)
-    assert summaries.theil_sen(x, y) == pytest.approx(theilslopes(y, x).slope, abs=1e-9)
-
-
-def test_slope_survives_wild_points_gaps_and_length():
-    x = np.arange(5000.0)
-    y = 0.25 * x
-    y[::7] = 1e9
-    y[3::11] = np.nan
-    assert summaries.theil_sen(x, y) == pytest.approx(0.25)
-    assert np.isnan(summaries.theil_sen([1.0, 1.0], [2.0, 3.0]))
-    assert np.isnan(summaries.theil_sen([], []))

@@ -185,17 +185,6 @@ def test_length_quantiles_are_numpys_and_total():
 # Formats.
 
 
-def test_advantage_by_format_is_a_mean_with_its_count():
-    found = texts.advantage_by_format(["a", "b", "a", None, "b"], [1.0, -1.0, 3.0, 9.0, math.nan])
-    assert {name: (each.mean, each.n) for name, each in found.items()} == {"a": (2.0, 2), "b": (-1.0, 1)}
-    by_prompt = texts.advantage_by_format(["a"] * 4, [1.0, 1.0, 3.0, 3.0], [0, 0, 1, 1])["a"]
-    assert (by_prompt.mean, by_prompt.clusters) == (2.0, 2)
-    assert by_prompt.se == pytest.approx(1.0)
-    assert texts.advantage_by_format(["a"] * 4, [1.0, 1.0, 3.0, 3.0])["a"].se < 0.6
-    with pytest.raises(ValueError, match="do not fit together"):
-        texts.advantage_by_format(["a"], [1.0, 2.0])
-
-
 def _named(values):
     return dict(zip("abcdefgh", values, strict=False))
 

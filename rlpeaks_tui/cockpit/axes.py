@@ -93,6 +93,8 @@ def logarithmic(low: float, high: float, count: int) -> Axis:
 
     It names about `count` powers of ten, or, where it holds fewer than two, what else has room.
     """
+    # Below it powers of ten lose their digits, and then are 0.
+    low, high = max(low, 1e-300), max(high, 1e-299)
     first, last = math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1
     grid = [factor * 10.0**power for power in range(first, last + 1) for factor in (1.0, 2.0, 5.0)]
     start = max(i for i, tick in enumerate(grid) if tick <= low * (1 + 1e-9))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rlpeaks_tui.run import present
+from rlpeaks_tui.run.branches import along, tangled
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.requests import VERBS
 from rlpeaks_tui.stats.catalog import lookup
@@ -18,7 +20,9 @@ _BY_PROMPT = ("eval/kept", "eval/gain_high")
 
 def check(evaluator: Evaluator, snapshot: Snapshot, step: int) -> Health:
     """What the rules say at `step`; `evaluator` belongs to the run and remembers what it has judged."""
-    judged = evaluator.evaluate(snapshot.columns, step, dtype=snapshot.info.dtype or None)
+    tree = present.nodes(snapshot)
+    columns = along(snapshot.columns, tree)
+    judged = evaluator.evaluate(columns, step, dtype=snapshot.info.dtype or None, way=tangled(tree))
     firing = [finding for finding in judged if finding.state == "firing"]
     firing.sort(key=lambda found: (found.severity != "critical", not found.rule.cause, found.since or 0))
     return Health(

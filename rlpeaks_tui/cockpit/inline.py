@@ -106,14 +106,14 @@ def watch(directory: Path, *, ascii_only: bool = False) -> int:
     Raises:
         NotARun: there is no run at `directory`.
     """
-    chosen, trouble = settings.read(settings.place())
+    chosen, mistakes = settings.read(settings.place())
     chosen = settings.over(chosen, os.environ)
     plain = "NO_COLOR" in os.environ
     block = Block(PALETTES["plain" if plain else "sixteen"], ColorSystem.STANDARD)
     look = Look(ascii_only or chosen.ascii or only_ascii(), flat=True)
     reader = Reader(Follower(directory), lambda reading: None)
     herald = Herald(_write, chosen.notify)
-    hint = settings.in_short(trouble) or "q leaves; the training goes on"
+    hint = settings.in_short(mistakes) or "q leaves; the training goes on"
     reading: Reading | None = None
     size = os.terminal_size((0, 0))
     with _keys() as typed, _continued(block):
@@ -132,7 +132,7 @@ def watch(directory: Path, *, ascii_only: bool = False) -> int:
             # Without the notice, which has no more to say.
             _write(block.show(_drawn(reading, look, os.get_terminal_size(sys.stdout.fileno()), "")))
         herald.restore()
-    settings.tell(trouble)
+    settings.tell(mistakes)
     return 0
 
 

@@ -21,7 +21,7 @@ class Keyed:
     Attributes:
         id: the name by which its keys can be changed.
         keys: as Textual names them; none for a command of the palette only.
-        shown: the keys as a person reads them.
+        shown: the first of the keys, or all, as a person reads them: captions and footers have no room for more.
         title: in the palette and the help.
         group: heading in the help.
     """
@@ -31,6 +31,12 @@ class Keyed:
     shown: str
     title: str
     group: str
+
+    @property
+    def every(self) -> str:
+        """All the keys as a person reads them."""
+        named = self.shown.split()
+        return " ".join([*named, *self.keys[len(named) :]])
 
     @property
     def where(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -30,12 +30,8 @@ SLOWEST, FASTEST = 0.2, 30.0
 BIGGEST_FILE = 1 << 16
 
 
-BETWEEN = " · "
-"""Between two mistakes of one file, which are told in one line."""
-
-
 class Unusable(Exception):
-    """The file cannot be used; the message is one line for a person, with every mistake."""
+    """The file cannot be used; its arguments are the mistakes, each a line for a person."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,19 +60,19 @@ def place() -> Path:
     return folder / "rlpeaks" / "cockpit.yaml"
 
 
-def read(path: Path) -> tuple[Settings, str]:
-    """The settings in force, and what is wrong with the file; a file that is not there is nothing wrong."""
+def read(path: Path) -> tuple[Settings, tuple[str, ...]]:
+    """The settings in force, and each mistake in the file as a line; a file that is not there is no mistake."""
     try:
         with open_regular(path) as file:
             raw = file.read(BIGGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return Settings(), ""
+        return Settings(), ()
     except OSError as error:
-        return Settings(), f"{path}: cannot be read: {error.strerror}"
+        return Settings(), (clean_line(f"{path}: cannot be read: {error.strerror}"),)
     try:
-        return _settings(raw, path), ""
+        return _settings(raw, path), ()
     except Unusable as error:
-        return Settings(), clean_line(str(error))
+        return Settings(), tuple(map(clean_line, error.args))
 
 
 def over(settings: Settings, environment: Mapping[str, str]) -> Settings:
@@ -91,18 +87,18 @@ def over(settings: Settings, environment: Mapping[str, str]) -> Settings:
     return msgspec.structs.replace(settings, **found)
 
 
-def in_short(trouble: str) -> str:
+def in_short(mistakes: Sequence[str]) -> str:
     """What is wrong with the file for a place that has room for one line; empty where nothing is."""
-    first, *more = trouble.split(BETWEEN)
-    if not more:
-        return f"{first}; the defaults are in force" if first else ""
-    return f"{len(more) + 1} mistakes in {place().name}, all told on leaving; the defaults are in force; {first}"
+    if len(mistakes) < 2:
+        return "".join(f"{mistake}; the defaults are in force" for mistake in mistakes)
+    said = f"{len(mistakes)} mistakes in {place().name}, all told on leaving; the defaults are in force"
+    return f"{said}; {mistakes[0]}"
 
 
-def tell(trouble: str) -> None:
+def tell(mistakes: Sequence[str]) -> None:
     """Leave what is wrong with the file in the normal screen, a line for each mistake."""
-    for line in trouble.split(BETWEEN) if trouble else ():
-        print(f"rlpeaks: {line}", file=sys.stderr)
+    for mistake in mistakes:
+        print(f"rlpeaks: {mistake}", file=sys.stderr)
 
 
 def told(settings: Settings) -> dict[str, str]:
@@ -148,7 +144,7 @@ def _settings(raw: bytes, path: Path) -> Settings:
         wrong.append(f"{where('fps')}: expected a number from {SLOWEST} to {FASTEST:.0f}, got {settings.fps:g}")
     wrong += _wrong_keys(settings.keys, where)
     if wrong:
-        raise Unusable(BETWEEN.join(wrong))
+        raise Unusable(*wrong)
     return settings
 
 

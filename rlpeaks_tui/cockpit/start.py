@@ -23,7 +23,7 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
     how often it draws at most, `RLPEAKS_ASCII=1` keeps it to ASCII, also a locale that has no more (which
     `RLPEAKS_ASCII=0` overrules), `RLPEAKS_THEME` names a theme; `NO_COLOR` is respected.
     """
-    chosen, trouble = settings.read(settings.place())
+    chosen, mistakes = settings.read(settings.place())
     chosen = settings.over(chosen, os.environ)
     try:
         cockpit = Cockpit(
@@ -34,12 +34,12 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
             rate=chosen.fps,
             notify=chosen.notify,
             keys=chosen.keys,
-            notice=settings.in_short(trouble),
+            notice=settings.in_short(mistakes),
         )
     except NotARun as error:
         print(error)
         return 2
     sys.setswitchinterval(SWITCH)
     status = cockpit.run() or 0
-    settings.tell(trouble)
+    settings.tell(mistakes)
     return status

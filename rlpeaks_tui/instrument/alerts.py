@@ -8,7 +8,9 @@ later comes to the same answer.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
+from ..run.branches import Node, along, tangled
 from ..run.columns import ColumnStore
 from ..run.entries import Alert, Metrics, Probe
 from ..stats.evaluator import Evaluator
@@ -23,17 +25,23 @@ class Alerts:
         self._evaluator = Evaluator()
         self._dtype = dtype
         self._raised: set[str] = set()
+        self._nodes: Sequence[Node] = ()
 
     def take(self, row: Metrics | Probe) -> None:
         """Note a row of the journal, to be judged with the next ones."""
         self._rows.append(row)
+
+    def went_back(self, nodes: Sequence[Node]) -> None:
+        """The run goes on from a checkpoint; `nodes` are its branches now."""
+        self._nodes = nodes
 
     def judge(self, step: int) -> list[Alert]:
         """Alerts that begin or end with the rows taken since the last call."""
         self._store.extend(self._rows)
         self._rows.clear()
         told = []
-        for finding in self._evaluator.evaluate(self._store.columns(), step, dtype=self._dtype):
+        columns, way = along(self._store.columns(), self._nodes), tangled(self._nodes)
+        for finding in self._evaluator.evaluate(columns, step, dtype=self._dtype, way=way):
             rule, fires = finding.rule, finding.state == "firing"
             if fires == (rule.id in self._raised):
                 continue

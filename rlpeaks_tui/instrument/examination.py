@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -99,6 +100,7 @@ class Examination:
         if self._base is not None and self._base_outcomes is None:
             found = held.sampled(self._base, seed=0)
             self._base_outcomes = found if np.isfinite(found).all(axis=1).any() else None
+            self._by_task.insert(0, (0, _accuracies(summary(found, held.tasks))))
             self._recorder.held_out(HeldOutPrompts(prompts=held.prompts, tasks=held.tasks))
         now = held.sampled(None, seed=1)
         values = summary(now, held.tasks)
@@ -118,13 +120,13 @@ class Examination:
             self._history.append((step, values["eval/pass@1"], values["eval/pass@1_se"], entropy))
             told, reasons = self._laws(values["eval/base_pass@1"])
             values, why = values | told, why | reasons
-        accuracy = {n.removeprefix(BY_TASK): v for n, v in values.items() if n.startswith(BY_TASK)}
-        self._by_task.append((step, accuracy))
+        self._by_task.append((step, _accuracies(values)))
         if len(self.stages) > 1:
             # A phase that ends is not over yet when it is measured, so its own stage is the last one here.
             values |= transfer(self._by_task, self.stages).metrics()
             nothing = "every task of the phases so far is still trained"
             why |= dict.fromkeys(("transfer/bwt", "transfer/forgetting"), nothing)
+            why["transfer/fwt"] = "no task began after the first phase whose accuracy before that is known"
         known = int(np.isfinite(now).all(axis=1).sum())
         self._probing.tell("eval", step, values, why, n=known, began=began, facts=facts, arrays=arrays)
 
@@ -173,6 +175,11 @@ class Examination:
             "policy accuracy": _accuracy(of_policy),
         }
         self._probing.tell("routing", step, values, why, n=len(held.rows), began=began, facts=facts)
+
+
+def _accuracies(values: Mapping[str, float]) -> dict[str, float]:
+    """Of each task, out of the metrics of an evaluation."""
+    return {name.removeprefix(BY_TASK): value for name, value in values.items() if name.startswith(BY_TASK)}
 
 
 def _accuracy(outcomes: Floats) -> float | None:

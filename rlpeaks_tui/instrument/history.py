@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ..config import Checkpoints
+from ..run.branches import TRUNK, Node, nodes_of
 from ..run.checkpoints import Manifest, Origin
 from ..run.entries import Branch, Checkpoint
 from .checkpoints import CheckpointStore, Whole
@@ -87,7 +88,8 @@ class History:
         self._settings = settings
         self._base = base
         self._curriculum = curriculum
-        self._branch, self._branches = "main", 1
+        self._branches: list[Branch] = []
+        self._checkpoints: list[Checkpoint] = []
         self._branched_from: set[str] = set()
         self.ways: list[Way] = []
         self.reference_moved = bool(getattr(trainer.args, "sync_ref_model", False))
@@ -97,6 +99,16 @@ class History:
         why = "the weights are sharded over ranks, and commands cannot put those back yet"
         self.sharded = why if sharded or plugin else ""
         """Why there are no checkpoints here, or empty."""
+
+    @property
+    def branch(self) -> str:
+        """The name of the present one."""
+        return self._branches[-1].name if self._branches else TRUNK
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The branches so far, as a tree; the last one is the present."""
+        return nodes_of(self._branches, self._checkpoints)
 
     # Checkpoints.
 
@@ -125,7 +137,7 @@ class History:
             step=step,
             created=time.time(),
             origin=origin,
-            branch=self._branch,
+            branch=self.branch,
             world_size=self._ranks.world,
             micro_step=self._bridge.micro_step,
             files={},
@@ -137,7 +149,8 @@ class History:
         kept = None if reference is None or not (self.reference_moved or self._base is None) else tensors_of(reference)
         needed = {way.checkpoint for way in self.ways} | self._branched_from
         saved = self._store.save(draft, kept, needed)
-        self._recorder.write(Checkpoint(t=saved.created, step=step, name=saved.name, bytes=saved.bytes))
+        self._checkpoints.append(Checkpoint(t=saved.created, step=step, name=saved.name, bytes=saved.bytes))
+        self._recorder.write(self._checkpoints[-1])
         return saved
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
@@ -206,12 +219,11 @@ class History:
         assert whole is not None
         at = whole.manifest.step
         if at != step:
-            self._branches += 1
-            parent, self._branch = self._branch, f"branch-{self._branches}"
-            now = time.time()
-            self._recorder.write(Branch(t=now, name=self._branch, parent=parent, step=step, at=at, checkpoint=name))
+            branch, now = f"branch-{len(self._branches) + 2}", time.time()
+            self._branches.append(Branch(t=now, name=branch, parent=self.branch, step=step, at=at, checkpoint=name))
+            self._recorder.write(self._branches[-1])
         self._recorder.step = at
-        return at, self._branch
+        return at, self.branch
 
     def demand_whole_weights(self) -> None:
         """Raise Refused where the weights are sharded."""

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..config import Probes
+from ..run.branches import Node
 from ..run.entries import Metrics, Value
 from ..stats.drift import features
 from ..stats.sparsity import ETA, ModuleSparsity, pool
@@ -222,8 +223,12 @@ class Measurements:
         if "eval" in self._examination.exams and self._probing.allowed("eval"):
             self._examination.run({"eval"}, step, self._keeper.entropy)
 
-    def went_back(self, step: int, phase: str) -> None:
-        """The training goes on from the end of `step` again, in the curriculum's `phase` if it has one."""
+    def went_back(self, step: int, phase: str, nodes: Sequence[Node]) -> None:
+        """The training goes on from the end of `step` again, in the curriculum's `phase` if it has one.
+
+        `nodes` are the branches of the run, the one that begins now among them.
+        """
+        self._alerts.went_back(nodes)
         self.budget.went_back(step)
         self._examination.went_back(step, phase)
         self._keeper.went_back()

@@ -189,7 +189,8 @@ class Steering:
 
     def _go_back(self, verb: str, name: str, step: int) -> Answer:
         at, branch = self._history.go_back(verb, name, step)
-        self._measurements.went_back(at, self._curriculum.phase.name if self._curriculum else "")
+        phase = self._curriculum.phase.name if self._curriculum else ""
+        self._measurements.went_back(at, phase, self._history.nodes)
         why = []
         if not self._bridge.prompts_again:
             why.append("its prompts are no longer remembered: the next steps have others")

@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from .columns import Columns, Series
 from .entries import Branch, Checkpoint
 
 Ints = NDArray[np.int64]
@@ -99,6 +100,25 @@ def split(steps: Ints, nodes: Sequence[Node]) -> tuple[Ints, tuple[Left, ...]]:
         if fork < len(rows):
             left.append(Left(node.name, rows, max(0, fork - 1)))
     return present, tuple(left)
+
+
+def tangled(nodes: Sequence[Node]) -> int:
+    """How many branches there are once one has grown from another than the one that was left for it, and 0 before.
+
+    As long as none has, what was left of a series is what has a step that comes again, or that lies beyond.
+    """
+    return len(nodes) if any(node.parent is not before for before, node in pairwise(nodes)) else 0
+
+
+def along(columns: Columns, nodes: Sequence[Node]) -> Columns:
+    """The metrics of a tangled run along its present way; of any other they are given as they are."""
+    return columns.each(lambda series: present_of(series, nodes)) if tangled(nodes) else columns
+
+
+def present_of(series: Series, nodes: Sequence[Node]) -> Series:
+    """What of a series leads to the present; its steps never decrease."""
+    rows, _ = split(series.steps, nodes)
+    return Series(series.steps[rows], series.values[rows])
 
 
 def _rows(steps: Ints, parts: Sequence[tuple[Node, slice]], node: Node) -> Ints:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .entries import clean_decode
+from .entries import Step, Whole, clean_decode
 from .layout import Layout, open_regular
 from .requests import NAME
 
@@ -34,13 +34,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    step: int
+    step: Step
     created: float
     origin: Origin
     branch: str
-    world_size: int
-    micro_step: int
-    files: dict[str, int]
+    world_size: Whole
+    micro_step: Whole
+    files: dict[str, Whole]
     settings: dict[str, float]
     curriculum: dict[str, Any] = {}
     reference: bool = False

@@ -7,19 +7,16 @@ are stored a stretch at a time: a journal of 100,000 steps by 40 metrics is not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .entries import Metrics, Probe
+from .entries import BIGGEST, Metrics, Probe
 
 Steps = NDArray[np.int64]
 Values = NDArray[np.float64]
-
-BIGGEST = 1e100
-"""No measure is as large; what claims to be is cut to it, so that differences and squares stay finite."""
 
 LATELY = 20
 """Steps over which a run's newest values are averaged where one number stands for it: a single step is mostly noise."""
@@ -48,6 +45,15 @@ class Series:
             known = np.flatnonzero((self.steps <= step) & np.isfinite(self.values))
             found = int(known[-1]) if len(known) else None
         return None if found is None else float(self.values[found])
+
+    def at_each(self, steps: Steps) -> Values:
+        """`at` of each of `steps`, float64[n]; NaN where there is none."""
+        rows = np.flatnonzero(np.isfinite(self.values))
+        if not self.ordered:
+            rows = rows[np.argsort(self.steps[rows], kind="stable")]
+        # Of what was done again the last time counts.
+        values = np.append(np.nan, self.values[np.maximum.accumulate(rows)])
+        return np.asarray(values[np.searchsorted(self.steps[rows], steps, side="right")])
 
     def lately(self) -> float | None:
         """The mean of the last LATELY finite values; of steps that were done again only the last time counts."""
@@ -129,6 +135,10 @@ class Columns(Mapping[str, Series]):
     def at(self, name: str, step: int) -> float | None:
         series = self._series.get(name)
         return None if series is None else series.at(step)
+
+    def each(self, change: Callable[[Series], Series]) -> Columns:
+        """The same metrics, with something done to each series."""
+        return Columns({name: change(series) for name, series in self._series.items()}, self._why)
 
     def why(self, name: str) -> str | None:
         """Why the latest value of `name` is missing, or why the metric does not apply to this run."""

@@ -23,6 +23,12 @@ ENDED: frozenset[str] = frozenset({"finished", "stopped", "failed"})
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number that fits a column; JSON itself knows no bound."""
 
+Step = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""A step that a float64 holds exactly, so that whatever draws or fits over steps can reckon with it."""
+
+BIGGEST = 1e50
+"""No measure is as large, and no float32; what claims to be is cut to it, so that squares of products stay finite."""
+
 Value = float | Whole | str | bool | None
 
 
@@ -38,7 +44,7 @@ class State(Entry, tag="state", frozen=True, kw_only=True, omit_defaults=True):
     state: RunState
     by: Literal["trainer", "launcher"] = "trainer"
     activity: str = ""
-    step: Whole | None = None
+    step: Step | None = None
     why: str = ""
     pid: Whole | None = None
     host: str = ""
@@ -49,7 +55,7 @@ class State(Entry, tag="state", frozen=True, kw_only=True, omit_defaults=True):
 class Metrics(Entry, tag="metrics", frozen=True, kw_only=True, omit_defaults=True):
     """Values of one training step, by metric name; `why` gives the reason for each null or absent one."""
 
-    step: Whole
+    step: Step
     v: dict[str, float | None]
     why: dict[str, str] = {}
     phase: str = ""
@@ -59,7 +65,7 @@ class Probe(Entry, tag="probe", frozen=True, kw_only=True, omit_defaults=True):
     """A costlier measurement: its values, its sample size, its cost, and what makes the values honest."""
 
     name: str
-    step: Whole
+    step: Step
     v: dict[str, float | None]
     why: dict[str, str] = {}
     n: Whole = 0
@@ -71,7 +77,7 @@ class Probe(Entry, tag="probe", frozen=True, kw_only=True, omit_defaults=True):
 class Phase(Entry, tag="phase", frozen=True, kw_only=True, omit_defaults=True):
     """The curriculum enters a phase at `step`."""
 
-    step: Whole
+    step: Step
     name: str
     index: Whole
     of: Whole
@@ -84,7 +90,7 @@ class Command(Entry, tag="command", frozen=True, kw_only=True, omit_defaults=Tru
     id: str
     verb: str
     status: Literal["applied", "refused", "failed"]
-    step: Whole
+    step: Step
     args: list[str] = []
     who: str = ""
     sent: float = 0.0
@@ -96,7 +102,7 @@ class Command(Entry, tag="command", frozen=True, kw_only=True, omit_defaults=Tru
 class Settings(Entry, tag="settings", frozen=True, kw_only=True, omit_defaults=True):
     """Settings in force from `step` on, and which commands cannot work in this run, each with the reason."""
 
-    step: Whole
+    step: Step
     v: dict[str, Value]
     cannot: dict[str, str] = {}
 
@@ -106,9 +112,9 @@ class Branch(Entry, tag="branch", frozen=True, kw_only=True, omit_defaults=True)
 
     name: str
     parent: str
-    step: Whole
+    step: Step
     """Where the run was when it went back."""
-    at: Whole
+    at: Step
     """The step of the checkpoint it went back to."""
     checkpoint: str
 
@@ -116,7 +122,7 @@ class Branch(Entry, tag="branch", frozen=True, kw_only=True, omit_defaults=True)
 class Note(Entry, tag="note", frozen=True, kw_only=True, omit_defaults=True):
     """What somebody wrote onto the timeline."""
 
-    step: Whole
+    step: Step
     text: str
     who: str = ""
 
@@ -126,7 +132,7 @@ class Alert(Entry, tag="alert", frozen=True, kw_only=True, omit_defaults=True):
 
     rule: str
     on: bool
-    step: Whole
+    step: Step
     severity: Literal["warn", "critical"] = "warn"
     text: str = ""
     remedy: str = ""
@@ -135,7 +141,7 @@ class Alert(Entry, tag="alert", frozen=True, kw_only=True, omit_defaults=True):
 class Checkpoint(Entry, tag="checkpoint", frozen=True, kw_only=True, omit_defaults=True):
     """A checkpoint is whole on disk."""
 
-    step: Whole
+    step: Step
     name: str
     bytes: Whole = 0
 
@@ -145,7 +151,7 @@ class Error(Entry, tag="error", frozen=True, kw_only=True, omit_defaults=True):
 
     where: str
     text: str
-    step: Whole | None = None
+    step: Step | None = None
 
 
 class Lost(Entry, tag="lost", frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .entries import Whole, clean_decode
+from .entries import Step, Whole, clean_decode
 from .layout import SCHEMA, Layout, open_regular, replace_file
 from .text import clean_tree
 
@@ -27,7 +27,7 @@ class NotARun(Exception):
 class PlannedCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command that the training process gives itself once `step` is done; see `RunInfo.commands`."""
 
-    step: Whole
+    step: Step
     verb: str
     args: list[str] = []
 
@@ -50,7 +50,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     device: str = ""
     world_size: Whole | None = None
     seed: Whole | None = None
-    max_steps: Whole = 0
+    max_steps: Step = 0
     phases: list[str] = []
     pid: Whole | None = None
     launcher_pid: Whole | None = None
@@ -67,7 +67,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     beat: Whole
     pid: Whole
     host: str
-    step: Whole
+    step: Step
     activity: str = ""
     since: float = 0.0
 

@@ -6,7 +6,9 @@ Only what surely follows is kept: anything in an expression that is not understo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -36,6 +38,14 @@ Need = str | AllOf | OneOf
 ANYTHING = AllOf()
 
 
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """What Python may read otherwise one day, such as `[[a`, concerns nobody who looks for text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
 def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """The pattern, ready to use.
 
@@ -43,7 +53,8 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
         ValueError: it is no regular expression; says what is wrong with it and where.
     """
     try:
-        return re.compile(pattern, flags)
+        with _unwarned():
+            return re.compile(pattern, flags)
     except re.error as error:
         where = "" if error.pos is None else f" at character {error.pos + 1}"
         raise ValueError(f"the regular expression {pattern!r} cannot be read: {error.msg}{where}") from None
@@ -54,9 +65,14 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
 def needs(pattern: re.Pattern[str]) -> Need:
     """What surely occurs in every text that `pattern` is found in; ANYTHING when nothing of three characters does."""
     try:
-        return _sequence(_parser.parse(pattern.pattern, pattern.flags), bool(pattern.flags & re.IGNORECASE))
+        return _sequence(_parsed(pattern), bool(pattern.flags & re.IGNORECASE))
     except (RecursionError, TypeError, ValueError, AttributeError):
         return ANYTHING
+
+
+def _parsed(pattern: re.Pattern[str]) -> Any:
+    with _unwarned():
+        return _parser.parse(pattern.pattern, pattern.flags)
 
 
 def _sequence(parsed: Parsed, any_case: bool) -> Need:
@@ -114,7 +130,7 @@ def explodes(pattern: re.Pattern[str]) -> bool:
     of the text's length, not exponentially.
     """
     try:
-        return _nested(_parser.parse(pattern.pattern, pattern.flags), False)
+        return _nested(_parsed(pattern), False)
     except (RecursionError, TypeError, ValueError, AttributeError):
         return True
 

@@ -41,7 +41,7 @@ class Reliability:
     half: float = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """One evaluation, by held-out prompt: shares right of `samples` completions, float64[P], NaN where not known.
 

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from .branches import Ints, Node, nodes_of, on_the_way, split, way
+from .branches import Ints, Node, nodes_of, on_the_way, present_of, split, way
 from .columns import Series
 from .entries import Probe
 from .follow import Follower, Snapshot
@@ -41,8 +41,7 @@ def series(snapshot: Snapshot, name: str) -> Series:
     found = snapshot.columns.get_series(name)
     if found.ordered and not snapshot.branches:
         return found
-    rows, _ = split(found.steps, nodes(snapshot))
-    return Series(found.steps[rows], found.values[rows])
+    return present_of(found, nodes(snapshot))
 
 
 def generations(snapshot: Snapshot, step: int) -> tuple[Ints, Ints]:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import text_filter
-from .entries import Whole
+from .entries import BIGGEST, Step
 from .layout import open_regular
 from .rollout_index import RECORD, Tasks, figures
 from .text import clean, clean_line, clean_tree
@@ -56,7 +56,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     means can be computed again: for example kl/base_k1 = sum(logp - base_logp) / sum(length).
     """
 
-    step: Whole
+    step: Step
     phase: str
     prompts: list[str]
     group: list[int]
@@ -296,7 +296,7 @@ def _numbers(values: list[float | None], n: int) -> NDArray[np.float64]:
         return np.full(n, np.nan)
     if len(values) != n:
         raise ValueError("a column of a rollout block has the wrong length")
-    return np.array(values, dtype=np.float64)
+    return np.clip(np.array(values, dtype=np.float64), -BIGGEST, BIGGEST)
 
 
 def _array(raw: bytes, n: int) -> NDArray[np.float32]:

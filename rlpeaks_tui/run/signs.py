@@ -21,7 +21,7 @@ from typing import Annotated
 
 import msgspec
 
-from .entries import Whole, clean_decode
+from .entries import Step, Whole, clean_decode
 from .facts import process_alive
 from .layout import Layout, open_regular, replace_file
 from .text import clean_line
@@ -68,7 +68,7 @@ class RankSign(msgspec.Struct, frozen=True, kw_only=True):
     pid: Whole
     host: str
     born: Count | None = None
-    step: Whole
+    step: Step
     activity: str
     since: Moment
     waiting: str = ""

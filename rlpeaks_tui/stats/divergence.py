@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rlpeaks_tui.stats.summaries import Estimate, Floats, ratio_mean
+from rlpeaks_tui.stats.summaries import Floats
 
 JS_THRESHOLD = 0.1
 """Nats of JS divergence above which a position counts as changed; our choice, after 2603.22446's distinction."""
@@ -124,27 +124,6 @@ def k3(logp: ArrayLike, reference_logp: ArrayLike) -> Floats:
     delta = k1(logp, reference_logp)
     with np.errstate(over="ignore"):
         return np.maximum(np.expm1(-delta) + delta, 0.0)  # rounding may leave a tiny delta a hair below 0
-
-
-def masked_mean(values: ArrayLike, mask: ArrayLike) -> Estimate:
-    """Mean over the tokens of a batch of rollouts, with the standard error between rollouts.
-
-    Tokens of a rollout lean on each other, so the sample size that counts is the number of rollouts.
-
-    Args:
-        values: shape [rollouts, tokens]; what lies outside the mask may be anything, nan included.
-        mask: same shape, true where a token counts.
-
-    Returns:
-        `n` is the number of tokens, `clusters` that of rollouts with at least one; se is nan below two.
-
-    Raises:
-        ValueError: the shapes differ or are not two-dimensional.
-    """
-    x, use = np.asarray(values, np.float64), np.asarray(mask, np.bool_)
-    if x.shape != use.shape or x.ndim != 2:
-        raise ValueError(f"values {x.shape} and mask {use.shape} must both be [rollouts, tokens]")
-    return ratio_mean(np.where(use, x, 0.0).sum(axis=1), use.sum(axis=1))
 
 
 def _expect(weight: Floats, value: Floats) -> Floats:

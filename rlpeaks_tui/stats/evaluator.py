@@ -58,14 +58,20 @@ class Evaluator:
         self._columns: dict[str, _Column] = {}
         self._tracks: dict[tuple[str, tuple[str, ...]], _Track] = {}
         self._names: tuple[str, ...] = ()
+        self._way = 0
         self._members: dict[str, tuple[str, ...]] = {}
 
-    def evaluate(self, columns: Mapping[str, Logged], step: int, *, dtype: str | None = None) -> tuple[Finding, ...]:
+    def evaluate(
+        self, columns: Mapping[str, Logged], step: int, *, dtype: str | None = None, way: int = 0
+    ) -> tuple[Finding, ...]:
         """What every rule says at `step`, in the order of the rules; arguments as for `health.evaluate`.
 
         Columns are expected to be those of the last call with rows added at their ends. Others are judged as well,
-        but from the start.
+        but from the start; with another `way` than before all are, though they may look as if they went on.
         """
+        if way != self._way:
+            self._way, self._columns, self._tracks = way, {}, {}
+            self._names = ()
         self._take(columns)
         return tuple(self._finding(rule, columns, step, dtype) for rule in self._rules)
 

@@ -360,6 +360,22 @@ _TRANSFER = (
         better="lower",
         bounds=(0.0, 1.0),
     ),
+    Metric(
+        name="transfer/fwt",
+        title="Forward transfer",
+        unit="",
+        panel="reward",
+        formula="mean over tasks that the first phase does not train of R[f(i) - 1, i] - b[i], f(i) the first phase "
+        "that trains i",
+        estimator=f"{_STAGES}; b[i] is the accuracy of the starting weights on task i",
+        source="1706.08840",
+        healthy="above 0: earlier phases help with what comes later",
+        misleads="Learning the form of an answer counts as well, so that it is above 0 for tasks that share nothing "
+        "else. Its error is that of two accuracies on few prompts each.",
+        digits=2,
+        better="higher",
+        bounds=(-1.0, 1.0),
+    ),
 )
 
 EVAL: tuple[Metric, ...] = (*_ACCURACY, *_DIFFICULTY, *_FORECAST, *_ROUTING, *_TRANSFER)

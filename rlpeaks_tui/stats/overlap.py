@@ -172,11 +172,6 @@ def expected_intersection(first: Mask, second: Mask) -> float:
     return total
 
 
-def margin_model(mask: Mask) -> Floats:
-    """Probabilities [m, n] of the maximum-entropy model with the row and column counts of `mask`."""
-    return _Fit.of(mask).probabilities(slice(None))
-
-
 @dataclass(frozen=True)
 class _Fit:
     """The model of one mask: p [u, v] for every pair of a row count and a column count, and which row has which."""

@@ -69,11 +69,6 @@ class ModuleSparsity:
         """bf16 - null: what the size of the changes alone does not explain."""
         return self.bf16 - self.null
 
-    @property
-    def relative_norm(self) -> float:
-        """|d| / |w0|; nan when the starting weights are all zero."""
-        return self.delta_norm / self.weight_norm if self.weight_norm else math.nan
-
 
 @dataclass(frozen=True)
 class UpdateRank:
@@ -216,20 +211,6 @@ def pool(modules: Iterable[ModuleSparsity], name: str = "all") -> ModuleSparsity
         delta_norm=math.hypot(*(part.delta_norm for part in parts)),
         weight_norm=math.hypot(*(part.weight_norm for part in parts)),
     )
-
-
-def update_rank(delta: Array) -> UpdateRank:
-    """Ranks of a two-dimensional change theta1 - theta0; a full SVD in float32, about 20 d^3 operations.
-
-    Raises:
-        ValueError: `delta` is not a matrix or not finite.
-    """
-    if delta.ndim != 2:
-        raise ValueError(f"a change of shape {delta.shape} is not a matrix")
-    matrix = np.asarray(delta, np.float32)
-    if not np.isfinite(matrix).all():
-        raise ValueError("the change is not finite, so it has no rank")
-    return rank_from_singular_values(np.linalg.svd(matrix, compute_uv=False), delta.shape)
 
 
 def rank_from_singular_values(values: Array, shape: tuple[int, ...]) -> UpdateRank:

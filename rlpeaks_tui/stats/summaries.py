@@ -233,36 +233,6 @@ def beyond_the_rest(values: ArrayLike, part: ArrayLike, cluster: ArrayLike) -> F
     return np.asarray(x - others)
 
 
-def effective_size(values: ArrayLike) -> float:
-    """How many independent values an autocorrelated series is worth for its mean.
-
-    n over the integrated autocorrelation time, summed over Geyer's initial monotone positive sequence
-    (Geyer 1992, section 3.3). A trend counts as autocorrelation, so a drifting series is worth few values.
-
-    Args:
-        values: shape [n], evenly logged; nan entries are passed over.
-
-    Returns:
-        Between 1 and n; n itself for fewer than four values or a constant series.
-    """
-    x = np.asarray(values, np.float64).ravel()
-    x = x[~np.isnan(x)]
-    n = x.size
-    if n < 4:
-        return float(n)
-    x = x - x.mean()
-    spectrum = np.fft.rfft(x, 1 << (2 * n - 1).bit_length())
-    covariance = np.fft.irfft(np.square(np.abs(spectrum)))[:n]
-    if covariance[0] <= np.finfo(np.float64).tiny:
-        return float(n)
-    rho = covariance / covariance[0]
-    pairs = rho[: n - n % 2].reshape(-1, 2).sum(axis=1)
-    negative = np.flatnonzero(pairs <= 0)
-    pairs = np.minimum.accumulate(pairs[: negative[0] if negative.size else pairs.size])
-    time = 2.0 * pairs.sum() - 1.0
-    return float(np.clip(n / time if time > 0 else n, 1.0, n))
-
-
 def smooth(values: ArrayLike, half_life: float, *, centred: bool = False) -> Floats:
     """Exponential moving average that knows gaps and has no start-up bias.
 
@@ -308,27 +278,3 @@ def _decayed_weight(weight: Floats, decay: float) -> Floats:
     if not weight.all():
         return _decayed_sum(weight, decay)
     return np.asarray((1.0 - np.exp(np.log(decay) * np.arange(1.0, weight.size + 1.0))) / (1.0 - decay))
-
-
-def theil_sen(x: ArrayLike, y: ArrayLike, limit: int = 400) -> float:
-    """Median of all pairwise slopes: a trend that a few wild points cannot tilt.
-
-    Args:
-        x: shape [n], for example steps.
-        y: shape [n]; points with nan are passed over.
-        limit: above this many points an even subset is taken, since the number of pairs grows with n * n.
-
-    Returns:
-        Change of y per unit of x; nan with fewer than two distinct x.
-    """
-    a = np.asarray(x, np.float64).ravel()
-    b = np.asarray(y, np.float64).ravel()
-    keep = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[keep], b[keep]
-    if a.size > limit:
-        subset = np.linspace(0, a.size - 1, limit).round().astype(np.intp)
-        a, b = a[subset], b[subset]
-    first, second = np.triu_indices(a.size, 1)
-    run = a[second] - a[first]
-    rise = (b[second] - b[first])[run != 0]
-    return float(np.median(rise / run[run != 0])) if rise.size else np.nan

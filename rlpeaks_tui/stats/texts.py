@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rlpeaks_tui.stats.summaries import Estimate, Floats, clustered_mean, mean_se
+from rlpeaks_tui.stats.summaries import Floats
 
 LIMIT = 16_384
 """Characters of a completion, counted from its end, that are looked at."""
@@ -208,33 +208,6 @@ def length_quantiles(length: ArrayLike, at: Sequence[float] = (0.05, 0.25, 0.5, 
     x = np.asarray(length, np.float64).ravel()
     x = x[~np.isnan(x)]
     return np.quantile(x, at) if x.size else np.full(len(at), np.nan)
-
-
-def advantage_by_format(
-    formats: Sequence[str | None], advantage: ArrayLike, cluster: ArrayLike | None = None
-) -> dict[str, Estimate]:
-    """Mean advantage of each format, by name: what the next update pays for, before shares show it (2504.07912).
-
-    Args:
-        formats: of each completion, None where it is not known, which is passed over; length n.
-        advantage: shape [n]; nan entries are passed over.
-        cluster: shape [n], the prompt of each completion; None takes them as independent.
-
-    Raises:
-        ValueError: the lengths differ.
-    """
-    a = np.asarray(advantage, np.float64).ravel()
-    group = None if cluster is None else np.asarray(cluster).ravel()
-    if len(formats) != a.size or (group is not None and group.size != a.size):
-        raise ValueError(f"{len(formats)} formats and {a.size} advantages do not fit together")
-    rows: dict[str, list[int]] = {}
-    for i, name in enumerate(formats):
-        if name is not None:
-            rows.setdefault(name, []).append(i)
-    return {
-        name: mean_se(a[rows[name]]) if group is None else clustered_mean(a[rows[name]], group[rows[name]])
-        for name in sorted(rows)
-    }
 
 
 @dataclass(frozen=True)

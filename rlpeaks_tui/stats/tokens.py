@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rlpeaks_tui.stats.divergence import k3
-from rlpeaks_tui.stats.summaries import Estimate, Floats, ratio_mean
+from rlpeaks_tui.stats.summaries import Floats
 
 Mask = NDArray[np.bool_]
 
@@ -43,38 +42,6 @@ class Covariance:
     top_mean: float
     top_share: float
     n: int
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """How far the trainer's and the sampler's log-probabilities of the same tokens are apart, in nats.
-
-    Attributes:
-        mean: mean of |log p_train - log p_sample|; nan for no tokens.
-        max: the greatest of them.
-        k3: KL(sampler || trainer) per token, estimated on the sampler's tokens.
-        ess: effective sample size of the weights p_train / p_sample, as a share of the tokens.
-        n: tokens.
-    """
-
-    mean: float
-    max: float
-    k3: float
-    ess: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Shift:
-    """What an update did to the log-probability of some completions, in nats.
-
-    Attributes:
-        token: mean change a token; `n` counts tokens.
-        completion: mean change of a whole completion's log-probability; `n` counts completions.
-    """
-
-    token: Estimate
-    completion: Estimate
 
 
 def forking(entropy: ArrayLike, mask: ArrayLike, share: float = FORKING_SHARE) -> tuple[float, Mask]:
@@ -196,31 +163,6 @@ def effective_sample_size(weights: ArrayLike) -> float:
     return float(w.sum() ** 2 / (w.size * np.square(w).sum()))
 
 
-def ratio_summary(logp_train: ArrayLike, logp_sample: ArrayLike, mask: ArrayLike) -> Mismatch:
-    """How far the trainer disagrees with the engine that sampled, or an update with the policy that did.
-
-    Args:
-        logp_train: of the sampled tokens under the weights in training, nats, shape [B, T].
-        logp_sample: of the same tokens as they were sampled, same shape.
-        mask: same shape, true where a token counts.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    train, use = _tokens(logp_train, mask)
-    sample, _ = _tokens(logp_sample, mask)
-    use &= ~(np.isnan(train) | np.isnan(sample))
-    delta = train[use] - sample[use]
-    if not delta.size:
-        return Mismatch(math.nan, math.nan, math.nan, math.nan, 0)
-    apart = np.abs(delta)
-    with np.errstate(over="ignore"):
-        # Divided by the greatest weight, which changes nothing: the weights of 700 nats would overflow.
-        ess = effective_sample_size(np.exp(delta - delta.max()))
-        kl = float(k3(sample[use], train[use]).mean())
-    return Mismatch(float(apart.mean()), float(apart.max()), kl, ess, delta.size)
-
-
 def by_position(values: ArrayLike, mask: ArrayLike, bins: int = 10) -> tuple[Floats, NDArray[np.int64]]:
     """Mean of a value by where in its completion a token stands: first tenth, second tenth, and so on.
 
@@ -248,48 +190,6 @@ def by_position(values: ArrayLike, mask: ArrayLike, bins: int = 10) -> tuple[Flo
     counts = np.bincount(index, minlength=bins)
     sums = np.bincount(index, x[use], bins)
     return np.divide(sums, counts, out=np.full(bins, np.nan), where=counts > 0), counts
-
-
-def shift_by_class(
-    before: ArrayLike, after: ArrayLike, mask: ArrayLike, correct: ArrayLike, cluster: ArrayLike | None = None
-) -> tuple[Shift, Shift]:
-    """What an update did to right and to wrong completions: the decomposition of 2506.01347 on measured changes.
-
-    Weighing completions by |A| instead would show nothing: advantages of a group sum to 0, so both signs always
-    hold half.
-
-    Args:
-        before: log-probability of the sampled tokens before the update, nats, shape [B, T].
-        after: of the same tokens after it, same shape.
-        mask: same shape, true where a token counts.
-        correct: shape [B], 1 for right, 0 for wrong; nan where it is not known, which is in neither class.
-        cluster: shape [B], the prompt of each completion, between which standard errors are taken; None takes
-            completions as independent, which they are not when prompts have several.
-
-    Returns:
-        (right, wrong): estimates with nan means when there is no such completion. One without tokens is left out.
-
-    Raises:
-        ValueError: the shapes do not fit.
-    """
-    new, use = _tokens(after, mask)
-    old, _ = _tokens(before, mask)
-    label = np.asarray(correct, np.float64).ravel()
-    group = np.arange(label.size) if cluster is None else np.asarray(cluster).ravel()
-    if not label.size == group.size == len(new):
-        raise ValueError(f"{len(new)} completions, {label.size} outcomes and {group.size} clusters do not fit together")
-    with np.errstate(invalid="ignore"):  # -inf before and after is no change that could be told
-        delta = new - old
-    use &= ~np.isnan(delta)
-    change, tokens = np.where(use, delta, 0.0).sum(axis=1), use.sum(axis=1)  # [B]
-    return _shift(change, tokens, group, label == 1), _shift(change, tokens, group, label == 0)
-
-
-def _shift(change: Floats, tokens: NDArray[np.int64], group: NDArray[np.generic], of_class: Mask) -> Shift:
-    chosen = of_class & (tokens > 0)
-    _, index = np.unique(group[chosen], return_inverse=True)
-    total = np.bincount(index, change[chosen])
-    return Shift(ratio_mean(total, np.bincount(index, tokens[chosen])), ratio_mean(total, np.bincount(index)))
 
 
 def _tokens(values: ArrayLike, mask: ArrayLike) -> tuple[Floats, Mask]:

@@ -93,7 +93,7 @@ class Transfer:
 
     def metrics(self) -> dict[str, float]:
         """Under the names by which they are journaled; nan where there is none."""
-        return {"transfer/bwt": self.bwt, "transfer/forgetting": self.forgetting}
+        return {"transfer/bwt": self.bwt, "transfer/forgetting": self.forgetting, "transfer/fwt": self.fwt}
 
     def _trained(self) -> list[list[int]]:
         """The stages that train each task."""

@@ -52,11 +52,11 @@ def _settings() -> str:
     place = settings.place()
     if not place.exists():
         return f"{place} (not there: the defaults are in force)"
-    chosen, trouble = settings.read(place)
+    chosen, mistakes = settings.read(place)
     changed = ", ".join(f"{name} {told}" for name, told in settings.told(chosen).items())
-    if trouble:
+    if mistakes:
         under = "\n" + 14 * " "
-        return f"{under.join(trouble.split(settings.BETWEEN))}; the defaults are in force"
+        return f"{under.join(mistakes)}; the defaults are in force"
     return f"{place} ({changed or 'all as by default'})"
 
 

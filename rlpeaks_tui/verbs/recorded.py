@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..run.entries import Command, Whole, clean_decode
+from ..run.entries import Command, Step, clean_decode
 from ..run.facts import PlannedCommand
 from ..run.journal import LONGEST_LINE, JournalReader
 from ..run.layout import Layout, open_regular
@@ -31,7 +31,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 
     k: str = "command"
     status: str = "applied"
-    step: Whole | None = None
+    step: Step | None = None
     verb: str = ""
     args: list[str] = []
 

@@ -106,7 +106,7 @@ def _by_class(scene: Scene, width: int, height: int) -> Cells:
 
 def _held(scene: Scene, width: int, height: int) -> Cells:
     steps, everywhere, forks = _paired(scene)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = np.minimum(FORKING_SHARE * forks / everywhere, 1.0)
     lines = [
         Line(steps, share, Ink.SERIES_1 | SOFT),

@@ -94,7 +94,7 @@ class Earnings:
         if not known.any():
             return None
         steps, accuracy = series.steps[known], series.values[known]
-        error = np.array([_at(of_error.steps, of_error.values, each) for each in steps.tolist()])
+        error = _at(of_error.steps, of_error.values, steps)
         first = present.series(snapshot, "eval/base_pass@1").at(step)
         key = steps.tobytes() + accuracy.tobytes() + np.float64(np.nan if first is None else first).tobytes()
         if self._fitted is None or self._fitted[0] != key:
@@ -104,10 +104,11 @@ class Earnings:
         return self._fitted[1]
 
 
-def _at(steps: Ints, values: Floats, step: int) -> float:
-    """The value last written for exactly `step`; nan where there is none."""
-    rows = np.flatnonzero(steps == step)
-    return float(values[rows[-1]]) if len(rows) else np.nan
+def _at(steps: Ints, values: Floats, wanted: Ints) -> Floats:
+    """The value last written for exactly each of `wanted`; nan where there is none. Steps rise."""
+    end = np.searchsorted(steps, wanted, side="right")
+    exact = np.append(-1, steps)[end] == wanted
+    return np.where(exact & (end > 0), np.append(np.nan, values)[end], np.nan)
 
 
 def tasks_of(prompts: HeldOutPrompts | None, found: Evaluation | None) -> dict[str, TaskAtBase]:

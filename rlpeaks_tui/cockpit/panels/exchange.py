@@ -161,9 +161,8 @@ def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
 def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
     """Evaluations over the smoothed drift at their steps; the base stands at 0."""
     steps, once = until(scene, ONCE)
-    error = scene.series(ERROR)
     drift = np.interp(steps, path.steps, path.smooth_drift)
-    half = quantile(scene) * np.array([np.nan if (se := error.at(step)) is None else se for step in steps.tolist()])
+    half = quantile(scene) * scene.series(ERROR).at_each(steps)
     order = np.argsort(drift, kind="stable")
     points = [Points(drift[order], once[order], Ink.REWARD, "◆", (once - half)[order], (once + half)[order])]
     tags = [Tag(float(drift[-1]), float(once[-1]), f"{int(steps[-1]):,}", Ink.REWARD)]

@@ -24,6 +24,8 @@ from .parts import chart, nothing, ticks_for
 from .story import Part, Told, across, both, from_zero, plus_minus, tell, until, untold
 
 ENTROPY, REWARD, LEFT = "entropy", "reward", "exhaustion/left"
+MOST = 100.0
+"""Nats that no choice holds, since no vocabulary has e^100 words: what claims more is no entropy."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,8 @@ class Bought:
 def bought(scene: Scene) -> Bought:
     """Each evaluation with the entropy of the training step that it followed, where that is known."""
     steps, accuracy = until(scene, ONCE)
-    entropy, error = scene.series(ENTROPY), scene.series(ERROR)
-    spent, errors = ([series.at(step) for step in steps.tolist()] for series in (entropy, error))
-    h, se = (np.array([np.nan if value is None else value for value in read]) for read in (spent, errors))
-    known = np.isfinite(h)
+    h, se = (scene.series(name).at_each(steps) for name in (ENTROPY, ERROR))
+    known = h <= MOST
     steps, h, accuracy, se = steps[known], h[known], accuracy[known], se[known]
     return Bought(steps, h, accuracy, se, exhaustion(h, accuracy))
 
@@ -160,7 +160,7 @@ def _held_out(scene: Scene, found: Bought, width: int, height: int) -> Cells:
 
 def _training(scene: Scene, width: int, height: int) -> Cells:
     steps, entropy, reward = both(scene, ENTROPY, REWARD)
-    known = (steps <= scene.step) & np.isfinite(entropy) & np.isfinite(reward)
+    known = (steps <= scene.step) & (entropy <= MOST) & np.isfinite(reward)
     h, r = entropy[known], reward[known]
     if len(h) < 2:
         return nothing(Cells(width, height), "fewer than two steps so far")

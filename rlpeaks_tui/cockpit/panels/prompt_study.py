@@ -53,7 +53,7 @@ def groups_of(rollouts: Rollouts) -> tuple[Group, ...]:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
     """The answer: the held-out prompts, None where the run has none, and groups of training, the newest first."""
 

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -66,13 +67,17 @@ class Fate:
         return self.now - self.base
 
 
-def fates(scene: Scene) -> list[Fate]:
+def fates(scene: Scene) -> Sequence[Fate]:
     """Every held-out prompt at the step shown: by class, and in it those that changed most first."""
     seen = evaluations(scene)
-    if not seen:
-        return []
+    return _fates(tuple(seen), scene.study if isinstance(scene.study, Asked) else None) if seen else ()
+
+
+# Of the newest evaluation and study: a person moves through the list far more often than there is a new one.
+@lru_cache(maxsize=1)
+def _fates(seen: tuple[Evaluation, ...], study: Asked | None) -> tuple[Fate, ...]:
     last = seen[-1]
-    asked = scene.study.held_out if isinstance(scene.study, Asked) else None
+    asked = study.held_out if study else None
     named = asked is not None and len(asked.prompts) == len(last.rate)
     prompts = asked.prompts if asked and named else [f"prompt {i + 1}" for i in range(len(last.rate))]
     tasks = asked.tasks if asked and named else [""] * len(last.rate)
@@ -81,7 +86,7 @@ def fates(scene: Scene) -> list[Fate]:
         Fate(i, prompts[i][:LONGEST], tasks[i][:LONGEST], kind, float(last.base_rate[i]), float(last.rate[i]), rates[i])
         for i, kind in enumerate(kinds(last))
     ]
-    return sorted(found, key=lambda fate: (ORDER.index(fate.kind), _rank(fate)))
+    return tuple(sorted(found, key=lambda fate: (ORDER.index(fate.kind), _rank(fate))))
 
 
 def _rank(fate: Fate) -> float:
@@ -105,7 +110,7 @@ def evaluations(scene: Scene) -> list[Evaluation]:
     return [one for one in seen if len(one.rate) == len(seen[-1].rate)]
 
 
-def listed(scene: Scene, found: Sequence[Fate]) -> tuple[list[Fate], str]:
+def listed(scene: Scene, found: Sequence[Fate]) -> tuple[Sequence[Fate], str]:
     """The prompts that the filter lets through, which may name a class, a task or text."""
     return filtered(found, scene.view.filter, lambda fate: f"{fate.kind} {fate.task} {fate.prompt}")
 
@@ -180,7 +185,7 @@ def start_and_change(scene: Scene, width: int, height: int) -> Cells:
     return cells
 
 
-def head(cells: Cells, scene: Scene) -> tuple[list[Fate], list[Fate], int] | None:
+def head(cells: Cells, scene: Scene) -> tuple[Sequence[Fate], Sequence[Fate], int] | None:
     """The heading; gives all prompts, those listed, and the place of the pick; None where there is nothing."""
     everything = fates(scene)
     if not everything:

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 
 from .. import mouse
-from ..cells import BOLD, Cells, Ink, fit, in_ascii
+from ..cells import BOLD, Cells, Ink, fit, in_ascii, width_of
 from ..commands import BY_ID, LEAVE, STEER, TABLE, TIME, VIEW, Command
 from ..keyed import BROWSER, QUESTION, Keyed, Within, meanings, shown
 from ..plan import Place, Places
@@ -76,7 +76,7 @@ def _columns(width: int, table: Sequence[Keyed] = TABLE) -> list[list[tuple[str,
     groups: dict[str, dict[str, list[str]]] = {group: {} for group in (VIEW, BROWSER, TIME, STEER, LEAVE, QUESTION)}
     for each in table:
         if isinstance(each, Command | Within) and each.listed:
-            groups[each.group].setdefault(each.title, []).append(each.shown)
+            groups[each.group].setdefault(each.title, []).append(_fitting(each))
     blocks = [
         [("", group), *((_together(keys) or NO_KEY, title) for title, keys in rows.items()), ("", "")]
         for group, rows in groups.items()
@@ -84,6 +84,15 @@ def _columns(width: int, table: Sequence[Keyed] = TABLE) -> list[list[tuple[str,
     blocks.append([("", "Mouse"), *mouse.MEANT, ("", "")])
     parts = [blocks] if width < 2 * COLUMN else [blocks[:2], blocks[2:]]
     return [[row for block in part for row in block][:-1] for part in parts]
+
+
+def _fitting(each: Keyed) -> str:
+    """The keys that captions name, and of the others as many as the column has room for."""
+    named = each.shown
+    for key in each.every.split()[len(named.split()) :]:
+        if width_of(f"{named} {key}") <= KEYS:
+            named = f"{named} {key}"
+    return named
 
 
 def _together(keys: Sequence[str]) -> str:

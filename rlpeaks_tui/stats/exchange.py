@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rlpeaks_tui.stats.longrun import automatic_bandwidth, freedom, persistence
+from rlpeaks_tui.stats.longrun import automatic_bandwidth, dot, freedom, persistence
 from rlpeaks_tui.stats.student import student95
 from rlpeaks_tui.stats.summaries import Floats
 
@@ -133,11 +133,11 @@ def price(steps: Floats, drift: Floats, reward: Floats) -> Price | None:
     """The rise of reward over that of drift, shape [n] each, in the order of training; None where drift has no rise."""
     n = steps.size
     apart = steps - steps.mean()
-    spread = float(apart @ apart)
+    spread = dot(apart, apart)
     if n < LEAST or not spread > 0:
         return None
     both = np.stack([reward, drift], axis=1)  # [n, 2]
-    rise = apart @ both / spread
+    rise = np.einsum("n,ni->i", apart, both) / spread
     covariance, rho = _long_run_covariance(_around_a_bend(apart, both))
     return _quotient(rise, covariance / spread, freedom(n, 3, rho))
 
@@ -164,8 +164,9 @@ def bought(steps: ArrayLike, drift: ArrayLike, reward: ArrayLike) -> Bought | No
 
 def _around_a_bend(apart: Floats, both: Floats) -> Floats:
     """What a parabola in time, shape [n], leaves of two series, shape [n, 2]: that a way bends is no noise."""
-    bend = np.vander(apart / max(float(np.abs(apart).max()), 1.0), 3)
-    return np.asarray(both - bend @ np.linalg.lstsq(bend, both)[0])
+    bend = np.vander(apart / max(float(np.abs(apart).max()), 1e-300), 3)  # [n, 3], within [-1, 1]
+    normal, right = np.einsum("ni,nj->ij", bend, bend), np.einsum("ni,nj->ij", bend, both)
+    return np.asarray(both - np.einsum("ni,ij->nj", bend, np.linalg.pinv(normal) @ right))
 
 
 def _long_run_covariance(residuals: Floats) -> tuple[Floats, float]:
@@ -177,9 +178,9 @@ def _long_run_covariance(residuals: Floats) -> tuple[Floats, float]:
     innovations = residuals[1:] - rho * residuals[:-1]
     n = innovations.shape[0]
     bandwidth = max(automatic_bandwidth(innovations[:, 0]), automatic_bandwidth(innovations[:, 1]))
-    total = innovations.T @ innovations
+    total = np.einsum("ni,nj->ij", innovations, innovations)
     for lag in range(1, min(bandwidth, n - 1) + 1):
-        across = innovations[lag:].T @ innovations[:-lag]
+        across = np.einsum("ni,nj->ij", innovations[lag:], innovations[:-lag])
         total = total + (1.0 - lag / (bandwidth + 1.0)) * (across + across.T)
     return total / (n - 2) / (1.0 - rho) ** 2, rho
 

@@ -21,6 +21,13 @@ CLOSEST = 0.97
 FEWEST_FREEDOM = 3.0
 
 
+def dot(a: Floats, b: Floats) -> float:
+    """Sum of products, shape [n] each. Not by BLAS, whose threads wait for each other where the cores are busy with a
+    training: on such a machine it takes ten times as long.
+    """
+    return float(np.einsum("i,i->", a, b))
+
+
 def bartlett(values: ArrayLike, bandwidth: int) -> float:
     """Long-run variance of a series of mean 0: Bartlett's kernel over `bandwidth` lags (Newey and West 1987).
 
@@ -31,9 +38,9 @@ def bartlett(values: ArrayLike, bandwidth: int) -> float:
         bandwidth: lags that weigh something, >= 0.
     """
     x = np.asarray(values, np.float64)
-    total = float(x @ x)
+    total = dot(x, x)
     for lag in range(1, min(bandwidth, x.size - 1) + 1):
-        total += 2.0 * (1.0 - lag / (bandwidth + 1.0)) * float(x[lag:] @ x[:-lag])
+        total += 2.0 * (1.0 - lag / (bandwidth + 1.0)) * dot(x[lag:], x[:-lag])
     return max(total, 0.0) / x.size
 
 
@@ -51,8 +58,8 @@ def automatic_bandwidth(values: ArrayLike) -> int:
 
 def autocorrelation(residuals: Floats) -> float:
     """Of first order, from residuals of shape [n]; 0 when they are all alike."""
-    power = float(residuals @ residuals)
-    return float(residuals[1:] @ residuals[:-1]) / power if power > 0 else 0.0
+    power = dot(residuals, residuals)
+    return dot(residuals[1:], residuals[:-1]) / power if power > 0 else 0.0
 
 
 def persistence(*sides: Floats) -> float:

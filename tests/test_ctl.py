@@ -289,7 +289,7 @@ def test_effects_are_told_as_cards_and_as_objects(call: Call, steered: Layout) -
     status, out, err = call("ctl", "demo", "effects")
     assert (status, err) == (0, "")
     assert "1  set beta=0.1 at step 30  (one)" in out and "3  rollback auto-40 at step 60  (three)" in out
-    assert "pause" not in out and "rose; the trend before would have given" in out and "exclude 0 at 95 %" in out
+    assert "pause" not in out and "rose; the trend before led to" in out and "intervals are of 95 %" in out
     rows = [json.loads(line) for line in call("ctl", "demo", "effects", "--json")[1].splitlines()]
     assert [row["id"] for row in rows] == ["one", "three"]
     for row in rows:

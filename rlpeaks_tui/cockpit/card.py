@@ -44,8 +44,12 @@ class Card:
         return cells
 
     def _rows(self, width: int) -> list[str]:
-        room = width - 5
-        # A line that fits keeps its spaces: its columns may stand under those of another.
-        return [
-            row for line in self.lines for row in ([line] if width_of(line) <= room else wrap(line, room, LINE_ROWS))
-        ]
+        return [row for line in self.lines for row in _broken(line, width - 5)]
+
+
+def _broken(line: str, room: int) -> list[str]:
+    """A line that fits as it is, since its columns stand under those of another; else its rows, indented alike."""
+    if width_of(line) <= room:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    return [indent + row for row in wrap(line, room - len(indent), LINE_ROWS)]

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rlpeaks_tui.run.follow import CommandMark
-
 from . import questions
 from .advice import lacking, remedy
 from .card import Card
@@ -17,7 +15,6 @@ from .screens.ask import Confirm
 from .screens.dialog import Dialog
 from .screens.overview import Overview
 from .steering import doubted, said
-from .words import asked
 
 if TYPE_CHECKING:
     from .app import Cockpit
@@ -74,7 +71,8 @@ def hear(app: Cockpit, reading: Reading) -> None:
         app.set_timer(UNASKED, partial(_fold, app, card))
     # Nothing comes up over another question: keys meant for that one would answer it.
     if app.doubts and app.screen_stack and app.screen_stack[-1] is app.stage:
-        insist(app, app.doubts.pop(0))
+        mark = app.doubts.pop(0)
+        insist(app, (mark.verb, *mark.args), mark.why.partition(";")[0])
     top = app.screen_stack[-1] if app.screen_stack else None
     if isinstance(top, Dialog | Confirm) and not reading.snapshot.live:
         top.dismiss(None)
@@ -99,7 +97,12 @@ def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
         return make(app.reading.snapshot, app.reading.rates)
 
     def answered(words: tuple[str, ...] | None) -> None:
-        if words:
+        if not words:
+            return
+        # At once, while the person still looks: the training asks by the same rule, but only at its next safe point.
+        if app.snapshot is not None and (far := questions.doubt(app.snapshot, words)):
+            insist(app, words, far)
+        else:
             send(app, *words)
 
     app.push_screen(Dialog(app.palette, app.look.ascii_only, now, given), answered)
@@ -119,12 +122,11 @@ def stop(app: Cockpit) -> None:
     _confirm(app, Confirm("Stop the training?", says, "stop it", "leave it running"), lambda: send(app, "stop"))
 
 
-def insist(app: Cockpit, mark: CommandMark) -> None:
-    """Ask about a value that the run found far from the present one, and send it again when it is meant."""
+def insist(app: Cockpit, words: tuple[str, ...], far: str) -> None:
+    """Ask about a value that is far from the present one, and send it as one that is meant."""
     # It comes up by itself, so it takes no enter that was meant for something else.
-    far = mark.why.partition(";")[0]
-    question = Confirm(f"{asked(mark)}: is that meant?", f"{far}.", "send it all the same", "leave it as it is")
-    _confirm(app, question, lambda: send(app, mark.verb, *mark.args, "--yes"))
+    question = Confirm(f"{' '.join(words)}: is that meant?", f"{far}.", "send it all the same", "leave it as it is")
+    _confirm(app, question, lambda: send(app, *words, "--yes"))
 
 
 def _confirm(app: Cockpit, question: Confirm, act: Callable[[], None]) -> None:

@@ -177,6 +177,16 @@ def test_header_and_footer_fit_and_keep_what_matters(run: FakeRun, width: int) -
         assert "a act" in keys and "z enlarge" in keys and "[ ] scrub" in calm
 
 
+def test_a_long_notice_takes_the_free_row_above_the_keys() -> None:
+    notice = "set learning_rate=3 refused at step 200: learning_rate must be between 1e-12 and 1; got 3"
+    first, second = (row.rstrip() for row in strips.footer(hints({}), 78, notice, 2).rows())
+    assert f"{first} {second}" == notice
+    blank, short = strips.footer(hints({}), 78, "stop sent", 2).rows()
+    assert not blank.strip() and short.startswith("stop sent")
+    blank, keys = strips.footer(hints({}), 78, "", 2).rows()
+    assert not blank.strip() and "? help" in keys
+
+
 def test_the_header_does_not_move_as_steps_grow(run: FakeRun) -> None:
     scene = scene_of(run.layout.root)
     rows = [strips.header(scene, step, 120).rows()[0] for step in (1, 10, 200, 999, 1000)]

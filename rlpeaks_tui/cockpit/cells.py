@@ -280,7 +280,8 @@ def wrap(text: str, width: int, limit: int) -> list[str]:
             return [*lines, fit(rest, width)]
         head = fit(rest, width, more="")
         cut = _last_space(rest, len(head))
-        cut = cut if cut > 0 else max(1, len(head))
+        if cut <= 0 or width_of(rest[cut + 1 :].partition(" ")[0]) > width:
+            cut = max(1, len(head))
         lines.append(rest[:cut])
         rest = rest[cut:].lstrip()
     return lines

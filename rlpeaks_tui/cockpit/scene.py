@@ -17,7 +17,7 @@ from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
-from rlpeaks_tui.run.stacks import Stack
+from rlpeaks_tui.run.stacks import NoStack, Stack
 from rlpeaks_tui.stats.judging import Finding as Judged
 from rlpeaks_tui.stats.summaries import smooth
 
@@ -108,7 +108,8 @@ class Health:
 class Scene:
     """A snapshot seen from `view`; `layers` and `rollouts` are those at the step shown.
 
-    `study` is what the enlarged panel asked for, None until it is there; `stack` is that of the rank asked last.
+    `study` is what the enlarged panel asked for, None until it is there; `stack` is that of the rank asked last, or
+    why it cannot be told.
     """
 
     snapshot: Snapshot
@@ -119,7 +120,7 @@ class Scene:
     study: object = None
     health: Health = Health()
     readonly: bool = False
-    stack: Stack | None = None
+    stack: Stack | NoStack | None = None
 
     @property
     def key(self) -> tuple[object, ...]:

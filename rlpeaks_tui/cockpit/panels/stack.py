@@ -5,9 +5,9 @@ from __future__ import annotations
 import sysconfig
 import time
 
-from rlpeaks_tui.run.stacks import Frame, Thread
+from rlpeaks_tui.run.stacks import Frame, NoStack, Thread
 
-from ..cells import BOLD, Cells, Ink, fit, width_of
+from ..cells import BOLD, Cells, Ink, fit, width_of, wrap
 from ..scene import Scene
 from .page import lay
 from .parts import heading, nothing
@@ -19,6 +19,11 @@ FOREIGN = ("site-packages", "dist-packages", "<frozen", sysconfig.get_paths()["s
 def stack(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     found = scene.stack
+    if isinstance(found, NoStack):
+        heading(cells, scene, "", "", "Stack", Ink.UNKNOWN, "", "cannot be told")
+        for y, line in enumerate(wrap(str(found), width, max(0, height - 2)), 2):
+            cells.put(y, 0, line, Ink.TEXT)
+        return cells
     if found is None:
         heading(cells, scene, "", "", "Stack", Ink.UNKNOWN)
         said = (

@@ -55,9 +55,10 @@ class Look:
     Attributes:
         ascii_only: no braille and no blocks.
         flat: no colours for heat.
-        act, story, checks, stack, live, clock, hold, effect, open: keys in force that do what the verdict advises, go
-            on to the next story, list every check, show where a rank is, go to the newest step, show the clock, hold
-            the view or let it go on, show whether a command helped, and open what is picked.
+        act, story, checks, stack, live, clock, hold, effect, open, pause: keys in force that do what the verdict
+            advises, go on to the next story, list every check, show where a rank is, go to the newest step, show the
+            clock, hold the view or let it go on, show whether a command helped, open what is picked, and pause or
+            resume the training.
     """
 
     ascii_only: bool = False
@@ -71,6 +72,7 @@ class Look:
     hold: str = "space"
     effect: str = "d"
     open: str = "enter"
+    pause: str = "p"
 
 
 @dataclass(frozen=True)

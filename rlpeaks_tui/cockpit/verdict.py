@@ -86,6 +86,8 @@ def _state(scene: Scene) -> list[tuple[str, int]]:
         case "paused":
             since = f"at step {snapshot.step:,} since {clock(_since(scene))}"
             parts = [("PAUSED", Ink.WARN | BOLD), (since, Ink.TEXT)]
+            if not scene.readonly:
+                parts.append((f"[{scene.look.pause}] resumes", Ink.ACCENT))
         case "finished" | "stopped":
             done = f"after {plural(snapshot.step, 'step')}"
             parts = [(snapshot.state.upper(), STATE[snapshot.state] | BOLD), (done, Ink.TEXT)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from . import questions
+from . import questions, whereabouts
 from .advice import lacking, remedy
 from .card import Card
 from .form import Question, Values
@@ -138,7 +138,11 @@ def _confirm(app: Cockpit, question: Confirm, act: Callable[[], None]) -> None:
 
 
 def follow_advice(app: Cockpit) -> None:
-    """Open the question of what the verdict advises, filled in as far as the advice goes."""
+    """Open the question of what the verdict advises, filled in as far as the advice goes; of a rank that is stuck it
+    advises to see where it stands."""
+    if _stuck(app):
+        whereabouts.show(app)
+        return
     verb, given = remedy(app.advice)
     if verb in ("pause", "stop"):
         {"pause": pause, "stop": stop}[verb](app)
@@ -148,6 +152,12 @@ def follow_advice(app: Cockpit) -> None:
 
 def no_advice(app: Cockpit) -> str:
     """Why there is nothing to follow; empty when there is."""
+    if _stuck(app):
+        return whereabouts.refusal(app)
     if not app.advice:
         return f"the {'picked check' if app.enlarged == 'checks' else 'verdict'} advises no command"
     return refusal(app, app.advice.split(" ")[0])
+
+
+def _stuck(app: Cockpit) -> bool:
+    return app.snapshot is not None and bool(app.snapshot.pace.ranks)

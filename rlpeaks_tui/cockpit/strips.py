@@ -93,12 +93,16 @@ def badge(scene: Scene, newest: int) -> str:
         return f"◆ shown: step {scene.step:,}"
     if scene.view.held:
         return f"‖ held at {scene.snapshot.step:,}"
-    return f"● {'live' if scene.snapshot.state == 'running' else scene.snapshot.state}"
+    if scene.snapshot.state == "running":
+        return "● stuck" if scene.snapshot.pace.ranks else "● live"
+    return f"● {scene.snapshot.state}"
 
 
 def _badge_ink(scene: Scene) -> int:
     if scene.view.cursor is not None or scene.view.held:
         return Ink.CURSOR
+    if scene.snapshot.pace.ranks:
+        return Ink.BAD
     return STATE_INK.get(scene.snapshot.state, Ink.TEXT)
 
 

@@ -104,6 +104,7 @@ def mark_told(mark: CommandMark) -> dict[str, Any]:
 
 def ls(options: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
+    stuck: set[str] = set()
     for found in runs(runs_folder(options.runs)):
         if found.info is None:
             nothing = dict.fromkeys(("step", "max_steps", "phase", "reward", "model", "created"))
@@ -113,6 +114,8 @@ def ls(options: argparse.Namespace) -> int:
             )
             continue
         snapshot = read_all(found.path)
+        if snapshot.pace.ranks:
+            stuck.add(found.path.name)
         rows.append(
             {
                 "run": found.path.name,
@@ -136,14 +139,16 @@ def ls(options: argparse.Namespace) -> int:
         return 0
     width = max(len("run"), *(len(str(row["run"])) for row in rows))
     head = f"reward, mean of last {LATELY}"
-    print(f"{'run':<{width}}  {'state':<10}  {'step':>13}  {head}  model")
+    room = 14 if stuck else 10
+    print(f"{'run':<{width}}  {'state':<{room}}  {'step':>13}  {head}  model")
     for row in rows:
+        state = f"{row['state']}, stuck" if row["run"] in stuck else row["state"]
         if row["state"] == "unreadable":
-            print(f"{row['run']:<{width}}  {row['state']:<10}  {row['why']}")
+            print(f"{row['run']:<{width}}  {state:<{room}}  {row['why']}")
             continue
         step = f"{row['step']}/{row['max_steps']}" if row["max_steps"] else str(row["step"])
         reward_text = "-" if row["reward"] is None else f"{row['reward']:.3f}"
-        print(f"{row['run']:<{width}}  {row['state']:<10}  {step:>13}  {reward_text:>{len(head)}}  {row['model']}")
+        print(f"{row['run']:<{width}}  {state:<{room}}  {step:>13}  {reward_text:>{len(head)}}  {row['model']}")
     return 0
 
 

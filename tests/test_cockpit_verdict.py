@@ -40,19 +40,20 @@ def test_running_well_counts_the_checks(run: FakeRun) -> None:
     scene = replace(
         scene_of(run.layout.root), health=Health(passed=9, not_applying=1, unknown=(("gradient", "warming up"),))
     )
-    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 unknown  [x] each  (gradient)")
+    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 not measured  [x] each")
+    assert "gradient" not in words(scene)
 
 
 def test_all_is_not_clear_while_most_checks_could_not_be_made(run: FakeRun) -> None:
     unknown = tuple((f"rule {i}", "warming up") for i in range(17))
     scene = replace(scene_of(run.layout.root), health=Health(passed=2, not_applying=5, unknown=unknown))
-    assert words(scene).startswith("NOTHING FOUND SO FAR  2 checks pass, 5 do not apply, 17 unknown")
+    assert words(scene).startswith("NOTHING FOUND SO FAR  2 checks pass, 5 do not apply, 17 not measured  [x] each")
     assert verdict.brief("running", "", scene.health)[0] == "nothing found so far"
 
 
 def test_nothing_checked_is_not_all_clear(run: FakeRun) -> None:
     scene = replace(scene_of(run.layout.root), health=Health(unknown=(("kl", "no values"),)))
-    assert "NO VERDICT YET" in words(scene) and "(kl: no values)" in words(scene) and "CLEAR" not in words(scene)
+    assert "NO VERDICT YET" in words(scene) and "1 check not measured  (no values)" in words(scene) and "CLEAR" not in words(scene)
     cells = verdict.strip(scene, 100, 1)
     assert not ((cells.inks & 63) == Ink.GOOD).any()
 

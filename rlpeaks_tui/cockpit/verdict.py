@@ -165,16 +165,14 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         if health.not_applying:
             said.append(f"{health.not_applying} do not apply")
         if health.unknown:
-            said.append(f"{len(health.unknown)} unknown")
-        # Names only: the reasons count steps, and words that change with every step would never let a screen rest.
-        names = ", ".join(name for name, _ in health.unknown)
-        parts = [(", ".join(said), Ink.TEXT), (f"[{scene.look.checks}] each", Ink.ACCENT)]
-        _flow(cells, 0, x, [*parts, (f"({names})" if names else "", Ink.UNKNOWN)])
+            # How many, and not which: what could not be looked at is no alarm, and its name would read as one.
+            said.append(f"{len(health.unknown)} not measured")
+        _flow(cells, 0, x, [(", ".join(said), Ink.TEXT), (f"[{scene.look.checks}] each", Ink.ACCENT)])
         return
     unknown = health.unknown
-    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} still unknown" if unknown else "NO VERDICT YET"
+    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} not measured" if unknown else "NO VERDICT YET"
     x = cells.put(0, x, fit(text, width - x), Ink.UNKNOWN | BOLD) + 2
-    reasons = "; ".join(f"{name}: {why}" for name, why in unknown)
+    reasons = "; ".join(dict.fromkeys(why for _, why in unknown))
     _flow(cells, 0, x, [(f"({reasons})" if reasons else "", Ink.UNKNOWN)])
 
 

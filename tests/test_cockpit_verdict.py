@@ -118,6 +118,12 @@ def test_a_setting_is_advised_with_a_number_and_with_what_is_in_force(run: FakeR
     assert f"try set beta={offered} ({now:g} now)" in words(scene)
 
 
+def test_what_a_person_is_to_choose_is_said_in_words(run: FakeRun) -> None:
+    found = Finding("zero-variance", "Many groups teach nothing", "warn", 388, "", "phase NAME")
+    scene = replace(scene_of(run.layout.root), health=Health((found,), 8))
+    assert words(scene).rstrip().endswith("[a] try another phase")
+
+
 def test_a_failure_says_how_and_shows_the_end_of_the_traceback(run: FakeRun) -> None:
     tail = ("Traceback (most recent call last):", "    trainer.train()", "RuntimeError: out of memory " + "x" * 300)
     run.exit(1, tail=tail)

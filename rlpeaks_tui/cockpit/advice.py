@@ -43,8 +43,11 @@ def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
 
 
 def in_words(snapshot: Snapshot, advice: str) -> str:
-    """A command that is advised, with what is in force where it would change that."""
+    """A command that is advised, with what is in force where it would change that; what a person is to choose is said
+    in words."""
     verb, given = remedy(advice)
+    if verb == "phase" and not given:
+        return "another phase"
     now = settable(snapshot).get(given["key"]) if verb == "set" else None
     return advice if now is None else f"{advice} ({now:g} now)"
 

@@ -144,6 +144,13 @@ def test_ls_gives_one_object_a_line_always_with_the_same_keys(call: Call, runs: 
     assert len(text.splitlines()) == 5 and "3/3" in text and "damaged" in text
 
 
+def test_status_of_a_killed_run_names_the_signal_and_the_way_on(call: Call, runs: Path) -> None:
+    steered_run(runs / "quickstart", steps=200).exit(1, "SIGKILL")
+    lines = call("status", "quickstart")[1].splitlines()
+    assert lines[1] == "  killed by SIGKILL: as a rule its machine was out of memory"
+    assert lines[2].startswith("  a new run goes on from the weights of its newest checkpoint, step 100: rlpeaks run")
+
+
 def test_ls_says_that_a_run_is_stuck(call: Call, runs: Path) -> None:
     run = steered_run(runs / "quickstart", steps=40, world=2)
     run.sign(0, "generating", 71.0, typical=12.5, waiting="all_gather")

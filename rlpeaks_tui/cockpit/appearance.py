@@ -31,6 +31,7 @@ def look(palette: Palette, ascii_only: bool, table: Sequence[Keyed]) -> Look:
         effect=named["effect"],
         open=named["open"],
         pause=named["pause"],
+        console=named["panel.console"],
     )
 
 

@@ -55,10 +55,10 @@ class Look:
     Attributes:
         ascii_only: no braille and no blocks.
         flat: no colours for heat.
-        act, story, checks, stack, live, clock, hold, effect, open, pause: keys in force that do what the verdict
-            advises, go on to the next story, list every check, show where a rank is, go to the newest step, show the
-            clock, hold the view or let it go on, show whether a command helped, open what is picked, and pause or
-            resume the training.
+        act, story, checks, stack, live, clock, hold, effect, open, pause, console: keys in force that do what the
+            verdict advises, go on to the next story, list every check, show where a rank is, go to the newest step,
+            show the clock, hold the view or let it go on, show whether a command helped, open what is picked, pause or
+            resume the training, and show what it printed.
     """
 
     ascii_only: bool = False
@@ -73,6 +73,7 @@ class Look:
     effect: str = "d"
     open: str = "enter"
     pause: str = "p"
+    console: str = "9"
 
 
 @dataclass(frozen=True)

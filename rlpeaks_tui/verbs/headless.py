@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..run import present
+from ..run import endings, present
 from ..run.columns import LATELY
 from ..run.follow import CommandMark, Follower, Snapshot
 from ..run.registry import resolve, runs, runs_folder
@@ -39,7 +39,10 @@ def status(options: argparse.Namespace) -> int:
     named = present.phase(snapshot)
     phase = f", phase {named}" if named else ""
     print(f"{snapshot.info.name}: {snapshot.state}, step {snapshot.step}{total}{phase}")
-    if snapshot.state in ("failed", "lost", "stopped") and snapshot.why:
+    if snapshot.state == "failed":
+        for said in filter(None, (endings.why(snapshot), endings.place(snapshot), " ".join(endings.onward(snapshot)))):
+            print(f"  {said}")
+    elif snapshot.state in ("lost", "stopped") and snapshot.why:
         print(f"  {snapshot.why}")
     elif snapshot.live and snapshot.activity:
         print(f"  {snapshot.activity} for {snapshot.activity_age:.0f} s")

@@ -12,8 +12,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from rlpeaks_tui.cockpit import acts, commands, effects, questions
+from rlpeaks_tui.cockpit import commands, effects, questions
 from rlpeaks_tui.cockpit.advice import remedy
+from rlpeaks_tui.cockpit.aftermath import Aftermath
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.expected import expected
 from rlpeaks_tui.cockpit.form import Choice
@@ -422,16 +423,40 @@ async def test_over_an_enlarged_panel_the_card_is_a_line_that_says_its_key(
         await until(pilot, lambda: app.aftermath.card is None and "any key closes" not in screen(app), "closed")
 
 
-async def test_a_card_that_nobody_asked_for_folds_to_a_line_by_itself(
-    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("key", ["", "d"])
+async def test_a_card_folds_to_a_line_by_itself_after_half_a_minute(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    monkeypatch.setattr(acts, "UNASKED", 0.3)
-    async with opened(run.layout.root, (80, 24)) as pilot:
+    now = 1000.0
+    async with opened(run.layout.root, (100, 24)) as pilot:
         app = app_of(pilot)
+        app.aftermath = Aftermath(clock=lambda: now)
         await steered(pilot, run, monkeypatch)
         await until_seen(pilot, "any key closes")
+        if key:
+            await pilot.press("escape", key)
+            await until_seen(pilot, "any key closes")
+        seen = app.reading
+        await until(pilot, lambda: app.reading is not seen, "its time runs")
+        now += 29.9
+        seen = app.reading
+        await until(pilot, lambda: app.reading is not seen, "looked again")
+        assert app.aftermath.card is not None
+        now += 0.2
         await until_seen(pilot, "4  set learning_rate=2e-4  at step 200: d shows what became of it")
         assert app.aftermath.card is None and "any key closes" not in screen(app)
+
+
+async def test_on_a_narrow_screen_a_card_that_nobody_asked_for_is_a_line(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(run.layout.root, (99, 30)) as pilot:
+        app = app_of(pilot)
+        await steered(pilot, run, monkeypatch)
+        await until_seen(pilot, "what became of command 4, set learning_rate=2e-4: d shows it")
+        assert app.aftermath.card is None and "any key closes" not in screen(app)
+        await pilot.press("d")
+        await until_seen(pilot, r"reward  \+0.03")
 
 
 async def test_questions_take_any_size_and_ascii(run: FakeRun) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from . import questions, whereabouts
 from .advice import lacking, remedy
-from .card import Card
+from .card import ROOMY
 from .form import Question, Values
 from .questions import Make
 from .screens.ask import Confirm
@@ -19,9 +18,6 @@ from .steering import doubted, said
 if TYPE_CHECKING:
     from .app import Cockpit
     from .reader import Reading
-
-UNASKED = 30.0
-"""Seconds for which a card lies over the panels that nobody asked for."""
 
 QUESTIONS: dict[str, Make] = {
     "reset": questions.reset,
@@ -65,10 +61,8 @@ def hear(app: Cockpit, reading: Reading) -> None:
         app.aftermath.expect(mark)
         if doubted(mark):
             app.doubts.append(mark)
-    shown, over = app.aftermath.card, isinstance(app.stage, Overview)
+    over = isinstance(app.stage, Overview) and app.size.width >= ROOMY
     app.notice = app.aftermath.take(reading.snapshot, reading.effects, over, app.look.effect) or app.notice
-    if (card := app.aftermath.card) is not None and card is not shown and not card.asked:
-        app.set_timer(UNASKED, partial(_fold, app, card))
     # Nothing comes up over another question: keys meant for that one would answer it.
     if app.doubts and app.screen_stack and app.screen_stack[-1] is app.stage:
         mark = app.doubts.pop(0)
@@ -79,13 +73,6 @@ def hear(app: Cockpit, reading: Reading) -> None:
         app.notice = f"the run has ended meanwhile: it is {reading.snapshot.state}; the question is closed"
     elif isinstance(top, Dialog):
         top.renew()
-
-
-def _fold(app: Cockpit, card: Card) -> None:
-    """A card that nobody asked for or has closed is a line from now on: who only watches sees the panels again."""
-    if app.aftermath.card is card:
-        app.aftermath.close()
-        app.say(f"{card.title}: {app.look.effect} shows what became of it")
 
 
 def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:

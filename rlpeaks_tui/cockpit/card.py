@@ -1,6 +1,7 @@
 """The card that says whether a command helped: a corner of the screen, over the panels, until the next key.
 
-It takes no key from the panels, and hides them from nobody for long: whatever is pressed closes it.
+It takes no key from the panels, and hides them from nobody for long: whatever is pressed closes it, and it goes by
+itself. A narrow screen, most of which it would cover, has a line instead until it is asked for.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from .cells import BOLD, Cells, Ink, fit, width_of, wrap
 from .plan import Place
 
 WIDEST = 70
+ROOMY = 100
+"""Columns from which on it comes by itself."""
 LINE_ROWS = 2
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is said about one command: its id, a title, lines; `asked` when a person wanted to see it."""
+    """What is said about one command: its id, a title, lines."""
 
     id: str
     title: str
     lines: tuple[str, ...]
-    asked: bool = False
 
     def place(self, width: int, height: int) -> Place:
         """The lower right corner above the footer."""

@@ -173,7 +173,7 @@ def footer(keys: Sequence[Hint], width: int, notice: str = "", height: int = 1) 
     as many rows as it needs."""
     cells = Cells(width, height)
     if notice:
-        rows = wrap(notice, width, height)
+        rows = [notice] if width_of(notice) <= width else wrap(notice, width, height)
         for y, row in enumerate(rows, height - len(rows)):
             cells.put(y, 0, row, Ink.ACCENT | BOLD)
         return cells

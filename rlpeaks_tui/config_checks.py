@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import bundle
 from .phases import PHASE_WORDS, check_phase
+from .run.bounds import REWARD_WEIGHT, bounds_of
 from .trl_fields import grpo_fields
 from .yaml_lines import as_written, nearest
 
@@ -37,6 +38,7 @@ def check(run: RunFile, refuse: Refuse) -> None:
         wanted = fields.get(name)
         if wanted and not wanted.takes(value):
             refuse(f"grpo.{name}", f"expected {wanted.kind}, got {as_written(value)}")
+        _within(f"grpo.{name}", name, value, refuse)
     if not 0 <= run.seed < 2**32:
         refuse("seed", "must lie between 0 and 4294967295")
     if not run.rewards:
@@ -47,10 +49,18 @@ def check(run: RunFile, refuse: Refuse) -> None:
             refuse(f"rewards.{name}", f"no such reward{nearest(name, list(REWARD_NAMES)) or there}")
         if not math.isfinite(weight):
             refuse(f"rewards.{name}", "a weight is a finite number")
+        _within(f"rewards.{name}", REWARD_WEIGHT + name, weight, refuse)
     check_surroundings(run, refuse)
     _check_phases(run, refuse)
     _check_batch(run, refuse)
     _check_model(run, refuse)
+
+
+def _within(key: str, setting: str, value: Any, refuse: Refuse) -> None:
+    """What a running training could not be set to is no start either, but for 0, which switches a setting off."""
+    bounds = bounds_of(setting)
+    if bounds is not None and type(value) in (int, float) and value and not bounds.hold(value):
+        refuse(key, f"must be {bounds}; got {value:g}")
 
 
 def _check_phases(run: RunFile, refuse: Refuse) -> None:

@@ -32,6 +32,7 @@ from rlpeaks_tui.stats.catalog import CATALOG, lookup
 from rlpeaks_tui.stats.rules import RULES
 from rlpeaks_tui.verbs.headless import read_all
 from rlpeaks_tui.verbs.start import progress_line
+from tests.cockpit_fakes import steered_run
 from tests.run_fakes import BEGAN, NASTY, Call, finished_run, is_safe, live_run, new_run, rlpeaks
 
 # Requests
@@ -141,6 +142,24 @@ def test_ls_gives_one_object_a_line_always_with_the_same_keys(call: Call, runs: 
     text = call("ls")[1]
     assert "reward, mean of last 20" in text.splitlines()[0]
     assert len(text.splitlines()) == 5 and "3/3" in text and "damaged" in text
+
+
+def test_status_of_a_killed_run_names_the_signal_and_the_way_on(call: Call, runs: Path) -> None:
+    steered_run(runs / "quickstart", steps=200).exit(1, "SIGKILL")
+    lines = call("status", "quickstart")[1].splitlines()
+    assert lines[1] == "  killed by SIGKILL: as a rule its machine was out of memory"
+    assert lines[2].startswith("  a new run goes on from the weights of its newest checkpoint, step 100: rlpeaks run")
+
+
+def test_ls_says_that_a_run_is_stuck(call: Call, runs: Path) -> None:
+    run = steered_run(runs / "quickstart", steps=40, world=2)
+    run.sign(0, "generating", 71.0, typical=12.5, waiting="all_gather")
+    run.sign(1, "generating", 72.0, typical=12.5)
+    live_run(runs / "live")
+    head, stuck, live = call("ls")[1].splitlines()
+    assert "running, stuck  " in stuck and "running  " in live
+    assert stuck.index("40/1000") + len("40/1000") == head.index("step") + 4
+    assert {json.loads(row)["state"] for row in call("ls", "--json")[1].splitlines()} == {"running"}
 
 
 def test_ls_of_nothing_says_how_to_begin(call: Call) -> None:

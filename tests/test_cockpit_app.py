@@ -213,7 +213,8 @@ async def test_pause_is_sent_shown_as_waiting_and_then_answered(run: FakeRun) ->
         assert [order.verb for order in orders] == ["pause"]
         run.command(orders[0].id, "pause")
         run.state("paused")
-        await until_seen(pilot, "PAUSED  at step 200")
+        await until_seen(pilot, r"PAUSED  at step 200 since [0-9:]+  \[p\] resumes")
+        await until_seen(pilot, "p resume ")
         await until(pilot, lambda: "waiting for the next safe point" not in screen(app_of(pilot)))
         await pilot.press("p")
         await until(pilot, lambda: [order.verb for order in waiting(run.layout.root)] == ["pause", "resume"])

@@ -21,7 +21,7 @@ from rlpeaks_tui.cockpit.whereabouts import Answered, Whereabouts
 from rlpeaks_tui.run.follow import Follower
 from rlpeaks_tui.run.stacks import Frame, NoStack, Stack, Thread
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
-from tests.cockpit_pilot import app_of, opened, screen, until_seen
+from tests.cockpit_pilot import app_of, opened, screen, until, until_seen
 from tests.test_cockpit_panels import SIZES
 
 FRAMES = (
@@ -318,14 +318,38 @@ async def test_a_key_asks_the_rank_that_is_stuck_and_the_next_one_when_pressed_a
         app = app_of(pilot)
         app.whereabouts = Whereabouts(app.whereabouts._deliver, asker(answer))
         await until_seen(pilot, r"RANK 1 STUCK")
-        assert app.advice == ""
-        await pilot.press("T")
+        header = screen(app).splitlines()[0]
+        assert "● stuck" in header and "left" not in header and "live" not in header
+        assert app.snapshot is not None and app.snapshot.eta_s is None
+        # The banner advises to see where it stands, so that is what acting on it does.
+        await pilot.press("a")
         await until_seen(pilot, r"Stack of rank 1")
         assert "▸ complete" in screen(app)
         await pilot.press("T")
         await until_seen(pilot, r"Stack of rank 2")
         await pilot.press("T")
-        await until_seen(pilot, r"rank 0 runs on node7; ask it there")
+        await until_seen(pilot, r"Stack +cannot be told[^?]*rank 0 runs on node7; ask it there")
+        await pilot.press("T")
+        await until_seen(pilot, r"Stack of rank 1")
+
+
+async def test_why_a_rank_does_not_answer_is_told_in_full_where_its_stack_would_stand(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    run.sign(0, "generating")
+    why = (
+        "rank 0 (process 4711) did not answer within 5 s: it is stopped, or in a call of the kernel that cannot be "
+        "interrupted"
+    )
+
+    def answer(rank: int) -> Stack:
+        raise NoStack(why)
+
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        app.whereabouts = Whereabouts(app.whereabouts._deliver, asker(answer))
+        await pilot.press("T")
+        await until(pilot, lambda: why in " ".join(screen(app).split()), "told in full")
+        assert "asks a rank" not in screen(app) and "asking" not in screen(app)
 
 
 def test_whatever_goes_wrong_is_told_in_words(calm: Scene) -> None:
@@ -346,7 +370,7 @@ async def test_an_answer_of_another_run_is_not_shown(tmp_path: Path) -> None:
         app.post_message(Answered(replace(FOUND, rank=9), Follower(run.layout.root)))
         app.post_message(Answered(NoStack("of this run"), app._follower))
         await until_seen(pilot, "of this run")
-        assert app.whereabouts.stack is None
+        assert str(app.whereabouts.answer) == "of this run"
 
 
 async def test_a_viewer_that_only_looks_asks_nobody(tmp_path: Path) -> None:
@@ -373,6 +397,6 @@ async def test_a_run_without_signs_of_its_ranks_says_why_there_is_nobody_to_ask(
 def test_the_first_rank_is_asked_where_none_is_stuck(calm: Scene) -> None:
     asked = Whereabouts(lambda answer: None, asker(lambda rank: FOUND))
     assert asked.next(calm.snapshot, again=False) == 0 and asked.next(calm.snapshot, again=True) == 0
-    asked.stack = replace(FOUND, rank=0)
+    asked.rank = 0
     assert asked.next(calm.snapshot, again=True) == 1
     assert BY_ID["cost"].stories[STACK].draw is drawn_stack

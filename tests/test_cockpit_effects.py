@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rlpeaks_tui.cockpit.card import WIDEST
+from rlpeaks_tui.cockpit.card import WIDEST, Card
 from rlpeaks_tui.cockpit.effects import lines_for
 from rlpeaks_tui.run.entries import Command, Metrics, State
 from rlpeaks_tui.run.facts import RunInfo, write_facts
@@ -41,8 +41,30 @@ def test_a_clear_change_is_told_in_lines_that_fit_the_card(tmp_path: Path) -> No
     lines = lines_for(snapshot, snapshot.commands[0])
     assert lines is not None and all(len(line) <= WIDEST - 5 for line in lines), lines
     text = "\n".join(lines)
-    assert lines[0].split()[0] == "reward" and "+0.3" in lines[0] and "rose; by the trend before 0." in lines[1]
+    assert lines[0].startswith("means of ") and "50 steps → 40 steps" in lines[0] and "(95 % interval)" in lines[0]
+    assert lines[1].split()[0] == "reward" and "+0.29" in lines[1] and "rose; the trend before led to 0." in lines[2]
     assert "entropy slope" in text and "nats in 100 steps" in text
+    # Values, arrows and intervals stand under each other.
+    figures = [line for line in lines if "→" in line]
+    assert len(figures) == 4 and len({line.index("→") for line in figures}) == 1
+    assert len({line.index("(") for line in figures}) == 1
+
+
+def test_a_figure_that_differs_and_a_trend_that_led_there_are_one_thought(tmp_path: Path) -> None:
+    snapshot = run(tmp_path, 40)
+    lines = lines_for(snapshot, snapshot.commands[0])
+    assert lines is not None
+    at = next(i for i, line in enumerate(lines) if line.startswith("entropy "))
+    assert lines[at + 1] == "  no effect told: higher, but the trend before led to 0.0161"
+
+
+def test_a_row_of_a_narrow_card_is_indented_and_no_number_stands_alone() -> None:
+    line = "  no effect told: higher, but the trend of 12 steps led to 0.0161"
+    card = Card("a", "1  set beta=0", (line,))
+    for width in range(24, 70):
+        rows = [row.rstrip() for row in card.draw(width, 8).rows()[3:5]]
+        assert all(row.startswith("┃    ") for row in rows if row != "┃")
+        assert not any(row.split()[1:2] and row.split()[1][0].isdigit() for row in rows), rows
 
 
 def test_too_early_is_no_card(tmp_path: Path) -> None:
@@ -61,5 +83,5 @@ def test_a_run_that_has_ended_says_that_there_will_never_be_enough_steps(tmp_pat
 def test_a_trend_of_few_steps_is_said_to_be_one(tmp_path: Path) -> None:
     snapshot = run(tmp_path, 40, before=13)
     lines = lines_for(snapshot, snapshot.commands[0])
-    assert lines is not None and "rose; by the trend before (12 steps only)" in lines[1]
-    assert len(lines[1]) <= WIDEST - 5
+    assert lines is not None and "rose; the trend of 12 steps led to 0." in lines[2]
+    assert "12 steps → 40 steps" in lines[0] and len(lines[2]) <= WIDEST - 5

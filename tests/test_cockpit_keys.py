@@ -12,8 +12,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from rlpeaks_tui.cockpit import acts, commands, effects, questions
+from rlpeaks_tui.cockpit import commands, effects, questions
 from rlpeaks_tui.cockpit.advice import remedy
+from rlpeaks_tui.cockpit.aftermath import Aftermath
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.expected import expected
 from rlpeaks_tui.cockpit.form import Choice
@@ -221,6 +222,7 @@ async def test_a_command_that_is_not_whole_is_not_sent(run: FakeRun) -> None:
         for keys, wrong in (
             (("e",), "type the new value"),
             (("e", "x", "tab", *"much"), "needs a number"),
+            (("e", *"3"), "learning_rate must be between 1e-12 and 1; got 3"),
             (("m",), "type a text"),
             (("w", *"a/b"), "up to 64 letters"),
             (("r", "tab", "ctrl+u", "2"), "share above 0"),
@@ -232,32 +234,62 @@ async def test_a_command_that_is_not_whole_is_not_sent(run: FakeRun) -> None:
     assert not sent(run)
 
 
-async def test_a_value_far_from_the_present_is_asked_about_and_sent_again(run: FakeRun) -> None:
-    far = "learning_rate is 0.0001 now, far from 0.1; send it with --yes if that is meant"
+@pytest.mark.parametrize("value", ["0.1", "6.7e-4", "1e-5"])
+async def test_a_value_far_from_the_present_is_asked_about_before_it_is_sent(run: FakeRun, value: str) -> None:
     async with opened(run.layout.root, (80, 24)) as pilot:
         app = app_of(pilot)
         for answer in ("escape", "y"):
-            await pilot.press("e", *"0.1", "enter")
-            await until(pilot, lambda: bool(sent(run)), "sent")
-            (order,) = waiting(run.layout.root)
-            run.layout.inbox.joinpath(f"{order.id}.json").unlink()
-            run.command(order.id, "set", "learning_rate=0.1", status="refused", why=far)
-            await until(pilot, lambda: isinstance(app.screen, Confirm), "asked again")
-            await until(pilot, lambda: "far from 0.1" in words_of(app), "why")
+            await pilot.press("e", *value)
+            await until(pilot, lambda: "That is far from it, and is asked about once" in words_of(app), "told")
+            assert "may be between 1e-12 and 1." in words_of(app)
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, Confirm), "asked at once")
+            await until(
+                pilot, lambda: f"learning_rate is 0.0001 now, far from {float(value):g}." in words_of(app), "why"
+            )
             await pilot.press("enter")
             assert isinstance(app.screen, Confirm) and not sent(run)
             await pilot.press(answer)
             await until(pilot, lambda: not isinstance(app.screen, Confirm), "answered")
-        await until(pilot, lambda: sent(run) == [("set", "learning_rate=0.1", "--yes")], "sent")
+        await until(pilot, lambda: sent(run) == [("set", f"learning_rate={value}", "--yes")], "sent")
+
+
+async def test_a_value_near_the_present_is_sent_without_another_question(run: FakeRun) -> None:
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        await pilot.press("e", *"4e-4", "enter")
+        await until(pilot, lambda: sent(run) == [("set", "learning_rate=4e-4")], "sent")
+
+
+async def test_what_is_near_or_far_goes_by_the_rate_that_the_schedule_has_now(run: FakeRun) -> None:
+    run.journal.write(Metrics(t=run.t, step=201, v={"learning_rate": 1e-6}))
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        await pilot.press("e", *"1e-4", "enter")
+        await until_seen(pilot, "learning_rate is 1e-06 now, far from 0.0001")
+
+
+async def test_what_the_training_doubts_after_all_is_asked_about_and_sent_again(run: FakeRun) -> None:
+    # It knows a newer value than this viewer had seen.
+    far = "learning_rate is 1e-06 now, far from 0.0002; send it with --yes if that is meant"
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("e", *"2e-4", "enter")
+        await until(pilot, lambda: bool(sent(run)), "sent")
+        (order,) = waiting(run.layout.root)
+        run.layout.inbox.joinpath(f"{order.id}.json").unlink()
+        run.command(order.id, "set", "learning_rate=2e-4", status="refused", why=far)
+        await until(pilot, lambda: isinstance(app.screen, Confirm), "asked again")
+        await until(pilot, lambda: "far from 0.0002." in words_of(app), "why")
+        await pilot.press("y")
+        await until(pilot, lambda: sent(run) == [("set", "learning_rate=2e-4", "--yes")], "sent")
 
 
 async def test_a_question_does_not_come_up_over_another(run: FakeRun) -> None:
     async with opened(run.layout.root, (120, 40)) as pilot:
         app = app_of(pilot)
-        await pilot.press("e", *"9", "enter")
+        await pilot.press("e", *"2e-4", "enter")
         await until(pilot, lambda: bool(sent(run)), "sent")
         await pilot.press("m", *"hello")
-        run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=9", status="refused", why="far from it")
+        run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2e-4", status="refused", why="far from it")
         await until(pilot, lambda: bool(app.doubts), "heard")
         assert isinstance(app.screen, Dialog) and "hello" in screen(app)
         await pilot.press("escape")
@@ -334,17 +366,17 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
     monkeypatch.setattr(effects, "lines_for", lines)
     async with opened(run.layout.root, (120, 40)) as pilot:
         app = app_of(pilot)
-        await pilot.press("e", *"2", "enter")
+        await pilot.press("e", *"2e-4", "enter")
         await until(pilot, lambda: bool(sent(run)), "sent")
-        run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2", learning_rate=2.0)
-        await until_seen(pilot, "set learning_rate=2 applied at step 200: learning_rate 1.00 → 2.00")
+        run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2e-4", learning_rate=2e-4)
+        await until_seen(pilot, "set learning_rate=2e-4 applied at step 200: learning_rate 1.0e-04 → 2.0e-04")
         run.advance(10)
         await until_seen(pilot, "step 210")
         await pilot.press("escape", "d")
-        await until_seen(pilot, "it is too early to tell what set learning_rate=2 did")
+        await until_seen(pilot, "it is too early to tell what set learning_rate=2e-4 did")
         run.advance(10)
         await until_seen(pilot, r"reward  \+0.03 ± 0.01  over set")
-        await until_seen(pilot, "4  set learning_rate=2  at step 200")
+        await until_seen(pilot, "4  set learning_rate=2e-4  at step 200")
         await until_seen(pilot, "any key closes this   d calls it back; now: the one before")
         await pilot.press("d")
         await until_seen(pilot, "3  set learning_rate=1e-4  at step 150")
@@ -352,7 +384,7 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
         await until(pilot, lambda: app.aftermath.card is None and "any key closes" not in screen(app), "closed")
         assert app.view.panel == "entropy", "the key that closed it did what it does"
         await pilot.press("d")
-        await until_seen(pilot, "4  set learning_rate=2  at step 200")
+        await until_seen(pilot, "4  set learning_rate=2e-4  at step 200")
         await pilot.press("z")
         await until(pilot, lambda: isinstance(app.screen, Enlarged) and "any key closes" not in screen(app), "gone")
         await pilot.press("d")
@@ -369,9 +401,9 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
 async def steered(pilot: Pilot[int], run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command of this viewer whose effect can be told."""
     monkeypatch.setattr(effects, "lines_for", lambda snapshot, mark: ["reward  +0.03"])
-    await pilot.press("e", *"2", "enter")
+    await pilot.press("e", *"2e-4", "enter")
     await until(pilot, lambda: bool(sent(run)), "sent")
-    run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2", learning_rate=2.0)
+    run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2e-4", learning_rate=2e-4)
 
 
 @pytest.mark.parametrize("key", ["z", "7"])
@@ -383,7 +415,7 @@ async def test_over_an_enlarged_panel_the_card_is_a_line_that_says_its_key(
         await pilot.press(key, "z") if key == "7" else await pilot.press(key)
         await until(pilot, lambda: app.stage is not app.overview, "enlarged")
         await steered(pilot, run, monkeypatch)
-        await until_seen(pilot, "what became of command 4, set learning_rate=2: d shows it")
+        await until_seen(pilot, "what became of command 4, set learning_rate=2e-4: d shows it")
         assert app.aftermath.card is None and app.stage is not app.overview
         await pilot.press("d")
         await until_seen(pilot, r"reward  \+0.03")
@@ -391,16 +423,40 @@ async def test_over_an_enlarged_panel_the_card_is_a_line_that_says_its_key(
         await until(pilot, lambda: app.aftermath.card is None and "any key closes" not in screen(app), "closed")
 
 
-async def test_a_card_that_nobody_asked_for_folds_to_a_line_by_itself(
-    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("key", ["", "d"])
+async def test_a_card_folds_to_a_line_by_itself_after_half_a_minute(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    monkeypatch.setattr(acts, "UNASKED", 0.3)
-    async with opened(run.layout.root, (80, 24)) as pilot:
+    now = 1000.0
+    async with opened(run.layout.root, (100, 24)) as pilot:
         app = app_of(pilot)
+        app.aftermath = Aftermath(clock=lambda: now)
         await steered(pilot, run, monkeypatch)
         await until_seen(pilot, "any key closes")
-        await until_seen(pilot, "4  set learning_rate=2  at step 200: d shows what became of it")
+        if key:
+            await pilot.press("escape", key)
+            await until_seen(pilot, "any key closes")
+        seen = app.reading
+        await until(pilot, lambda: app.reading is not seen, "its time runs")
+        now += 29.9
+        seen = app.reading
+        await until(pilot, lambda: app.reading is not seen, "looked again")
+        assert app.aftermath.card is not None
+        now += 0.2
+        await until_seen(pilot, "4  set learning_rate=2e-4  at step 200: d shows what became of it")
         assert app.aftermath.card is None and "any key closes" not in screen(app)
+
+
+async def test_on_a_narrow_screen_a_card_that_nobody_asked_for_is_a_line(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(run.layout.root, (99, 30)) as pilot:
+        app = app_of(pilot)
+        await steered(pilot, run, monkeypatch)
+        await until_seen(pilot, "what became of command 4, set learning_rate=2e-4: d shows it")
+        assert app.aftermath.card is None and "any key closes" not in screen(app)
+        await pilot.press("d")
+        await until_seen(pilot, r"reward  \+0.03")
 
 
 async def test_questions_take_any_size_and_ascii(run: FakeRun) -> None:

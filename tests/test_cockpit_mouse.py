@@ -107,13 +107,13 @@ async def test_a_click_on_a_key_of_the_footer_does_what_the_key_does(run: FakeRu
     async with opened(run.layout.root) as pilot:
         app = app_of(pilot)
         footer = screen(app).splitlines()[-1]
-        await pilot.click("#footer", offset=(footer.index("pause") - 1, 0))
+        await pilot.click("#footer", offset=(footer.index("pause") - 1, 1))
         await until(pilot, lambda: bool(waiting(run.layout.root)), "sent")
         await until_seen(pilot, "pause sent")
-        await pilot.click("#footer", offset=(2, 0))
+        await pilot.click("#footer", offset=(2, 1))
         await until_seen(pilot, "\\? help")
         assert not isinstance(app.screen, Help), "the first click takes away what was said"
-        await pilot.click("#footer", offset=(2, 0))
+        await pilot.click("#footer", offset=(2, 1))
         await until(pilot, lambda: isinstance(app.screen, Help), "help")
 
 

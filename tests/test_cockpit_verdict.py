@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from rlpeaks_tui.cockpit import strips, verdict
 from rlpeaks_tui.cockpit.advice import advised, hindrance
@@ -40,19 +41,24 @@ def test_running_well_counts_the_checks(run: FakeRun) -> None:
     scene = replace(
         scene_of(run.layout.root), health=Health(passed=9, not_applying=1, unknown=(("gradient", "warming up"),))
     )
-    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 unknown  [x] each  (gradient)")
+    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 not measured  [x] each")
+    assert "gradient" not in words(scene)
 
 
 def test_all_is_not_clear_while_most_checks_could_not_be_made(run: FakeRun) -> None:
     unknown = tuple((f"rule {i}", "warming up") for i in range(17))
     scene = replace(scene_of(run.layout.root), health=Health(passed=2, not_applying=5, unknown=unknown))
-    assert words(scene).startswith("NOTHING FOUND SO FAR  2 checks pass, 5 do not apply, 17 unknown")
+    assert words(scene).startswith("NOTHING FOUND SO FAR  2 checks pass, 5 do not apply, 17 not measured  [x] each")
     assert verdict.brief("running", "", scene.health)[0] == "nothing found so far"
 
 
 def test_nothing_checked_is_not_all_clear(run: FakeRun) -> None:
     scene = replace(scene_of(run.layout.root), health=Health(unknown=(("kl", "no values"),)))
-    assert "NO VERDICT YET" in words(scene) and "(kl: no values)" in words(scene) and "CLEAR" not in words(scene)
+    assert (
+        "NO VERDICT YET" in words(scene)
+        and "1 check not measured  (no values)" in words(scene)
+        and "CLEAR" not in words(scene)
+    )
     cells = verdict.strip(scene, 100, 1)
     assert not ((cells.inks & 63) == Ink.GOOD).any()
 
@@ -117,26 +123,77 @@ def test_a_setting_is_advised_with_a_number_and_with_what_is_in_force(run: FakeR
     assert f"try set beta={offered} ({now:g} now)" in words(scene)
 
 
-def test_a_failure_says_how_and_shows_the_end_of_the_traceback(run: FakeRun) -> None:
-    tail = ("Traceback (most recent call last):", "    trainer.train()", "RuntimeError: out of memory " + "x" * 300)
-    run.exit(1, tail=tail)
+def test_what_a_person_is_to_choose_is_said_in_words(run: FakeRun) -> None:
+    found = Finding("zero-variance", "Many groups teach nothing", "warn", 388, "", "phase NAME")
+    scene = replace(scene_of(run.layout.root), health=Health((found,), 8))
+    assert words(scene).rstrip().endswith("[a] try another phase")
+
+
+TRACEBACK = (
+    "Traceback (most recent call last):",
+    '  File "/home/ada/rewards.py", line 41, in count_digits',
+    "    return int(text) / 0",
+    "           ~~~~~~~~~~^~~",
+    '  File "/usr/lib/python3.11/site-packages/trl/trainer.py", line 7, in call',
+    "ZeroDivisionError: division by zero",
+)
+
+
+def failed(run: FakeRun, why: str, *argv: str, **config: object) -> Scene:
+    run.exit(1, tail=TRACEBACK)
     scene = scene_of(run.layout.root)
-    lines = words(scene, 100).split("\n")
-    assert lines[0].startswith("FAILED  exit status 1")
-    assert any(line.startswith("    trainer.train()") for line in lines)
-    assert any(line.startswith("RuntimeError: out of memory") for line in lines)
-    assert len(lines) <= verdict.TAIL_ROWS + 1
+    info = replace_struct(scene.snapshot.info, argv=list(argv), config=config)
+    return replace(scene, snapshot=replace(scene.snapshot, why=why, info=info))
 
 
-def test_a_kill_names_its_signal(run: FakeRun) -> None:
+@pytest.mark.parametrize("width", [78, 120])
+def test_a_failure_says_why_where_and_how_to_go_on(run: FakeRun, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.layout.root.parent)
+    argv = ("/usr/bin/rlpeaks", "run", "quickstart", "--name", "quickstart", "--set", "seed=3")
+    scene = failed(run, "ZeroDivisionError: division by zero", *argv, model="tiny_arith")
+    said = [row.rstrip() for row in words(scene, width).split("\n")]
+    assert said[0] == "FAILED  ZeroDivisionError: division by zero"
+    assert said[1] == "/home/ada/rewards.py:41, in count_digits"
+    assert said[2] == "a new run goes on from the weights of its newest checkpoint, step 100:"
+    command = "rlpeaks run quickstart --set seed=3 --set model=quickstart/checkpoints/auto-200"
+    assert " ".join(said[3:-1]) == command
+    assert said[-1] == "[9] all that it printed"
+    assert "~~" not in words(scene, width) and words(scene, width).count("division by zero") == 1
+
+
+def test_a_script_that_failed_goes_on_by_its_own_line(run: FakeRun) -> None:
+    scene = failed(run, "exit status 1", "rlpeaks", "run", "my.py", script="/home/ada/my.py")
+    said = " ".join(words(scene, 200).split())
+    assert said.startswith("FAILED exit status 1: ZeroDivisionError: division by zero /home/ada/rewards.py:41")
+    assert "trainer.train(resume_from_checkpoint='" in said and "auto-200')" in said
+
+
+def test_without_a_checkpoint_a_failed_run_can_only_start_again(run: FakeRun) -> None:
+    scene = failed(run, "RuntimeError: out of memory " + "x" * 300, "rlpeaks", "run", "quickstart", model="tiny_arith")
+    scene = replace(scene, snapshot=replace(scene.snapshot, restorable=()))
+    said = [row.rstrip() for row in words(scene, 78).split("\n")]
+    assert said[0].startswith("FAILED  RuntimeError: out of memory") and len(said) <= 8
+    assert (
+        "no checkpoint is on disk" in said[3]
+        and "to start again:" in " ".join(said)
+        and "rlpeaks run quickstart" in said
+    )
+
+
+def test_a_kill_names_its_signal_and_the_usual_cause(run: FakeRun) -> None:
     run.exit(None, "SIGKILL")
-    assert "FAILED  killed by SIGKILL" in words(scene_of(run.layout.root))
+    said = " ".join(words(scene_of(run.layout.root), 78).split())
+    assert said.startswith("FAILED killed by SIGKILL: as a rule its machine was out of memory")
+    run.exit(None, "SIGTERM")
+    assert "memory" not in words(scene_of(run.layout.root))
 
 
 def test_lost_comes_before_any_advice(run: FakeRun) -> None:
     scene = scene_of(run.layout.root)
     lost = replace(scene, snapshot=replace(scene.snapshot, state="lost", why="no sign of life from node7 for 75 s"))
-    assert words(lost).split("\n")[0].strip() == "LOST  no sign of life from node7 for 75 s"
+    said = [row.strip() for row in words(lost).split("\n")]
+    # It may still go on: nothing says how to start it again.
+    assert said == ["LOST  no sign of life from node7 for 75 s", "[9] all that it printed"]
 
 
 def test_paused_says_where_and_does_not_change_with_time(run: FakeRun) -> None:
@@ -175,6 +232,16 @@ def test_header_and_footer_fit_and_keep_what_matters(run: FakeRun, width: int) -
         # What the verdict advises goes before moving in time, when it advises anything.
         calm = strips.footer(hints({"remedy": "the verdict advises no command"}), width).rows()[0]
         assert "a act" in keys and "z enlarge" in keys and "[ ] scrub" in calm
+
+
+def test_a_long_notice_takes_the_free_row_above_the_keys() -> None:
+    notice = "set learning_rate=3 refused at step 200: learning_rate must be between 1e-12 and 1; got 3"
+    first, second = (row.rstrip() for row in strips.footer(hints({}), 78, notice, 2).rows())
+    assert f"{first} {second}" == notice
+    blank, short = strips.footer(hints({}), 78, "stop sent", 2).rows()
+    assert not blank.strip() and short.startswith("stop sent")
+    blank, keys = strips.footer(hints({}), 78, "", 2).rows()
+    assert not blank.strip() and "? help" in keys
 
 
 def test_the_header_does_not_move_as_steps_grow(run: FakeRun) -> None:

@@ -218,6 +218,8 @@ BAD: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "key with an escape": (put(2, '"\\e]0;x\\a": 7'), ("bad.yaml:2: ", "unknown key")),
     "seed below zero": (put(2, "seed: -1"), ("bad.yaml:2: ", "seed", "between 0 and 4294967295")),
     "seed too large": (put(2, "seed: 4294967296"), ("bad.yaml:2: ", "seed")),
+    "learning rate": (put(15, "  learning_rate: 1.0e+20"), ("bad.yaml:15: ", "between 1e-12 and 1; got 1e+20")),
+    "weight out of bounds": (put(12, "  correct: 1.0e+4"), ("bad.yaml:12: ", "rewards.correct", "-1000 and 1,000")),
     "budget": (put(22, "  budget: 1.5"), ("bad.yaml:22: ", "probes.budget", "between 0 and 1")),
     "budget that is no number": (put(22, "  budget: .nan"), ("bad.yaml:22: ", "probes.budget")),
     "probe interval": (put(22, "  sparsity: 0"), ("bad.yaml:22: ", "probes.sparsity", "at least 1")),

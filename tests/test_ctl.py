@@ -124,7 +124,7 @@ EVERY = [
     ["rollback", "auto-300"],
     ["phase", "hard", "mix"],
     ["set", "learning_rate=1e-4"],
-    ["set", "beta=-0.1", "--yes"],
+    ["set", "reward_weights.correct=-0.1", "--yes"],
     ["eval"],
     ["probe", "sparsity"],
     ["note", "-5", "degrees", "outside"],
@@ -195,6 +195,12 @@ def test_a_far_value_is_asked_about_on_a_terminal(
         )
     else:
         assert out.startswith("set applied at step 4" if sent else "set refused at step 4: 10 is 250 times")
+
+
+def test_what_is_out_of_bounds_is_not_sent(call: Call, obedient: Layout) -> None:
+    status, _, err = call("ctl", "demo", "set", "learning_rate=3", "--yes")
+    assert (status, err) == (2, "rlpeaks: learning_rate must be between 1e-12 and 1; got 3\n")
+    assert not list(obedient.inbox.glob("*.json"))
 
 
 def test_a_far_value_is_refused_where_nobody_can_be_asked(call: Call, obedient: Layout) -> None:
@@ -289,7 +295,7 @@ def test_effects_are_told_as_cards_and_as_objects(call: Call, steered: Layout) -
     status, out, err = call("ctl", "demo", "effects")
     assert (status, err) == (0, "")
     assert "1  set beta=0.1 at step 30  (one)" in out and "3  rollback auto-40 at step 60  (three)" in out
-    assert "pause" not in out and "rose; the trend before would have given" in out and "exclude 0 at 95 %" in out
+    assert "pause" not in out and "rose; the trend before led to" in out and "intervals are of 95 %" in out
     rows = [json.loads(line) for line in call("ctl", "demo", "effects", "--json")[1].splitlines()]
     assert [row["id"] for row in rows] == ["one", "three"]
     for row in rows:

@@ -128,8 +128,8 @@ def test_everything_killed_is_failed_not_running(runs: Path) -> None:
 
 
 def test_an_exception_in_training_shows_its_traceback(runs: Path, tmp_path: Path) -> None:
-    # A learning rate of 1e38 makes weights, then probabilities, not finite: sampling raises in the training process.
-    directory = detached(runs, grpo__max_steps=50, grpo__learning_rate=1.0e38, grpo__max_grad_norm=1.0e30)
+    # A decay of 1e38 makes weights, then probabilities, not finite: sampling raises in the training process.
+    directory = detached(runs, grpo__max_steps=50, grpo__learning_rate=1.0, grpo__weight_decay=1.0e38)
     end = wait(directory, lambda s: s.exit is not None)
     assert end.state == "failed" and end.exit is not None and end.exit.code == 1
     assert end.exit.tail[0].startswith("Traceback") or "Error" in end.exit.tail[-1]

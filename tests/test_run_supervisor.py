@@ -104,6 +104,7 @@ def test_a_signal_is_named_also_where_only_the_launcher_saw_it(run: Layout, name
     assert status != 0
     assert (found.code, found.signal) == (1 if between else -getattr(signal, name), name)
     assert state(run) == ("failed", f"killed by {name}")
+    assert not any("accelerate" in line or "CalledProcessError" in line for line in found.tail)
 
 
 def test_a_signal_without_a_name_is_a_number(run: Layout) -> None:

@@ -305,10 +305,35 @@ def test_a_change_too_soon_after_another_will_never_have_enough_steps():
     assert "not enough steps" in brief(first)
 
 
-@pytest.mark.parametrize(("at", "said"), [(20, ", of 19 rows only, would have"), (21, "the trend before would have")])
+@pytest.mark.parametrize(("at", "said"), [(20, "the trend of 19 steps led"), (21, "the trend before led")])
 def test_a_short_trend_that_is_continued_is_said_to_be_short(at, said):
-    (found,) = effects({"reward": logged(np.arange(60.0) % 7)}, [command(at)])
+    (found,) = effects({"reward": logged(np.arange(60.0))}, [command(at)])
     assert said in card(found)[1]
+
+
+def test_figures_that_seem_to_contradict_each_other_are_told_as_one_thought():
+    rises, after = np.arange(60.0), np.arange(60) > 29
+    cases = {
+        "no effect told: higher, but the trend before led to 44.5;": rises,
+        "no effect told: lower, but the trend before led to -44.5;": -rises,
+        "no effect told: higher, yet below 44.5, where the trend before led;": np.where(after, 30 + rises % 3, rises),
+        "no effect told: as before, yet above -44.5, where the trend before led;": np.where(
+            after, rises % 3 - 15, -rises
+        ),
+        "no effect told;": np.zeros(60),
+        "rose; the trend before led to 0.00;": 1.0 * after,
+    }
+    for said, values in cases.items():
+        (found,) = effects({"reward": logged(values)}, [command(30)])
+        assert f"  {said} 29 steps before, 30 after" in card(found)[1], card(found)
+
+
+def test_a_trend_leads_to_no_value_that_is_impossible():
+    falling = 0.03 * (1 - np.arange(60) / 30)
+    (found,) = effects({"kl/base_k3": logged(np.where(np.arange(60) > 29, 0.002, falling))}, [command(30)])
+    told = found.metrics["KL"]
+    assert told.expected == 0 and told.beyond == pytest.approx(0.002)
+    assert "0.00 (its least), where the trend before led" in card(found)[1]
 
 
 # Cards
@@ -324,8 +349,8 @@ def test_a_card_is_a_line_for_each_metric():
     (found,) = effects(columns, [command(30)])
     head, reward, entropy, calibration, slope = card(found)
     assert head == "set x=1 at step 30"
-    assert reward.startswith("  reward 0.") and " -> 0." in reward and "  rose; the trend before would" in reward
-    assert "+0.199 (0.194 to 0.204)" in reward and "no detectable effect" in entropy and " a step  " in slope
+    assert reward.startswith("  reward 0.") and " -> 0." in reward and "  rose; the trend before led" in reward
+    assert "+0.199 (0.194 to 0.204)" in reward and "no effect told" in entropy and " in 100 steps  " in slope
     assert calibration == "  calibration: not enough steps (1 of 8 steps before it: it can never be told)"
     (down,) = effects({"reward": logged(-1.0 * (np.arange(60) > 29))}, [command(30)])
     assert "-> -1.00  -1.00 (-1.00 to -1.00)  fell" in card(down)[1]

@@ -245,6 +245,7 @@ def test_beta_from_nothing_makes_a_reference_of_the_start_and_sync_ref_moves_it(
 REFUSALS = {
     "set learning_rate=5": "between 1e-12 and 1",
     "set learning_rate=0.5": "--yes",
+    "set reward_weights.short=-1": "far from -1; send it with --yes",
     "set speed=1": "there is no setting 'speed'",
     "set max_completion_length=7.5": "a whole number",
     "reset --to nowhere": "no whole checkpoint 'nowhere'",

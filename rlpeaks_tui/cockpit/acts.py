@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
-from rlpeaks_tui.run.follow import CommandMark
-
-from . import questions
+from . import questions, whereabouts
 from .advice import lacking, remedy
-from .card import Card
+from .card import ROOMY
 from .form import Question, Values
 from .questions import Make
 from .screens.ask import Confirm
 from .screens.dialog import Dialog
 from .screens.overview import Overview
 from .steering import doubted, said
-from .words import asked
 
 if TYPE_CHECKING:
     from .app import Cockpit
     from .reader import Reading
-
-UNASKED = 30.0
-"""Seconds for which a card lies over the panels that nobody asked for."""
 
 QUESTIONS: dict[str, Make] = {
     "reset": questions.reset,
@@ -68,26 +61,18 @@ def hear(app: Cockpit, reading: Reading) -> None:
         app.aftermath.expect(mark)
         if doubted(mark):
             app.doubts.append(mark)
-    shown, over = app.aftermath.card, isinstance(app.stage, Overview)
+    over = isinstance(app.stage, Overview) and app.size.width >= ROOMY
     app.notice = app.aftermath.take(reading.snapshot, reading.effects, over, app.look.effect) or app.notice
-    if (card := app.aftermath.card) is not None and card is not shown and not card.asked:
-        app.set_timer(UNASKED, partial(_fold, app, card))
     # Nothing comes up over another question: keys meant for that one would answer it.
     if app.doubts and app.screen_stack and app.screen_stack[-1] is app.stage:
-        insist(app, app.doubts.pop(0))
+        mark = app.doubts.pop(0)
+        insist(app, (mark.verb, *mark.args), mark.why.partition(";")[0])
     top = app.screen_stack[-1] if app.screen_stack else None
     if isinstance(top, Dialog | Confirm) and not reading.snapshot.live:
         top.dismiss(None)
         app.notice = f"the run has ended meanwhile: it is {reading.snapshot.state}; the question is closed"
     elif isinstance(top, Dialog):
         top.renew()
-
-
-def _fold(app: Cockpit, card: Card) -> None:
-    """A card that nobody asked for or has closed is a line from now on: who only watches sees the panels again."""
-    if app.aftermath.card is card:
-        app.aftermath.close()
-        app.say(f"{card.title}: {app.look.effect} shows what became of it")
 
 
 def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
@@ -99,7 +84,12 @@ def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
         return make(app.reading.snapshot, app.reading.rates)
 
     def answered(words: tuple[str, ...] | None) -> None:
-        if words:
+        if not words:
+            return
+        # At once, while the person still looks: the training asks by the same rule, but only at its next safe point.
+        if app.snapshot is not None and (far := questions.doubt(app.snapshot, words)):
+            insist(app, words, far)
+        else:
             send(app, *words)
 
     app.push_screen(Dialog(app.palette, app.look.ascii_only, now, given), answered)
@@ -119,12 +109,11 @@ def stop(app: Cockpit) -> None:
     _confirm(app, Confirm("Stop the training?", says, "stop it", "leave it running"), lambda: send(app, "stop"))
 
 
-def insist(app: Cockpit, mark: CommandMark) -> None:
-    """Ask about a value that the run found far from the present one, and send it again when it is meant."""
+def insist(app: Cockpit, words: tuple[str, ...], far: str) -> None:
+    """Ask about a value that is far from the present one, and send it as one that is meant."""
     # It comes up by itself, so it takes no enter that was meant for something else.
-    far = mark.why.partition(";")[0]
-    question = Confirm(f"{asked(mark)}: is that meant?", f"{far}.", "send it all the same", "leave it as it is")
-    _confirm(app, question, lambda: send(app, mark.verb, *mark.args, "--yes"))
+    question = Confirm(f"{' '.join(words)}: is that meant?", f"{far}.", "send it all the same", "leave it as it is")
+    _confirm(app, question, lambda: send(app, *words, "--yes"))
 
 
 def _confirm(app: Cockpit, question: Confirm, act: Callable[[], None]) -> None:
@@ -136,7 +125,11 @@ def _confirm(app: Cockpit, question: Confirm, act: Callable[[], None]) -> None:
 
 
 def follow_advice(app: Cockpit) -> None:
-    """Open the question of what the verdict advises, filled in as far as the advice goes."""
+    """Open the question of what the verdict advises, filled in as far as the advice goes; of a rank that is stuck it
+    advises to see where it stands."""
+    if _stuck(app):
+        whereabouts.show(app)
+        return
     verb, given = remedy(app.advice)
     if verb in ("pause", "stop"):
         {"pause": pause, "stop": stop}[verb](app)
@@ -146,6 +139,12 @@ def follow_advice(app: Cockpit) -> None:
 
 def no_advice(app: Cockpit) -> str:
     """Why there is nothing to follow; empty when there is."""
+    if _stuck(app):
+        return whereabouts.refusal(app)
     if not app.advice:
         return f"the {'picked check' if app.enlarged == 'checks' else 'verdict'} advises no command"
     return refusal(app, app.advice.split(" ")[0])
+
+
+def _stuck(app: Cockpit) -> bool:
+    return app.snapshot is not None and bool(app.snapshot.pace.ranks)

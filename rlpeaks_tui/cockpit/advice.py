@@ -113,8 +113,11 @@ def _lowered(snapshot: Snapshot, finding: Finding) -> bool:
 
 
 def in_words(snapshot: Snapshot, advice: str) -> str:
-    """A command that is advised, with what is in force where it would change that."""
+    """A command that is advised, with what is in force where it would change that; what a person is to choose is said
+    in words."""
     verb, given = remedy(advice)
+    if verb == "phase" and not given:
+        return "another phase"
     now = settable(snapshot).get(given["key"]) if verb == "set" else None
     return advice if now is None else f"{advice} ({now:g} now)"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
 from rlpeaks_tui.stats.effect import LEAST
@@ -14,6 +15,8 @@ from .steering import LONGEST
 from .words import asked
 
 MEASURED = (*CHANGING, "undo")
+SHOWN = 30.0
+"""Seconds for which a card lies over the panels at most: who only watches sees them again."""
 
 
 class Aftermath:
@@ -23,8 +26,10 @@ class Aftermath:
         card: what is shown now.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.card: Card | None = None
+        self._clock = clock
+        self._came: tuple[Card | None, float] = (None, 0.0)
         self._awaited: set[str] = set()
         self._recalled = ""
 
@@ -56,18 +61,23 @@ class Aftermath:
     def take(self, snapshot: Snapshot, found: Mapping[str, tuple[str, ...] | None], over: bool, key: str) -> str:
         """Lines by id as the reader has them, None where it is too early; gives what to tell instead of a card.
 
-        A card that nobody asked for comes `over` the overview only; elsewhere the `key` for it is told.
+        A card that nobody asked for comes only where it may lie `over` the panels; elsewhere, and when it has been
+        there for long, the `key` for it is told.
         """
         told = ""
+        if self.card is not self._came[0]:
+            self._came = (self.card, self._clock())
+        elif self.card is not None and self._clock() - self._came[1] >= SHOWN:
+            told = f"{self.card.title}: {key} shows what became of it"
+            self.card = None
         for mark in snapshot.commands:
             if mark.id not in found or mark.id not in self.wanted:
                 continue
             lines = found[mark.id]
             if lines is not None:
                 where = f"  at step {mark.step:,}" if mark.step is not None else ""
-                wanted = mark.id == self._recalled
-                if wanted or over:
-                    self.card = Card(mark.id, f"{mark.number}  {asked(mark)}{where}", lines, wanted)
+                if over or mark.id == self._recalled:
+                    self.card = Card(mark.id, f"{mark.number}  {asked(mark)}{where}", lines)
                 else:
                     told = ready(mark.number, asked(mark), key)
                 self._awaited.discard(mark.id)

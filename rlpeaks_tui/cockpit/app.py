@@ -307,7 +307,7 @@ class Cockpit(App[int]):
             study=reading.study if reading.wanted.panel == self.enlarged else None,
             health=reading.health,
             readonly=self.steering.readonly,
-            stack=self.whereabouts.stack,
+            stack=self.whereabouts.answer,
         )
 
     def look_at(self, **changes: object) -> None:

@@ -30,6 +30,8 @@ def look(palette: Palette, ascii_only: bool, table: Sequence[Keyed]) -> Look:
         hold=named["hold"],
         effect=named["effect"],
         open=named["open"],
+        pause=named["pause"],
+        console=named["panel.console"],
     )
 
 

@@ -1,6 +1,7 @@
 """The card that says whether a command helped: a corner of the screen, over the panels, until the next key.
 
-It takes no key from the panels, and hides them from nobody for long: whatever is pressed closes it.
+It takes no key from the panels, and hides them from nobody for long: whatever is pressed closes it, and it goes by
+itself. A narrow screen, most of which it would cover, has a line instead until it is asked for.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from .cells import BOLD, Cells, Ink, fit, width_of, wrap
 from .plan import Place
 
 WIDEST = 70
+ROOMY = 100
+"""Columns from which on it comes by itself."""
 LINE_ROWS = 2
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is said about one command: its id, a title, lines; `asked` when a person wanted to see it."""
+    """What is said about one command: its id, a title, lines."""
 
     id: str
     title: str
     lines: tuple[str, ...]
-    asked: bool = False
 
     def place(self, width: int, height: int) -> Place:
         """The lower right corner above the footer."""
@@ -44,8 +46,12 @@ class Card:
         return cells
 
     def _rows(self, width: int) -> list[str]:
-        room = width - 5
-        # A line that fits keeps its spaces: its columns may stand under those of another.
-        return [
-            row for line in self.lines for row in ([line] if width_of(line) <= room else wrap(line, room, LINE_ROWS))
-        ]
+        return [row for line in self.lines for row in _broken(line, width - 5)]
+
+
+def _broken(line: str, room: int) -> list[str]:
+    """A line that fits as it is, since its columns stand under those of another; else its rows, indented alike."""
+    if width_of(line) <= room:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    return [indent + row for row in wrap(line, room - len(indent), LINE_ROWS)]

@@ -256,10 +256,19 @@ def fit(text: str, width: int, more: str = "…") -> str:
     return text
 
 
+def _last_space(text: str, upto: int) -> int:
+    """The last space at or before `upto` that no number follows, if the half of the row before it has one; -1 for none
+    at all."""
+    last = at = text.rfind(" ", 0, upto + 1)
+    while at > upto // 2 and (text[at + 1].isdigit() or text[at + 1] in "−+("):
+        at = text.rfind(" ", 0, at)
+    return at if at > upto // 2 else last
+
+
 def wrap(text: str, width: int, limit: int) -> list[str]:
     """`text` broken at spaces, or within a word that is too long, into at most `limit` lines of `width` cells.
 
-    The last line ends in an ellipsis where more text would have followed.
+    A number stays with the word before it. The last line ends in an ellipsis where more text would have followed.
     """
     lines: list[str] = []
     # No more of the text than could be shown: a character takes a quarter of a cell at least, on average.
@@ -270,9 +279,9 @@ def wrap(text: str, width: int, limit: int) -> list[str]:
         if len(lines) == limit - 1:
             return [*lines, fit(rest, width)]
         head = fit(rest, width, more="")
-        whole = rest[len(head) : len(head) + 1] == " "
-        cut = len(head) if whole else head.rfind(" ")
-        cut = cut if cut > 0 else max(1, len(head))
+        cut = _last_space(rest, len(head))
+        if cut <= 0 or width_of(rest[cut + 1 :].partition(" ")[0]) > width:
+            cut = max(1, len(head))
         lines.append(rest[:cut])
         rest = rest[cut:].lstrip()
     return lines

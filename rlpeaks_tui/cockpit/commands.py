@@ -273,15 +273,20 @@ LEAST = (
 
 def hints_now(app: Cockpit) -> list[Hint]:
     """What the footer names now."""
-    return hints(refusals(app), app.table, app.view.cursor is not None)
+    paused = app.snapshot is not None and app.snapshot.state == "paused"
+    return hints(refusals(app), app.table, app.view.cursor is not None, paused)
 
 
-def hints(refused: Mapping[str, str], table: Sequence[Keyed] = TABLE, away: bool = False) -> list[Hint]:
+def hints(
+    refused: Mapping[str, str], table: Sequence[Keyed] = TABLE, away: bool = False, paused: bool = False
+) -> list[Hint]:
     """What the footer names, by the table in force; `away` from the newest step the way back comes first."""
     shown = keyed.shown(table)
     words = {each.id: (each.shown, each.hint) for each in table if isinstance(each, Command) and each.hint}
     words["scrub"] = (f"{shown['back.1']} {shown['on.1']}", "scrub")
     words["next"] = (f"{shown['next']} {shown['prev']}", "event")
+    if paused:
+        words["pause"] = (shown["pause"], "resume")
     if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):
         words["panels"] = ("0-9", "panels")
     clicked = {"scrub": "back.1", "panels": ""}

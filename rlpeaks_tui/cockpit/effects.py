@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rlpeaks_tui.run.entries import ENDED
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
-from rlpeaks_tui.stats.effect import Compared, effects, named, shortage
+from rlpeaks_tui.stats.effect import IN_STEPS, Compared, effects, named, shortage, shown, thought
 
-TITLE_CELLS = 14
+from .words import plural
+
+TITLE, VALUE = 14, 8
+"""Cells of a metric's name and of a value; with an interval they fill the card."""
 
 
 def lines_for(snapshot: Snapshot, mark: CommandMark) -> list[str] | None:
@@ -19,7 +24,10 @@ def lines_for(snapshot: Snapshot, mark: CommandMark) -> list[str] | None:
         if effect.command.id == mark.id:
             there = {title: found for title, found in effect.metrics.items() if found}
             known = [(title, found) for title, found in there.items() if found.difference is not None]
-            return [line for title, found in known for line in _lines(title, found)] or _never([*there.values()])
+            if not known:
+                return _never([*there.values()])
+            usual, _ = Counter((found.rows_before, found.rows_after) for _, found in known).most_common(1)[0]
+            return [_head(*usual), *(line for title, found in known for line in _lines(title, found, usual))]
     return None
 
 
@@ -33,20 +41,24 @@ def _never(found: list[Compared]) -> list[str] | None:
     return ["not enough steps to tell:", shortage(most)]
 
 
-def _lines(title: str, found: Compared) -> list[str]:
-    # A slope is a small number a step; nobody thinks in those.
-    scale, unit = (100, "; nats in 100 steps") if title == "entropy slope" else (1, "")
-    before, after, difference, low, high, expected = (
-        None if value is None else scale * value
-        for value in (found.before, found.after, found.difference, found.low, found.high, found.expected)
+def _head(before: int, after: int) -> str:
+    return (
+        f"{'means of':<{TITLE}}{_steps(before):>{VALUE}} → {_steps(after):<{VALUE}} {'change':>{VALUE}} (95 % interval)"
     )
-    change = f"{_number(before, 3):>7} → {_number(after, 3)}"
-    interval = f"({_number(low)} to {_number(high)})"
-    figures = f"{named(title, found):<{TITLE_CELLS}}{change:<17}{_number(difference, sign='+'):>8} {interval}"
-    rows = f" ({found.rows_before} steps only)" if found.short else ""
-    trend = "" if expected is None else f"; by the trend before{rows} {_number(expected, 3)}"
-    return [figures, f"{'':<{TITLE_CELLS}}{found.verdict}{trend}{unit}"]
 
 
-def _number(value: float | None, digits: int = 2, sign: str = "") -> str:
-    return "-" if value is None else f"{value:{sign}.{digits}g}".replace("-", "\u2212")
+def _steps(count: int) -> str:
+    return plural(count, "step")
+
+
+def _lines(title: str, found: Compared, usual: tuple[int, int]) -> list[str]:
+    """Figures under those of the other metrics, and what they amount to; `usual` many steps were compared elsewhere."""
+    before, after, difference, low, high = (value.replace("-", "\u2212") for value in shown(title, found))
+    change = f"{before:>{VALUE}} → {after:<{VALUE}} {difference:>{VALUE}}"
+    figures = f"{named(title, found):<{TITLE}}{change} ({low} to {high})"
+    amounts = thought(found).replace("-", "\u2212")
+    if title == "entropy slope":
+        amounts += f"; nats {IN_STEPS}"
+    if (found.rows_before, found.rows_after) != usual:
+        amounts += f"; {found.rows_before} → {_steps(found.rows_after)}"
+    return [figures, f"  {amounts}"]

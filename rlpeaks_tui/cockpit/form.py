@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rlpeaks_tui.run.bounds import check
 from rlpeaks_tui.run.requests import BadCommand, request
 
 from .cells import BOLD, RAISED, REVERSE, UNDERLINE, Cells, Ink, fit, width_of, wrap
@@ -124,7 +125,7 @@ def command(form: Form) -> tuple[list[str], str]:
     """The command in words, or none and what is wrong with it."""
     try:
         words = list(form.question.words(form.values))
-        request(words[0], words[1:])
+        check(request(words[0], words[1:]))
     except BadCommand as error:
         return [], str(error)
     return words, ""

@@ -12,9 +12,8 @@ from itertools import pairwise
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.entries import Settings, Value
 
+from .questions import SCHEDULED
 from .scene import Scene
-
-SCHEDULED = "learning_rate"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def pressed(app: Cockpit, message: Surface.Pressed) -> None:
         app.aftermath.close()
     if name == "footer":
         hint = strips.pressed(commands.hints_now(app), message.surface.size.width, message.x)
-        if not app.hush() and hint is not None and hint.command:
+        on_keys = message.y == message.surface.size.height - 1
+        if not app.hush() and on_keys and hint is not None and hint.command:
             app.action_command(hint.command)
     elif name == "tabs" and isinstance(app.stage, Enlarged):
         app.stage.tell(message.x)

@@ -98,8 +98,10 @@ class _Frame:
         self.places: dict[str, Place] = {"header": Place(self.left, 0, self.width, 1)}
         self.bottom = height - 1
         if height >= 4:
-            self.places["footer"] = Place(self.left, height - 1, self.width, 1)
-            self.bottom = height - 1 - (height >= 20)
+            # Where there is room a row above the keys stays free, which a long notice takes.
+            rows = 1 + (height >= 20)
+            self.bottom = height - rows
+            self.places["footer"] = Place(self.left, self.bottom, self.width, rows)
         self.top = 1
         if height >= 3:
             rows = max(1, min(verdict_rows, height // 3))

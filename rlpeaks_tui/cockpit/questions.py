@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 
 from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run import present
+from rlpeaks_tui.run.bounds import bounds_of
+from rlpeaks_tui.run.bounds import far as far_from
 from rlpeaks_tui.run.entries import Checkpoint
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
-from rlpeaks_tui.run.requests import BASE, BadCommand
+from rlpeaks_tui.run.requests import BASE, BadCommand, Set, request
 
 from .curriculum import mix, phases_of, weights
 from .expected import Rates, expected
@@ -21,6 +23,7 @@ Make = Callable[[Snapshot, Rates | None], Question]
 OFFERED = 6
 """Checkpoints that a question lists."""
 
+SCHEDULED = "learning_rate"
 UNDO = "Can be undone: what is needed to come back is written first."
 CHANGING = ("reset", "sync-ref", "rollback", "phase", "set")
 """Commands that change weights or settings, which `undo` takes back."""
@@ -148,11 +151,11 @@ def change(snapshot: Snapshot, rates: Rates | None) -> Question:
             return []
         now_it_is = f"{name} is {setting(now.get(name))} now"
         goes = f"{now_it_is}, and {new} from the next generation on." if new else f"{now_it_is}."
-        return [
-            f"{goes} What is out of bounds is refused with the bounds; what is far from the present value is asked "
-            "about once more.",
-            "Can be undone.",
-        ]
+        bounds = bounds_of(name)
+        may = f" It may be {bounds}." if bounds is not None else ""
+        far = doubt(snapshot, ["set", f"{name}={new}"])
+        asked = " That is far from it, and is asked about once more." if far else ""
+        return [f"{goes}{may}{asked}", "Can be undone."]
 
     return Question(
         "Change a setting",
@@ -272,9 +275,25 @@ def _plain(title: str, says: str, words: tuple[str, ...], yes: str, undone: str 
     return Question(title, lambda values: [text for text in (says, undone) if text], lambda values: words, yes)
 
 
+def doubt(snapshot: Snapshot, words: Sequence[str]) -> str:
+    """Why a command may be a slip of the hand, by the training's own rule; empty where there is no doubt."""
+    try:
+        asked = request(words[0], words[1:])
+    except BadCommand:
+        return ""
+    if not isinstance(asked, Set) or asked.sure:
+        return ""
+    return far_from(asked.key, settable(snapshot).get(asked.key), asked.value)
+
+
 def settable(snapshot: Snapshot) -> dict[str, float | int]:
     """The settings in force that are numbers."""
-    values = snapshot.settings[-1].v if snapshot.settings else {}
+    values = dict(snapshot.settings[-1].v) if snapshot.settings else {}
+    if SCHEDULED in values:
+        # A schedule changes it from step to step, and nobody journals that as a setting.
+        rate = present.series(snapshot, SCHEDULED)
+        if len(rate) and rate.steps[-1] > snapshot.settings[-1].step:
+            values[SCHEDULED] = float(rate.values[-1])
     return {
         name: value for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }

@@ -17,7 +17,7 @@ from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
-from rlpeaks_tui.run.stacks import Stack
+from rlpeaks_tui.run.stacks import NoStack, Stack
 from rlpeaks_tui.stats.judging import Finding as Judged
 from rlpeaks_tui.stats.summaries import smooth
 
@@ -55,9 +55,10 @@ class Look:
     Attributes:
         ascii_only: no braille and no blocks.
         flat: no colours for heat.
-        act, story, checks, stack, live, clock, hold, effect, open: keys in force that do what the verdict advises, go
-            on to the next story, list every check, show where a rank is, go to the newest step, show the clock, hold
-            the view or let it go on, show whether a command helped, and open what is picked.
+        act, story, checks, stack, live, clock, hold, effect, open, pause, console: keys in force that do what the
+            verdict advises, go on to the next story, list every check, show where a rank is, go to the newest step,
+            show the clock, hold the view or let it go on, show whether a command helped, open what is picked, pause or
+            resume the training, and show what it printed.
     """
 
     ascii_only: bool = False
@@ -71,6 +72,8 @@ class Look:
     hold: str = "space"
     effect: str = "d"
     open: str = "enter"
+    pause: str = "p"
+    console: str = "9"
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ class Health:
 class Scene:
     """A snapshot seen from `view`; `layers` and `rollouts` are those at the step shown.
 
-    `study` is what the enlarged panel asked for, None until it is there; `stack` is that of the rank asked last.
+    `study` is what the enlarged panel asked for, None until it is there; `stack` is that of the rank asked last, or
+    why it cannot be told.
     """
 
     snapshot: Snapshot
@@ -119,7 +123,7 @@ class Scene:
     study: object = None
     health: Health = Health()
     readonly: bool = False
-    stack: Stack | None = None
+    stack: Stack | NoStack | None = None
 
     @property
     def key(self) -> tuple[object, ...]:

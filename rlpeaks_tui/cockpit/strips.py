@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rlpeaks_tui.stats.catalog import called
 
 from .axes import compact
-from .cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of
+from .cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of, wrap
 from .panels import calibration
 from .scene import Scene
 from .spark import spark
@@ -93,12 +93,16 @@ def badge(scene: Scene, newest: int) -> str:
         return f"◆ shown: step {scene.step:,}"
     if scene.view.held:
         return f"‖ held at {scene.snapshot.step:,}"
-    return f"● {'live' if scene.snapshot.state == 'running' else scene.snapshot.state}"
+    if scene.snapshot.state == "running":
+        return "● stuck" if scene.snapshot.pace.ranks else "● live"
+    return f"● {scene.snapshot.state}"
 
 
 def _badge_ink(scene: Scene) -> int:
     if scene.view.cursor is not None or scene.view.held:
         return Ink.CURSOR
+    if scene.snapshot.pace.ranks:
+        return Ink.BAD
     return STATE_INK.get(scene.snapshot.state, Ink.TEXT)
 
 
@@ -164,15 +168,18 @@ def _tabs(titles: Sequence[str], key: str) -> list[int]:
     return starts
 
 
-def footer(keys: Sequence[Hint], width: int, notice: str = "") -> Cells:
-    """One row: what can be pressed, as many as fit, grey where it would be refused; or what was just said."""
-    cells = Cells(width, 1)
+def footer(keys: Sequence[Hint], width: int, notice: str = "", height: int = 1) -> Cells:
+    """What can be pressed, as many as fit into the last row, grey where it would be refused; or what was just said, in
+    as many rows as it needs."""
+    cells = Cells(width, height)
     if notice:
-        cells.put(0, 0, fit(notice, width), Ink.ACCENT | BOLD)
+        rows = [notice] if width_of(notice) <= width else wrap(notice, width, height)
+        for y, row in enumerate(rows, height - len(rows)):
+            cells.put(y, 0, row, Ink.ACCENT | BOLD)
         return cells
     for x, hint in _placed(keys, width):
-        end = cells.put(0, x, hint.key, Ink.FAINT if hint.off else Ink.KEY | BOLD) + 1
-        cells.put(0, end, hint.word, Ink.FAINT if hint.off else Ink.DIM)
+        end = cells.put(height - 1, x, hint.key, Ink.FAINT if hint.off else Ink.KEY | BOLD) + 1
+        cells.put(height - 1, end, hint.word, Ink.FAINT if hint.off else Ink.DIM)
     return cells
 
 

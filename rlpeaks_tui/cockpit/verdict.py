@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rlpeaks_tui.run import endings
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.pace import named_ranks
 
@@ -18,7 +19,7 @@ from .scene import Health, Scene
 from .steering import LONGEST, WAITING
 from .words import asked, clock, duration, plural
 
-TAIL_ROWS = 6
+WHY_ROWS = 2
 ONE_ROW = 118
 """Columns in which one row is enough."""
 LEAST = 14
@@ -29,7 +30,7 @@ def rows(scene: Scene, width: int) -> int:
     """How many rows the strip needs: two where one is too short for a finding, its evidence and its remedy, and more to
     say why a run failed."""
     if scene.snapshot.state in ("failed", "lost"):
-        return len(_failure(scene, width)) + 1
+        return len(_failure(scene, width))
     return 2 if width < ONE_ROW and scene.snapshot.step else 1
 
 
@@ -38,10 +39,9 @@ def strip(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     state, snapshot = scene.snapshot.state, scene.snapshot
     if state in ("failed", "lost"):
-        x = _badge(cells, 0, state.upper(), Ink.BAD)
-        cells.put(0, x + 1, fit(snapshot.why or "it is not known why", width - x - 1), Ink.TEXT)
-        for y, line in enumerate(_failure(scene, width)[: height - 1], 1):
-            cells.put(y, 0, fit(line, width), Ink.DIM)
+        x = _badge(cells, 0, state.upper(), Ink.BAD) + 1
+        for y, (row, ink) in enumerate(_failure(scene, width)[:height]):
+            cells.put(y, 0 if y else x, fit(row, width if y else width - x), ink)
         return cells
     x = 0
     for text, ink in _state(scene):
@@ -86,6 +86,8 @@ def _state(scene: Scene) -> list[tuple[str, int]]:
         case "paused":
             since = f"at step {snapshot.step:,} since {clock(_since(scene))}"
             parts = [("PAUSED", Ink.WARN | BOLD), (since, Ink.TEXT)]
+            if not scene.readonly:
+                parts.append((f"[{scene.look.pause}] resumes", Ink.ACCENT))
         case "finished" | "stopped":
             done = f"after {plural(snapshot.step, 'step')}"
             parts = [(snapshot.state.upper(), STATE[snapshot.state] | BOLD), (done, Ink.TEXT)]
@@ -164,16 +166,14 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         if health.not_applying:
             said.append(f"{health.not_applying} do not apply")
         if health.unknown:
-            said.append(f"{len(health.unknown)} unknown")
-        # Names only: the reasons count steps, and words that change with every step would never let a screen rest.
-        names = ", ".join(name for name, _ in health.unknown)
-        parts = [(", ".join(said), Ink.TEXT), (f"[{scene.look.checks}] each", Ink.ACCENT)]
-        _flow(cells, 0, x, [*parts, (f"({names})" if names else "", Ink.UNKNOWN)])
+            # How many, and not which: what could not be looked at is no alarm, and its name would read as one.
+            said.append(f"{len(health.unknown)} not measured")
+        _flow(cells, 0, x, [(", ".join(said), Ink.TEXT), (f"[{scene.look.checks}] each", Ink.ACCENT)])
         return
     unknown = health.unknown
-    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} still unknown" if unknown else "NO VERDICT YET"
+    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} not measured" if unknown else "NO VERDICT YET"
     x = cells.put(0, x, fit(text, width - x), Ink.UNKNOWN | BOLD) + 2
-    reasons = "; ".join(f"{name}: {why}" for name, why in unknown)
+    reasons = "; ".join(dict.fromkeys(why for _, why in unknown))
     _flow(cells, 0, x, [(f"({reasons})" if reasons else "", Ink.UNKNOWN)])
 
 
@@ -195,12 +195,18 @@ def _flow(cells: Cells, y: int, x: int, parts: Sequence[tuple[str, int]]) -> tup
     return y, x
 
 
-def _failure(scene: Scene, width: int) -> list[str]:
-    """The last lines that the process left behind, long ones broken."""
-    ended = scene.snapshot.exit
-    tail = list(ended.tail) if ended and ended.tail else list(scene.snapshot.console[-TAIL_ROWS:])
-    lines: list[str] = []
-    for line in tail:
-        indent = line[: len(line) - len(line.lstrip())][: width // 4]
-        lines += [indent + part for part in wrap(line, width - len(indent), 2)]
-    return lines[-TAIL_ROWS:]
+def _failure(scene: Scene, width: int) -> list[tuple[str, int]]:
+    """Why it failed, where in the person's own code, how to go on, and the key for the rest: rows with inks."""
+    snapshot = scene.snapshot
+    badge = width_of(f" {snapshot.state.upper()} ") + 1
+    # The badge stands before the first row, so that row is shorter.
+    first, *more = wrap(endings.why(snapshot), max(1, width - badge), WHY_ROWS) or [""]
+    rows = [(first, int(Ink.TEXT)), *((row, int(Ink.TEXT)) for row in more)]
+    if snapshot.state == "failed":
+        where, (told, typed) = endings.place(snapshot), endings.onward(snapshot)
+        # The end of a path tells most.
+        where = where if width_of(where) <= width else f"…{where[1 - width :]}"
+        rows += [(where, int(Ink.TEXT | BOLD))] if where else []
+        rows += [(row, int(Ink.DIM)) for row in wrap(told, width, 2)]
+        rows += [(row, int(Ink.ACCENT)) for row in wrap(typed, width, 3)]
+    return [*rows, (f"[{scene.look.console}] all that it printed", int(Ink.DIM))]

@@ -31,19 +31,25 @@ class Answered(Message):
 
 
 class Whereabouts:
-    """The stack that was asked for last. `ask` is called in another thread, which hands its answer to `deliver`."""
+    """What came of asking last. `ask` is called in another thread, which hands its answer to `deliver`.
+
+    Attributes:
+        answer: the stack, or why there is none.
+        rank: the one that was asked.
+    """
 
     def __init__(self, deliver: Callable[[Stack | NoStack], object], ask: Asker = ask) -> None:
-        self.stack: Stack | None = None
+        self.answer: Stack | NoStack | None = None
+        self.rank: int | None = None
         self._deliver = deliver
         self._ask = ask
         self._asked: threading.Thread | None = None
 
     def next(self, snapshot: Snapshot, again: bool) -> int:
-        """The rank to ask: the one that is stuck, else the first; `again`: the one after that which is shown."""
+        """The rank to ask: the one that is stuck, else the first; `again`: the one after that which was asked."""
         ranks = [rank.rank for rank in snapshot.ranks]
-        if again and self.stack is not None and self.stack.rank in ranks:
-            return ranks[(ranks.index(self.stack.rank) + 1) % len(ranks)]
+        if again and self.rank in ranks:
+            return ranks[(ranks.index(self.rank) + 1) % len(ranks)]
         stuck = [rank.rank for rank in snapshot.pace.ranks if rank.rank in ranks]
         return (stuck or ranks)[0]
 
@@ -51,6 +57,7 @@ class Whereabouts:
         """Ask a rank; False while another one is still being asked."""
         if self._asked is not None and self._asked.is_alive():
             return False
+        self.rank = rank
 
         def work() -> None:
             try:
@@ -72,7 +79,7 @@ def show(app: Cockpit) -> None:
     snapshot = app.snapshot
     if snapshot is None:
         return
-    here = isinstance(app.stage, Enlarged) and app.stage.panel == "cost" and app.view.story == STACK
+    here = _here(app)
     rank = app.whereabouts.next(snapshot, again=here)
     if not app.whereabouts.ask(snapshot, rank):
         app.say("a rank is being asked already")
@@ -86,12 +93,15 @@ def show(app: Cockpit) -> None:
 
 
 def take(app: Cockpit, answer: Stack | NoStack) -> None:
-    """Show what came of asking."""
-    if isinstance(answer, NoStack):
-        app.say(str(answer))
-        return
-    app.whereabouts.stack = answer
+    """Show what came of asking: in full where stacks are shown, and why there is none wherever the person is by now."""
+    app.whereabouts.answer = answer
     app.look_at(scroll=0)
+    if isinstance(answer, NoStack) and not _here(app):
+        app.say(str(answer))
+
+
+def _here(app: Cockpit) -> bool:
+    return isinstance(app.stage, Enlarged) and app.stage.panel == "cost" and app.view.story == STACK
 
 
 def refusal(app: Cockpit) -> str:

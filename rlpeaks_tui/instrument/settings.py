@@ -11,14 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..run.bounds import REWARD_WEIGHT, beyond, far
 from .budget import Budget
 from .starting_weights import StartingWeights
 from .trl_bridge import TrlBridge
-
-FAR = 10.0
-"""A change by more than this factor may be a slip of the hand, and is asked about."""
-
-REWARD_WEIGHT = "reward_weights."
 
 
 class SettingRefused(Exception):
@@ -30,17 +26,12 @@ class Setting:
     """One setting of the trainer at hand.
 
     Attributes:
-        low, high: bounds, both within.
         get: its present value.
         put: puts a value in force, from the next generation on.
-        whole: only whole numbers.
     """
 
-    low: float
-    high: float
     get: Callable[[], float]
     put: Callable[[float], None]
-    whole: bool = False
 
 
 class Settings:
@@ -76,12 +67,10 @@ class Settings:
         if setting is None:
             why = self.cannot.get(name) or f"there is no setting {name!r}; there are: {', '.join(self._settings)}"
             raise SettingRefused(why)
-        if not setting.low <= value <= setting.high or (setting.whole and value != int(value)):
-            kind = "a whole number " if setting.whole else ""
-            raise SettingRefused(f"{name} must be {kind}between {setting.low:g} and {setting.high:g}; got {value:g}")
-        now = setting.get()
-        if not sure and now * value != 0 and not 1 / FAR <= abs(value / now) <= FAR:
-            raise SettingRefused(f"{name} is {now:g} now, far from {value:g}; send it with --yes if that is meant")
+        if wrong := beyond(name, value):
+            raise SettingRefused(wrong)
+        if not sure and (doubt := far(name, setting.get(), value)):
+            raise SettingRefused(f"{doubt}; send it with --yes if that is meant")
 
     def put(self, values: dict[str, float]) -> dict[str, float]:
         """Put values in force, all of which were checked; gives those that were before.
@@ -97,37 +86,35 @@ class Settings:
 
     def _offered(self, budget: Budget) -> dict[str, Setting]:
         trainer, bridge = self._trainer, self._bridge
-        found = {"learning_rate": Setting(1e-12, 1.0, self._learning_rate, self._put_learning_rate)}
+        found = {"learning_rate": Setting(self._learning_rate, self._put_learning_rate)}
         if bridge.missing:
             self.cannot["temperature"] = f"this version of TRL has no {', '.join(bridge.missing)}"
         else:
-            found["beta"] = Setting(0.0, 100.0, lambda: float(trainer.beta), self._put_beta)
+            found["beta"] = Setting(lambda: float(trainer.beta), self._put_beta)
         if why := bridge.temperature_is_fixed:
             self.cannot["temperature"] = why
         else:
-            found["temperature"] = Setting(0.01, 10.0, lambda: bridge.temperature, bridge.set_temperature)
+            found["temperature"] = Setting(lambda: bridge.temperature, bridge.set_temperature)
         for name, attribute in (("epsilon", "epsilon_low"), ("epsilon_high", "epsilon_high")):
             if hasattr(trainer, attribute):
-                found[name] = self._plain(attribute, 0.0, 10.0)
+                found[name] = self._plain(attribute)
         if not hasattr(trainer, "entropy_coef"):
             self.cannot["entropy_coef"] = f"{type(trainer).__name__} has no entropy bonus"
         else:
-            found["entropy_coef"] = Setting(-1.0, 1.0, lambda: float(trainer.entropy_coef), bridge.set_entropy_coef)
+            found["entropy_coef"] = Setting(lambda: float(trainer.entropy_coef), bridge.set_entropy_coef)
         if getattr(trainer, "use_vllm", False):
             self.cannot["max_completion_length"] = "the separate sampler keeps its own limit on length"
         else:
-            length = Setting(1, 1_000_000, lambda: float(trainer.max_completion_length), bridge.set_length, whole=True)
+            length = Setting(lambda: float(trainer.max_completion_length), bridge.set_length)
             found["max_completion_length"] = length
         for i, name in enumerate(trainer.reward_func_names):
             found[REWARD_WEIGHT + name] = self._reward_weight(i)
-        found["probes.budget"] = Setting(0.0, 1.0, lambda: budget.share, lambda value: setattr(budget, "share", value))
+        found["probes.budget"] = Setting(lambda: budget.share, lambda value: setattr(budget, "share", value))
         return found
 
-    def _plain(self, attribute: str, low: float, high: float) -> Setting:
+    def _plain(self, attribute: str) -> Setting:
         trainer = self._trainer
-        return Setting(
-            low, high, lambda: float(getattr(trainer, attribute)), lambda value: setattr(trainer, attribute, value)
-        )
+        return Setting(lambda: float(getattr(trainer, attribute)), lambda value: setattr(trainer, attribute, value))
 
     def _reward_weight(self, place: int) -> Setting:
         weights = self._trainer.reward_weights
@@ -135,7 +122,7 @@ class Settings:
         def put(value: float) -> None:
             weights[place] = value
 
-        return Setting(-1000.0, 1000.0, lambda: float(weights[place]), put)
+        return Setting(lambda: float(weights[place]), put)
 
     def _learning_rate(self) -> float:
         return float(self._trainer.optimizer.param_groups[0]["lr"])

@@ -114,7 +114,8 @@ def supervise(directory: Path) -> int:
         journal.close()
         return code
     lines = _last_lines(layout)
-    write_exit(layout, Exit(t=time.time(), code=code, signal=_signal(code, lines), tail=_tail(code, lines)))
+    killed = _signal(code, lines)
+    write_exit(layout, Exit(t=time.time(), code=code, signal=killed, tail=_tail(code, lines, killed)))
     journal.close()
     return code
 
@@ -154,19 +155,22 @@ def _signal(code: int, lines: list[str]) -> str:
     return ""
 
 
-def _tail(code: int, lines: list[str]) -> list[str]:
+def _tail(code: int, lines: list[str], killed: str) -> list[str]:
     """The end of the training process's own traceback, or of the console when there is none."""
     if code == 0:
         return []
     starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     # The last traceback is Accelerate's, about its child; the one before it is the child's own.
+    upto = len(lines)
     for start in reversed(starts):
         part = lines[start:]
         end = next((i for i, line in enumerate(part[1:], 1) if not line.startswith(" ")), len(part) - 1)
         found = part[: end + 1]
         if not any("accelerate/commands/launch.py" in line or "torch/distributed/" in line for line in found):
             return found[-TAIL_LINES:]
-    return lines[-TAIL_LINES:]
+        upto = start
+    # Of a process that was killed Accelerate's says no more than the signal does.
+    return (lines[:upto] if killed else lines)[-TAIL_LINES:]
 
 
 def main() -> int:

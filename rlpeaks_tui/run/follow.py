@@ -238,6 +238,9 @@ class Follower:
         seconds = sum(self._seconds)
         speed = len(self._seconds) / seconds if seconds > 0 else None
         ended = condition.state in ("finished", "stopped", "failed")
+        ranks = self._signs.clocks(now, self._info.world_size)
+        # Of a run that is stuck no time left can be foretold.
+        moves = running and not judge_pace(ranks, condition.state, self._info.world_size).ranks
         return Snapshot(
             version=self._version,
             info=self._info,
@@ -250,7 +253,7 @@ class Follower:
             step=self._step,
             max_steps=max_steps,
             speed=speed,
-            eta_s=(max_steps - self._step) / speed if running and speed and max_steps else None,
+            eta_s=(max_steps - self._step) / speed if moves and speed and max_steps else None,
             phases=tuple(self._phases),
             columns=self._columns,
             commands=self._marks(ended),
@@ -273,7 +276,7 @@ class Follower:
             lost=self._lost,
             skipped=self._journal.skipped,
             console=self._console,
-            ranks=self._signs.clocks(now, self._info.world_size),
+            ranks=ranks,
         )
 
     def layers(self, step: int) -> Layers | None:

@@ -22,6 +22,7 @@ import numpy as np
 from rlpeaks_tui.stats.catalog import called, format_value, lookup
 from rlpeaks_tui.stats.judging import Logged
 from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence
+from rlpeaks_tui.stats.metric import Metric
 from rlpeaks_tui.stats.rule import Steps
 from rlpeaks_tui.stats.steered import (
     Entered,
@@ -57,7 +58,7 @@ COMPARED: dict[str, tuple[str, ...]] = {
 }
 """What is compared, and the metric it is read from: the first that has a value."""
 
-RULE = "rose or fell: the difference of means and the distance from the trend before both exclude 0 at 95 %"
+RULE = "intervals are of 95 %; rose or fell: those of the difference and of the distance from the trend exclude 0"
 """Of a verdict, in words; that on a slope rests on the difference of slopes alone."""
 
 
@@ -70,7 +71,8 @@ class Compared:
         rows_before, rows_after: finite values that were compared.
         before, after: means; for a slope, change a step.
         difference: after - before, with its 95 % interval.
-        expected: what the trend before would have given on average after the command; None for a slope.
+        expected: what the trend before would have given on average after the command, the nearest possible value where
+            it leads beyond those; None for a slope.
         beyond: after - expected, with its 95 % interval; None for a slope.
         cut: sides on which another change of the training left fewer rows than were logged.
     """
@@ -94,6 +96,41 @@ class Compared:
     def short(self) -> bool:
         """Whether the trend that is continued rests on few rows."""
         return self.expected is not None and self.rows_before < SHORT
+
+
+def thought(found: Compared) -> str:
+    """What the figures amount to, as one thought: what is told, or why nothing is though a figure differs."""
+    if found.expected is None or found.beyond is None:
+        return found.verdict if found.verdict not in UNDECIDED else "no effect told"
+    trend = f"the trend of {found.rows_before} steps" if found.short else "the trend before"
+    known = lookup(found.metric)
+    to = format_value(known, found.expected) + _bound(known, found.expected)
+    if found.verdict not in UNDECIDED:
+        return f"{found.verdict}; {trend} led to {to}"
+    moved, apart = _sign(found.low, found.high), _sign(found.beyond_low, found.beyond_high)
+    if not moved and not apart:
+        return "no effect told"
+    is_now = {1: "higher", -1: "lower", 0: "as before"}[moved]
+    if apart in (0, moved):
+        return f"no effect told: {is_now}, but {trend} led to {to}"
+    return f"no effect told: {is_now}, yet {'above' if apart > 0 else 'below'} {to}, where {trend} led"
+
+
+def shown(title: str, found: Compared) -> list[str]:
+    """The figures as a person reads them: before, after, the difference with its sign, and the interval's two ends.
+
+    A slope is told in 100 steps: a change a step is a small number in which nobody thinks.
+    """
+    slope = title == "entropy slope"
+    known = None if slope else lookup(found.metric)
+    values = (found.before, found.after, found.difference, found.low, found.high)
+    figures = [format_value(known, None if value is None else (100 if slope else 1) * value) for value in values]
+    figures[2] = f"{'' if figures[2].startswith('-') else '+'}{figures[2]}"
+    return figures
+
+
+IN_STEPS = "in 100 steps"
+"""The unit of a slope."""
 
 
 def shortage(found: Compared) -> str:
@@ -205,7 +242,7 @@ def _compared(title: str, series: _Series, place: Place, everywhere: Sequence[Pl
     took = _elapsed(series.steps[before.start : after.stop])
     x, y = took[:n], took[after.start - before.start :]
     u, v = series.values[before.start : before.stop], series.values[after.start : after.stop]
-    means, beyond, slopes = _figures(x, u, y, v)
+    means, beyond, slopes = _figures(x, u, y, v, _bounds(series.name))
     if title == "entropy slope":
         return Compared(series.name, _verdict(slopes), n, m, _slope(x, u), _slope(y, v), *slopes, cut=cut)
     return Compared(
@@ -240,12 +277,15 @@ def _elapsed(steps: Steps) -> Floats:
     return np.concatenate([[0.0], np.cumsum(stride, dtype=np.float64)])
 
 
-def _figures(x: Floats, u: Floats, y: Floats, v: Floats) -> tuple[_Interval, _Interval, _Interval]:
+def _figures(
+    x: Floats, u: Floats, y: Floats, v: Floats, bounds: tuple[float, float]
+) -> tuple[_Interval, _Interval, _Interval]:
     """Difference of means, distance from the trend before, and difference of slopes.
 
     Args:
         x, u: training steps done and values before, shape [n].
         y, v: after, shape [m].
+        bounds: least and greatest value that is possible.
     """
     # A line on each side: a trend is no noise, and would otherwise hide the largest jump behind its own variance.
     before, after = _detrended(x, u), _detrended(y, v)
@@ -261,7 +301,8 @@ def _figures(x: Floats, u: Floats, y: Floats, v: Floats) -> tuple[_Interval, _In
         return estimate, estimate - half, estimate + half
 
     distance = float(y.mean() - x.mean())
-    expected = float(u.mean()) + _slope(x, u) * distance
+    # A line leads anywhere. Taken back to what is possible it is nearer to what came, so less is claimed.
+    expected = min(max(float(u.mean()) + _slope(x, u) * distance, bounds[0]), bounds[1])
     size = float(max(np.abs(u).max(), np.abs(v).max(), abs(expected)))
     return (
         interval(float(v.mean() - u.mean()), 1 / u.size, 1 / v.size, size),
@@ -282,23 +323,31 @@ def _detrended(x: Floats, y: Floats) -> Floats:
     return np.asarray(y - y.mean() - _slope(x, y) * (x - x.mean()))
 
 
-def _line(title: str, found: Compared) -> str:
-    if found.difference is None or found.before is None or found.after is None:
-        return f"{title}: {found.verdict} ({shortage(found)}{_cut(found)})"
-    slope = title == "entropy slope"
-    known = None if slope else lookup(found.metric)
+def _bounds(name: str) -> tuple[float, float]:
+    known = lookup(name)
+    low, high = known.bounds if known else (None, None)
+    return -math.inf if low is None else low, math.inf if high is None else high
 
-    before, after, low, high = (
-        format_value(known, value) for value in (found.before, found.after, found.low, found.high)
-    )
-    difference = format_value(known, found.difference)
-    sign = "" if difference.startswith("-") else "+"
-    line = f"{title} {before} -> {after}{' a step' if slope else ''}"
-    line += f"  {sign}{difference} ({low} to {high})  {found.verdict}"
-    if found.expected is not None:
-        few = f", of {found.rows_before} rows only," if found.short else ""
-        line += f"; the trend before{few} would have given {format_value(known, found.expected)}"
-    return line + _cut(found)
+
+def _bound(known: Metric | None, value: float) -> str:
+    """A word for a value that could not be any lower or higher."""
+    if known is None or value not in known.bounds:
+        return ""
+    return " (its least)" if value == known.bounds[0] else " (its most)"
+
+
+def _sign(low: float | None, high: float | None) -> int:
+    """The direction that an interval tells; 0 where it holds 0."""
+    return 0 if low is None or high is None or low <= 0 <= high else 1 if low > 0 else -1
+
+
+def _line(title: str, found: Compared) -> str:
+    if found.difference is None:
+        return f"{title}: {found.verdict} ({shortage(found)}{_cut(found)})"
+    before, after, difference, low, high = shown(title, found)
+    line = f"{title} {before} -> {after}{f' {IN_STEPS}' if title == 'entropy slope' else ''}"
+    line += f"  {difference} ({low} to {high})  {thought(found)}"
+    return f"{line}; {found.rows_before} steps before, {found.rows_after} after{_cut(found)}"
 
 
 def _cut(found: Compared) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..run import present
+from ..run import endings, present
 from ..run.columns import LATELY
 from ..run.follow import CommandMark, Follower, Snapshot
 from ..run.registry import resolve, runs, runs_folder
@@ -39,7 +39,10 @@ def status(options: argparse.Namespace) -> int:
     named = present.phase(snapshot)
     phase = f", phase {named}" if named else ""
     print(f"{snapshot.info.name}: {snapshot.state}, step {snapshot.step}{total}{phase}")
-    if snapshot.state in ("failed", "lost", "stopped") and snapshot.why:
+    if snapshot.state == "failed":
+        for said in filter(None, (endings.why(snapshot), endings.place(snapshot), " ".join(endings.onward(snapshot)))):
+            print(f"  {said}")
+    elif snapshot.state in ("lost", "stopped") and snapshot.why:
         print(f"  {snapshot.why}")
     elif snapshot.live and snapshot.activity:
         print(f"  {snapshot.activity} for {snapshot.activity_age:.0f} s")
@@ -104,6 +107,7 @@ def mark_told(mark: CommandMark) -> dict[str, Any]:
 
 def ls(options: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
+    stuck: set[str] = set()
     for found in runs(runs_folder(options.runs)):
         if found.info is None:
             nothing = dict.fromkeys(("step", "max_steps", "phase", "reward", "model", "created"))
@@ -113,6 +117,8 @@ def ls(options: argparse.Namespace) -> int:
             )
             continue
         snapshot = read_all(found.path)
+        if snapshot.pace.ranks:
+            stuck.add(found.path.name)
         rows.append(
             {
                 "run": found.path.name,
@@ -136,14 +142,16 @@ def ls(options: argparse.Namespace) -> int:
         return 0
     width = max(len("run"), *(len(str(row["run"])) for row in rows))
     head = f"reward, mean of last {LATELY}"
-    print(f"{'run':<{width}}  {'state':<10}  {'step':>13}  {head}  model")
+    room = 14 if stuck else 10
+    print(f"{'run':<{width}}  {'state':<{room}}  {'step':>13}  {head}  model")
     for row in rows:
+        state = f"{row['state']}, stuck" if row["run"] in stuck else row["state"]
         if row["state"] == "unreadable":
-            print(f"{row['run']:<{width}}  {row['state']:<10}  {row['why']}")
+            print(f"{row['run']:<{width}}  {state:<{room}}  {row['why']}")
             continue
         step = f"{row['step']}/{row['max_steps']}" if row["max_steps"] else str(row["step"])
         reward_text = "-" if row["reward"] is None else f"{row['reward']:.3f}"
-        print(f"{row['run']:<{width}}  {row['state']:<10}  {step:>13}  {reward_text:>{len(head)}}  {row['model']}")
+        print(f"{row['run']:<{width}}  {state:<{room}}  {step:>13}  {reward_text:>{len(head)}}  {row['model']}")
     return 0
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..run.bounds import check
 from ..run.entries import Command, Step, clean_decode
 from ..run.facts import PlannedCommand
 from ..run.journal import LONGEST_LINE, JournalReader
@@ -126,7 +127,7 @@ def _planned(where: str, line: _Line) -> PlannedCommand:
         why = "has no step at which it could be applied; write lines such as"
         raise BadCommand(f"{where}: {line.verb} {why} {EXAMPLE}")
     try:
-        request(line.verb, line.args)
+        check(request(line.verb, line.args))
     except BadCommand as problem:
         raise BadCommand(f"{where}: {problem}") from None
     return PlannedCommand(step=line.step, verb=line.verb, args=line.args)

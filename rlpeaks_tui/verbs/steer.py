@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..run.bounds import check
 from ..run.entries import ENDED
 from ..run.follow import Follower, Snapshot
 from ..run.mailbox import send, sender
@@ -38,7 +39,7 @@ def ctl(options: argparse.Namespace) -> int:
         return stack(directory, options)
     if options.command == "phase" and "--preview" in options.args:
         return _preview(directory, options)
-    request(options.command, options.args)
+    check(request(options.command, options.args))
     answer = _sent(directory, options, options.args)
     if answer is None:
         return 2

@@ -164,7 +164,7 @@ def _detail(scene: Scene, one: Judged, width: int, height: int) -> Cells:
 
 def _remedy(scene: Scene, one: Judged) -> str:
     # What is fitted to the run when it fires is left open here.
-    remedy = one.rule.remedy.removesuffix("=VALUE")
+    remedy = in_words(scene.snapshot, one.rule.remedy.removesuffix("=VALUE"))
     if one.state != "firing":
         return f"would be {remedy}, if it fired"
     advice = _advised(scene, one)

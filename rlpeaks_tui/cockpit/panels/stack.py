@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import sysconfig
 import time
 
-from rlpeaks_tui.run.stacks import Frame, Thread
+from rlpeaks_tui.run.endings import foreign
+from rlpeaks_tui.run.stacks import NoStack, Thread
 
-from ..cells import BOLD, Cells, Ink, fit, width_of
+from ..cells import BOLD, Cells, Ink, fit, width_of, wrap
 from ..scene import Scene
 from .page import lay
 from .parts import heading, nothing
-
-FOREIGN = ("site-packages", "dist-packages", "<frozen", sysconfig.get_paths()["stdlib"])
-"""In the file names of what the training did not write itself."""
 
 
 def stack(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     found = scene.stack
+    if isinstance(found, NoStack):
+        heading(cells, scene, "", "", "Stack", Ink.UNKNOWN, "", "cannot be told")
+        for y, line in enumerate(wrap(str(found), width, max(0, height - 2)), 2):
+            cells.put(y, 0, line, Ink.TEXT)
+        return cells
     if found is None:
         heading(cells, scene, "", "", "Stack", Ink.UNKNOWN)
         said = (
@@ -42,7 +44,7 @@ def _thread(scene: Scene, thread: Thread, width: int) -> Cells:
         cells.put(1, 2, "no Python code", Ink.UNKNOWN)
     names = min(width // 2, max((width_of(frame.function) for frame in thread.frames), default=0) + 2)
     for y, frame in enumerate(thread.frames, 1):
-        ink: int = Ink.DIM if not main or _foreign(frame) else Ink.TEXT
+        ink: int = Ink.DIM if not main or foreign(frame.file) else Ink.TEXT
         if y == 1 and main:
             ink = Ink.ACCENT | BOLD
         if y == 1:
@@ -50,10 +52,6 @@ def _thread(scene: Scene, thread: Thread, width: int) -> Cells:
         cells.put(y, 2, fit(frame.function, names - 1), ink)
         cells.put(y, 2 + names, _end(f"{frame.file}:{frame.line}", width - names - 2), ink)
     return cells
-
-
-def _foreign(frame: Frame) -> bool:
-    return any(part in frame.file for part in FOREIGN)
 
 
 def _end(path: str, width: int) -> str:

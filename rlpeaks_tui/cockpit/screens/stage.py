@@ -182,7 +182,7 @@ class Stage(Screen[None]):
             return strips.header(show.scene, show.now.snapshot.step, width)
         if name == "verdict":
             return verdict.strip(show.now, width, height)
-        return strips.footer(show.hints, width, show.notice)
+        return strips.footer(show.hints, width, show.notice, height)
 
 
 def _raised(palette: Palette) -> Palette:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui.cockpit.axes import linear
 from rlpeaks_tui.cockpit.cells import BLANK, Ink
-from rlpeaks_tui.cockpit.chart import Behind, Chart, Line, draw
+from rlpeaks_tui.cockpit.chart import Behind, Chart, Line, Mark, draw
 from rlpeaks_tui.cockpit.panels import BY_ID, timeline
+from rlpeaks_tui.cockpit.panels.parts import axis_over
 from rlpeaks_tui.cockpit.raster import Frame, Raster
 from rlpeaks_tui.run.branches import nodes_of, on_the_way, split
 from rlpeaks_tui.run.entries import Branch, Checkpoint
@@ -118,7 +119,22 @@ def test_a_branch_that_was_left_is_dashed_quiet_and_behind(ascii_only: bool) -> 
     lit = np.flatnonzero(upper)
     assert lit.min() >= 27 and (np.diff(lit) == 2).all()
     assert (lower == Ink.REWARD).sum() >= 56
-    assert "main" in "\n".join(cells.rows())
+    assert "\n".join(cells.rows()).count("left branch: main") == 1
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_a_branch_that_was_left_for_its_heights_leaves_the_present_its_scale(ascii_only: bool) -> None:
+    steps = np.arange(101)
+    behind = Behind(steps[50:], np.linspace(0.1, 5.0, 51), "main")
+    lines = [Line(steps, 0.1 - steps / 1000, Ink.KL, label, behind=(behind,)) for label in ("k3", "k1")]
+    axis = axis_over(lines, 3, 0.0)
+    assert axis.high == 0.1
+    marks = [Mark(number, step) for number, step in enumerate(range(2, 99, 3), 1)]
+    cells = draw(Chart((0, 100), axis, lines, marks=marks, labels=8, ascii_only=ascii_only), 70, 12)
+    arrows = np.flatnonzero(cells.chars[0, 6:62] == ord("^" if ascii_only else "▲"))
+    assert arrows.tolist() == list(range(28, 56, 2))
+    assert set(cells.inks[0, 6 + arrows].tolist()) == {Ink.FAINT}
+    assert "\n".join(cells.rows()).count("left branch: main") == 1
 
 
 def test_a_dashed_line_lights_every_other_cell_of_the_whole_one() -> None:

@@ -144,7 +144,10 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     for line in chart.lines:
         raster.line(line.steps, line.values, line.ink, line.heavy)
     for line in chart.lines:
-        _beyond(raster, line)
+        for branch in line.behind:
+            _beyond(raster, branch.steps, branch.values, Ink.FAINT, every=2)
+    for line in chart.lines:
+        _beyond(raster, line.steps, line.values, line.ink)
     for points in chart.points:
         _points(raster, points)
     if chart.labels:
@@ -164,33 +167,44 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     return cells
 
 
-def _beyond(raster: Raster, line: Line) -> None:
-    """An arrow at the edge for each value that lies outside of the frame: a spike may be cut off, never hidden."""
+def _beyond(raster: Raster, steps: Across, values: Floats, ink: int, every: int = 1) -> None:
+    """An arrow at the edge for each value that lies outside of the frame: a spike may be cut off, never hidden.
+
+    With `every` 2 they stand in every other cell, as a dashed line does.
+    """
     for outside, row, sign in (
-        (line.values > raster.frame.y1 * (1 + 1e-9), 0, "^" if raster.ascii_only else "▲"),
-        (line.values < raster.frame.y0 - abs(raster.frame.y0) * 1e-9, -1, "v" if raster.ascii_only else "▼"),
+        (values > raster.frame.y1 * (1 + 1e-9), 0, "^" if raster.ascii_only else "▲"),
+        (values < raster.frame.y0 - abs(raster.frame.y0) * 1e-9, -1, "v" if raster.ascii_only else "▼"),
     ):
-        steps = line.steps[outside & (line.values > 0)] if raster.frame.log else line.steps[outside]
-        for column in {raster.cell(step) for step in steps[-raster.columns :].tolist()}:
+        cut = steps[outside & (values > 0)] if raster.frame.log else steps[outside]
+        for column in {raster.cell(step) // every * every for step in cut[-raster.columns :].tolist()}:
             if 0 <= column < raster.cells.width:
-                raster.cells.put(row % raster.cells.height, column, sign, line.ink)
+                raster.cells.put(row % raster.cells.height, column, sign, ink)
 
 
 def _branch_names(raster: Raster, lines: Sequence[Line]) -> None:
-    """The name of each branch that was left, beside its end, where the cells are free."""
+    """The name of each branch that was left, once, beside its end or the arrows above it, where the cells are free."""
+    named: set[str] = set()
     for branch in (branch for line in lines if line.label for branch in line.behind):
         known = np.flatnonzero(np.isfinite(branch.values))
-        row = raster.row(float(branch.values[known[-1]])) if len(known) else None
-        if row is None:
+        if branch.name in named or not len(known):
             continue
-        column = raster.cell(int(branch.steps[known[-1]])) + 2
-        start = min(column, raster.cells.width - len(branch.name))
-        for y in (row, row - 1, row + 1) if start == column else (row - 1, row + 1, row - 2, row + 2):
-            if start >= 0 and 0 <= y < raster.cells.height:
-                free = raster.cells.chars[y, max(0, start - 1) : start + len(branch.name) + 1] == BLANK
-                if free.all():
-                    raster.cells.put(y, start, branch.name, Ink.DIM)
-                    break
+        row = raster.row(float(np.clip(branch.values[known[-1]], raster.frame.y0, raster.frame.y1)))
+        text = f"left branch: {branch.name}"
+        if row is not None and _beside(raster, row, raster.cell(int(branch.steps[known[-1]])) + 2, text):
+            named.add(branch.name)
+
+
+def _beside(raster: Raster, row: int, column: int, text: str) -> bool:
+    """Write from a cell on, or as far to the left as it takes, in a row nearby; False where nothing is free."""
+    length = width_of(text)
+    start = min(column, raster.cells.width - length)
+    for y in (row, row - 1, row + 1) if start == column else (row - 1, row + 1, row - 2, row + 2):
+        inside = start >= 0 and 0 <= y < raster.cells.height
+        if inside and (raster.cells.chars[y, max(0, start - 1) : start + length + 1] == BLANK).all():
+            raster.cells.put(y, start, text, Ink.DIM)
+            return True
+    return False
 
 
 def _points(raster: Raster, points: Points) -> None:
@@ -229,18 +243,19 @@ def _tag(raster: Raster, tag: Tag) -> None:
 
 
 def _rules(raster: Raster, chart: Chart) -> None:
-    """Lines that are no data stand behind the data: they take only cells that are still blank."""
+    """Lines that are no data stand behind the data: they take only cells that are still blank, and none in a name."""
     chars, inks = raster.cells.chars, raster.cells.inks
+    blank = (chars == BLANK) & (inks == 0)
     for mark in chart.marks:
         column = raster.cell(mark.step)
         if 0 <= column < raster.cells.width:
-            free = (chars[:, column] == BLANK) & (not mark.left)
+            free = blank[:, column] & (not mark.left)
             chars[free, column], inks[free, column] = ord(":" if chart.ascii_only else "┆"), Ink.MARK
     if chart.cursor is not None:
         column = raster.cell(chart.cursor)
         if 0 <= column < raster.cells.width:
-            blank = (chars[:, column] == BLANK) | (inks[:, column] == Ink.MARK)
-            chars[blank, column] = ord("|" if chart.ascii_only else "│")
+            free = blank[:, column] | (inks[:, column] == Ink.MARK)
+            chars[free, column] = ord("|" if chart.ascii_only else "│")
             inks[:, column] = Ink.CURSOR | BOLD
 
 

@@ -137,9 +137,8 @@ def axis_over(lines: Sequence[Line], count: int, floor: float | None = None, cei
 
 
 def typical_span(lines: Sequence[Line]) -> tuple[float, float] | None:
-    """What the values of `lines` span, spikes apart."""
-    shown = [values for line in lines for values in (line.values, *(branch.values for branch in line.behind))]
-    spans = [span for values in shown if (span := span_without_spikes(values))]
+    """What the values of `lines` span, spikes apart. A branch that was left has no say: it may have gone far away."""
+    spans = [span for line in lines if (span := span_without_spikes(line.values))]
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -175,13 +176,30 @@ def test_every_curve_goes_on_from_the_checkpoint(branched: FakeRun) -> None:
     series = scene.series("reward")
     assert series.steps.tolist() == list(range(1, 161))
     assert scene.phases[-1].name == "easy"
-    assert [mark.left for mark in scene.marks] == [True, False]
+    assert [mark.number for mark in scene.marks] == [2]
     behind = scene.behind("reward")
     assert [(part.name, part.steps[0], part.steps[-1]) for part in behind] == [("main", 100, 280)]
     for panel in ("reward", "entropy", "kl"):
         cells = BY_ID[panel].story(scene.view).draw(scene, 118, 34)
         assert "main" in "\n".join(cells.rows()) and "dashed" in "\n".join(cells.rows())
         assert Ink.FAINT in cells.inks[1:20, 6:90]
+
+
+def test_only_what_took_effect_on_the_present_way_has_a_number_on_an_axis(branched: FakeRun) -> None:
+    branched.command("c", "set", "learning_rate=5", status="refused", why="too large")
+    branched.command("d", "set", "beta=0.1", beta=0.1)
+    branched.command("e", "note", "better now")
+    branched.note("better now")
+    branched.command("f", "set", "beta=0.2", beta=0.2)
+    branched.advance(10)
+    scene = scene_of(branched.layout.root)
+    assert [mark.number for mark in scene.marks] == [2, 4, 6]
+    for panel, size in (("kl", (57, 10)), ("reward", (57, 10)), ("timeline", (118, 4))):
+        words = "\n".join(BY_ID[panel].draw(scene, *size).rows())
+        assert "#2" in words and "#4 #6" in words and "-" not in "".join(re.findall(r"#[\d-]+", words))
+    listed = timeline.enlarged(scene, 118, 30).rows()
+    assert sum("better now" in row for row in listed) == 1
+    assert next(row for row in listed if "better now" in row).lstrip().startswith("◇")
 
 
 def test_the_timeline_shows_the_tree_notes_and_checkpoints(branched: FakeRun) -> None:

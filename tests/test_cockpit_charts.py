@@ -146,6 +146,35 @@ def test_command_numbers_never_touch(marks: list[tuple[int, int]]) -> None:
     placed = clusters(marks, 50)
     for (start, text), (following, _) in pairwise(placed):
         assert start + len(text) < following
+    assert all(start >= 0 and start + len(text) <= 50 for start, text in placed)
+
+
+@given(st.lists(st.tuples(st.integers(0, 49), st.integers(1, 40)), min_size=1, max_size=12))
+def test_command_numbers_stand_under_their_lines_and_name_no_other(marks: list[tuple[int, int]]) -> None:
+    numbers = {number for _, number in marks}
+    for start, text in clusters(marks, 50):
+        columns = [column for column, number in marks if start <= column < start + len(text)]
+        assert columns and (start in columns or start + len(text) == 50)
+        for part in text.rstrip("…").split():
+            first, _, last = part.removeprefix("#").partition("-")
+            assert set(range(int(first), int(last or first) + 1)) <= numbers
+
+
+@pytest.mark.parametrize(
+    ("marks", "width", "placed"),
+    [
+        ([(5, 2), (6, 3), (7, 4)], 40, [(5, "#2-4")]),
+        ([(5, 4), (6, 5), (7, 10)], 40, [(5, "#4-5 #10")]),
+        ([(5, 4), (6, 5), (7, 10), (12, 11)], 40, [(5, "#4…"), (12, "#11")]),
+        ([(5, 2), (6, 5)], 40, [(5, "#2 #5")]),
+        ([(38, 2), (39, 5)], 40, [(35, "#2 #5")]),
+        ([(34, 1), (38, 2), (39, 5)], 40, [(34, "#1"), (37, "#2…")]),
+    ],
+)
+def test_a_range_names_only_commands_that_stand_there(
+    marks: list[tuple[int, int]], width: int, placed: list[tuple[int, str]]
+) -> None:
+    assert clusters(marks, width) == placed
 
 
 @given(st.floats(0, 1), st.integers(1, 30))

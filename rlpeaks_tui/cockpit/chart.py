@@ -96,11 +96,10 @@ class Tag:
 
 @dataclass(frozen=True)
 class Mark:
-    """A command: its number, and the step at which it took effect; `left` when it did so on a branch since left."""
+    """A command: its number, and the step at which it took effect."""
 
     number: int
     step: int
-    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ def _rules(raster: Raster, chart: Chart) -> None:
     for mark in chart.marks:
         column = raster.cell(mark.step)
         if 0 <= column < raster.cells.width:
-            free = blank[:, column] & (not mark.left)
+            free = blank[:, column]
             chars[free, column], inks[free, column] = ord(":" if chart.ascii_only else "┆"), Ink.MARK
     if chart.cursor is not None:
         column = raster.cell(chart.cursor)
@@ -304,25 +303,52 @@ def _x_labels(cells: Cells, raster: Raster, chart: Chart, gutter: int, width: in
 
 
 def clusters(marks: Sequence[tuple[int, int]], width: int) -> list[tuple[int, str]]:
-    """Column and text of each mark's number; numbers that would touch share one text, such as #2-4.
+    """Column and text of each mark's number; numbers that would touch share one text under the first of their lines.
 
-    The sign tells them from the steps that they stand among.
+    The sign tells them from the steps that they stand among. Where they have room they are all named, #2-4 #7, with a
+    range for what stands there without a gap; else the first one is, #2…
     """
-    groups: list[tuple[int, int, int]] = []
-    for column, number in sorted(marks):
-        if not 0 <= column < width:
-            continue
-        if groups:
-            start, low, high = groups[-1]
-            if column <= start + len(_span(low, high)):
-                groups[-1] = (start, min(low, number), max(high, number))
-                continue
-        groups.append((column, number, number))
-    return [(column, _span(low, high)) for column, low, high in groups]
+    groups: list[tuple[int, list[int]]] = []
+    for column, number in sorted(mark for mark in marks if 0 <= mark[0] < width):
+        groups.append((column, [number]))
+        while len(groups) > 1 and _start(groups[-1], width) <= _start(groups[-2], width) + len(_brief(groups[-2][1])):
+            _, numbers = groups.pop()
+            groups[-1][1].extend(numbers)
+    found: list[tuple[int, str]] = []
+    free = 0
+    for i, group in enumerate(groups):
+        column, numbers = group
+        last = i + 1 == len(groups)
+        end = width if last else _start(groups[i + 1], width) - 1
+        start, text = min(column, end - len(_named(numbers))), _named(numbers)
+        # Only the end of the axis moves a label away from its line.
+        if start < free or (start < column and not last):
+            start, text = _start(group, width), _brief(numbers)
+        if start >= 0:
+            found.append((start, text))
+            free = start + len(text) + 1
+    return found
 
 
-def _span(low: int, high: int) -> str:
-    return f"#{low}" if low == high else f"#{low}-{high}"
+def _start(group: tuple[int, list[int]], width: int) -> int:
+    return min(group[0], width - len(_brief(group[1])))
+
+
+def _brief(numbers: Sequence[int]) -> str:
+    """All numbers where they are one or without a gap; else the first, and that there are more."""
+    named = _named(numbers)
+    return named if " " not in named else f"#{min(numbers)}…"
+
+
+def _named(numbers: Sequence[int]) -> str:
+    """Numbers as ranges: #2-4 #7."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(f"#{run[0]}" if len(run) == 1 else f"#{run[0]}-{run[-1]}" for run in runs)
 
 
 def _ticks_below(cells: Cells, raster: Raster, axis: Axis, gutter: int) -> None:

@@ -152,13 +152,15 @@ class Scene:
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
-        """The commands that took effect, for the charts; one that went back stands where it went back to."""
+        """The commands that took effect on the way to the present, for the charts; one that went back stands where it
+        went back to. A note is none: it changes nothing, and has a sign of its own."""
         found = []
         for command in self.snapshot.commands:
-            if command.step is not None and command.status == "applied":
+            if command.step is not None and command.status == "applied" and command.verb != "note":
                 to = command.after.get("step") if command.verb in ("rollback", "undo") else None
                 step = to if isinstance(to, int) else command.step
-                found.append(Mark(command.number, step, not on_the_way(self.nodes, command.t, step)))
+                if on_the_way(self.nodes, command.t, step):
+                    found.append(Mark(command.number, step))
         return tuple(found)
 
     @cached_property

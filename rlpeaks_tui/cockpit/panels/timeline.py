@@ -107,8 +107,7 @@ def line(scene: Scene, width: int) -> Cells:
     ):
         cells.put(0, frame.column(step, width), sign, Ink.DIM if on_the_way(scene.nodes, t, step) else Ink.FAINT)
     marks = [(frame.column(mark.step, width), mark.number) for mark in scene.marks]
-    for column, text in clusters(marks, width):
-        start = min(column, width - len(text))
+    for start, text in clusters(marks, width):
         if start <= now < start + len(text):
             # A number that the sign of the present would cut reads as another: it stands beside the sign.
             start = now + 1 if now + 1 + len(text) <= width else now - len(text)
@@ -202,13 +201,13 @@ def _events(scene: Scene, width: int, brief: bool = False) -> list[Callable[[], 
         if cursor is None or step is None or step <= cursor:
             rows.append((t, partial(draw, *args)))
 
-    for command in snapshot.commands:
-        add(command.t, command.step, command_row, scene, command, width)
-    said = {" ".join(command.args) for command in snapshot.commands if command.verb == "note"}
     for note in snapshot.notes:
-        # One that came as a command has a row and a number already.
-        if note.text not in said:
-            add(note.t, note.step, _row, "◇", note.step, note.text, Ink.TEXT, width, note.who)
+        add(note.t, note.step, _row, "◇", note.step, note.text, Ink.TEXT, width, note.who)
+    said = {note.text for note in snapshot.notes}
+    for command in snapshot.commands:
+        # A note that came as a command has its row already.
+        if command.verb != "note" or " ".join(command.args) not in said:
+            add(command.t, command.step, command_row, scene, command, width)
     for alert in snapshot.alerts:
         if alert.on or not brief:
             ink = (Ink.BAD if alert.severity == "critical" else Ink.WARN) if alert.on else Ink.DIM

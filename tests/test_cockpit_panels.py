@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rlpeaks_tui.cockpit.cells import UNDERLINE, Ink, in_ascii
@@ -97,6 +98,22 @@ def test_a_log_axis_names_powers_and_is_left_where_nothing_is_positive(steered: 
     words = text_of("kl", replace(steered, view=View(log=True)), 78, 20)
     assert re.search(r"^ *0\.01 ", words, re.MULTILINE) and re.search(r"^ *0\.001 ", words, re.MULTILINE)
     assert text_of("kl", replace(newborn, view=View(log=True))) == text_of("kl", newborn)
+
+
+def test_a_log_axis_ends_where_something_was_recorded_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    for step in range(1, 301):
+        share = {1: 0.25, 2: 0.125}.get(step, 0.0)
+        run.journal.write(Metrics(t=run.t, step=step, v={"format/column": 1 - share, "format/direct": share}))
+    scene = scene_of(run.layout.root, View(log=True))
+    smoothed = scene.smoothed("format/direct")
+    assert np.nanmin(smoothed) >= 0.125 and np.isnan(smoothed[-1])
+    words = text_of("formats", scene, 118, 34, enlarged=True)
+    assert "zero and less: not shown" in words and "e-" not in words
+    linear = scene_of(run.layout.root)
+    assert linear.smoothed("format/direct")[-1] < 1e-9
+    assert "not shown" not in text_of("formats", linear, 118, 34, enlarged=True)
 
 
 def test_kl_tells_the_exact_value_from_the_estimate(steered: Scene, tmp_path: Path) -> None:

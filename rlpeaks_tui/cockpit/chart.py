@@ -104,7 +104,8 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """What to draw. `x` is the first and last step shown; `labels` is the room for names right of the plot.
+    """What to draw. `x` is the first and last step shown, `labels` the room for names right of the plot, `note` words put
+    at its foot where that is free.
 
     With `across` the horizontal axis is that of another quantity than steps, and `x` is not used.
     """
@@ -121,6 +122,7 @@ class Chart:
     labels: int = 0
     ascii_only: bool = False
     across: Axis | None = None
+    note: str = ""
 
 
 def draw(chart: Chart, width: int, height: int) -> Cells:
@@ -153,6 +155,8 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
         _branch_names(raster, chart.lines)
     for tag in chart.tags:
         _tag(raster, tag)
+    if chart.note:
+        _note(raster, chart.note)
     _rules(raster, chart)
     cells.blit(0, gutter, raster.cells)
     _y_labels(cells, raster, chart.y, gutter)
@@ -238,6 +242,16 @@ def _tag(raster: Raster, tag: Tag) -> None:
             part = np.s_[y, max(0, start - 1) : start + length + 1]
             if inside and ((raster.cells.chars[part] == BLANK) | (raster.cells.inks[part] & SOFT > 0)).all():
                 raster.cells.put(y, start, tag.text, tag.ink)
+                return
+
+
+def _note(raster: Raster, text: str) -> None:
+    """Write in the first free place of the lowest rows, from the left; nothing where there is none."""
+    length, cells = width_of(text), raster.cells
+    for y in range(cells.height - 1, max(-1, cells.height - 4), -1):
+        for start in range(1, cells.width - length):
+            if (cells.chars[y, start - 1 : start + length + 1] == BLANK).all():
+                cells.put(y, start, text, Ink.DIM)
                 return
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.branches import Node, on_the_way, split
 from rlpeaks_tui.run.columns import Series
@@ -191,7 +193,7 @@ class Scene:
         found = []
         for left in split(series.steps, self.nodes)[1]:
             values = series.values[left.rows]
-            values = smooth(values, self.half_life) if smoothed else values
+            values = self._smooth(values) if smoothed else values
             found.append(Behind(series.steps[left.rows[left.start :]], values[left.start :], left.name))
         return tuple(found)
 
@@ -230,8 +232,15 @@ class Scene:
     def smoothed(self, name: str) -> Floats:
         """The values of a metric, smoothed over the past only, so that nothing drawn moves later."""
         if name not in self._smoothed:
-            self._smoothed[name] = smooth(self.series(name).values, self.half_life)
+            self._smoothed[name] = self._smooth(self.series(name).values)
         return self._smoothed[name]
+
+    def _smooth(self, values: Floats) -> Floats:
+        """On a log axis without what lies below every positive value: after a last zero a mean falls without end there,
+        to heights that nobody recorded."""
+        found = smooth(values, self.half_life)
+        positive = values[values > 0] if self.view.log else values[:0]
+        return np.where(found < positive.min(), np.nan, found) if len(positive) else found
 
     @cached_property
     def _smoothed(self) -> dict[str, Floats]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from rlpeaks_tui.stats.catalog import format_value, lookup
 
-from ..axes import Axis, linear, logarithmic, span_of, span_without_spikes
+from ..axes import Axis, Floats, linear, logarithmic, span_of, span_without_spikes
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
 from ..chart import Chart, Line, Points, draw
 from ..scene import Scene
@@ -149,8 +151,9 @@ def ticks_for(height: int) -> int:
 
 def chart(scene: Scene, lines: Sequence[Line], axis: Axis, points: Sequence[Points] = (), labels: int = 0) -> Chart:
     """`lines` over the scene's steps, with its commands and its cursor."""
-    if scene.view.log:
-        axis = _logarithmic(lines, points, len(axis.ticks)) or axis
+    note = ""
+    if scene.view.log and (found := _logarithmic(lines, points, len(axis.ticks))):
+        axis, note = found, ZEROS if any(_often_zero(line.values) for line in lines) else ""
     return Chart(
         x=scene.x,
         y=axis,
@@ -160,14 +163,25 @@ def chart(scene: Scene, lines: Sequence[Line], axis: Axis, points: Sequence[Poin
         marks=scene.marks,
         cursor=scene.view.cursor,
         ascii_only=scene.ascii_only,
+        note=note,
     )
 
 
+ZEROS = "zero and less: not shown"
+
+
+def _often_zero(values: Floats) -> bool:
+    """Whether a log axis leaves out more than the first value, and more than one in a hundred."""
+    return int((values <= 0).sum()) > max(1, len(values) / 100)
+
+
 def _logarithmic(lines: Sequence[Line], points: Sequence[Points], count: int) -> Axis | None:
-    """A log axis over the positive values; None where there are none."""
+    """A log axis over the positive values, spikes apart; None where there are none."""
     values = [line.values for line in lines] + [point.values for point in points]
-    span = span_of(*(array[array > 0] for array in values))
-    return logarithmic(span[0], span[1], count) if span else None
+    spans = [span for array in values if (span := span_without_spikes(np.log10(array[array > 0])))]
+    if not spans:
+        return None
+    return logarithmic(10.0 ** min(low for low, _ in spans), 10.0 ** max(high for _, high in spans), count)
 
 
 def chart_over_table(

@@ -11,7 +11,7 @@ import pytest
 
 from rlpeaks_tui.cockpit.cells import UNDERLINE, Ink, in_ascii
 from rlpeaks_tui.cockpit.filtering import filtered
-from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console
+from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console, timeline
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Metrics
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
@@ -246,6 +246,23 @@ def test_the_timeline_can_be_filtered(steered: Scene) -> None:
     assert "no event matches" in text_of(
         "timeline", replace(steered, view=View(filter="zebra")), 118, 30, enlarged=True
     )
+
+
+def test_of_the_picked_event_every_word_can_be_read(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart")
+    run.alert("entropy_collapse", f"entropy is falling fast: {'and on ' * 18}to the end")
+    run.note("what came after")
+    scene = scene_of(run.layout.root)
+    for width, height in ((78, 19), (118, 34)):
+        first = BY_ID["timeline"].story(scene.view).draw(scene, width, height)
+        assert first.below > 5 and "what came after" in first.rows()[-timeline.WHOLE]
+        cells = BY_ID["timeline"].story(scene.view).draw(replace(scene, view=View(scroll=1)), width, height)
+        words = " ".join(" ".join(cells.rows()[-timeline.WHOLE :]).split())
+        assert words.endswith(f"falling fast: {'and on ' * 18}to the end")
+        assert any(row.startswith("▸") and "entropy" in row for row in cells.rows())
+    # What is cut in the list is found by a filter, too.
+    filtered_out = replace(scene, view=View(filter="to the end"))
+    assert "told: entropy" in text_of("timeline", filtered_out, 60, 24, enlarged=True)
 
 
 def test_time_gives_shares_that_sum_to_the_step(steered: Scene) -> None:

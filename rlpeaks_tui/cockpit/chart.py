@@ -104,8 +104,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """What to draw. `x` is the first and last step shown, `labels` the room for names right of the plot, `note` words put
-    at its foot where that is free.
+    """What to draw.
+
+    `x` is the first and last step shown, `labels` the room for names right of the plot, `note` words put at its foot
+    where that is free.
 
     With `across` the horizontal axis is that of another quantity than steps, and `x` is not used.
     """

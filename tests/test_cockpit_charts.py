@@ -86,6 +86,12 @@ def test_the_steps_shown_hold_the_run_and_change_seldom(last: int, limit: int | 
     assert len(ends) <= 3 or last < 1000
 
 
+@given(st.integers(20, 10_000_000))
+def test_little_of_a_time_axis_stays_empty(last: int) -> None:
+    assert axes.extent(0, last, None)[1] <= 1.13 * last
+    assert axes.extent(0, last, last)[1] == last
+
+
 def test_a_chart_puts_ends_marks_and_cursor_on_one_row_without_touching() -> None:
     steps = np.arange(413)
     chart = Chart(

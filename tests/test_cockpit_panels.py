@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlpeaks_tui.cockpit.cells import UNDERLINE, Ink, in_ascii
+from rlpeaks_tui.cockpit.cells import UNDERLINE, Cells, Ink, in_ascii
 from rlpeaks_tui.cockpit.filtering import filtered
 from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console, timeline
+from rlpeaks_tui.cockpit.panels.parts import heading
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Metrics
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
@@ -169,6 +170,40 @@ def test_sparsity_pools_layers_that_have_no_row(tmp_path: Path) -> None:
 def test_formats_are_ordered_by_share(steered: Scene) -> None:
     lines = text_of("formats", steered, 40, 8).split("\n")
     assert [line.split()[0] for line in lines[1:5]] == ["column", "program", "direct", "other"]
+
+
+def test_formats_that_show_the_same_share_keep_their_places(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    orders = []
+    for step, (program, direct) in enumerate(((0.301, 0.299), (0.299, 0.301), (0.302, 0.302)), 1):
+        shares = {"format/column": 0.4, "format/program": program, "format/direct": direct}
+        run.journal.write(Metrics(t=run.t, step=step, v=shares))
+        lines = text_of("formats", scene_of(run.layout.root), 40, 8).split("\n")
+        orders.append([line.split()[0] for line in lines[1:4]])
+    assert orders == [["column", "direct", "program"]] * 3
+
+
+def test_a_unit_does_not_come_and_go_with_the_length_of_a_number(steered: Scene) -> None:
+    for width in range(20, 90):
+        shown = set()
+        for value in ("0.104", "0.0496", "1.2e-05", "12.4"):
+            cells = Cells(width, 1)
+            heading(cells, steered, "kl", "3", "KL drift", Ink.KL, value, "exact ±0.01 at 251", "nats/token")
+            shown.add("nats/token" in cells.rows()[0])
+        assert len(shown) == 1, width
+    assert "nats/token" in text_of("kl", steered, 57, 10)
+    assert "nats/token from start" in text_of("kl", steered, 78, 10)
+
+
+def test_the_axis_of_a_run_that_is_over_ends_at_its_last_step(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", max_steps=1000)
+    run.state("running")
+    run.advance(321)
+    assert scene_of(run.layout.root).x == (0, 340)
+    run.state("stopped")
+    run.exit(0)
+    assert scene_of(run.layout.root).x == (0, 321)
 
 
 def test_completion_shows_the_best_and_the_worst_of_one_group(steered: Scene) -> None:

@@ -143,9 +143,9 @@ class Scene:
 
     @cached_property
     def x(self) -> tuple[int, int]:
-        """First and last step of every chart."""
+        """First and last step of every chart; nothing comes after the last one of a run that is over."""
         furthest = max([self.snapshot.step, *(branch.step for branch in self.snapshot.branches)])
-        return extent(0, furthest, self.snapshot.max_steps or None)
+        return extent(0, furthest, (self.snapshot.max_steps or None) if self.snapshot.live else furthest)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:

@@ -17,9 +17,10 @@ ENTROPY = "format/entropy"
 
 
 def names(scene: Scene) -> list[str]:
-    """The formats that the run tells apart, the most frequent first."""
+    """The formats that the run tells apart, the most frequent first; those that show the same share by name, so that
+    they do not change places with what nobody sees."""
     found = [name for name in scene.snapshot.columns.names() if name.startswith(PREFIX) and not has_entry(name)]
-    return sorted(found, key=lambda name: -(scene.value(name) or 0.0))
+    return sorted(found, key=lambda name: (-round(scene.value(name) or 0.0, 2), name))
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:

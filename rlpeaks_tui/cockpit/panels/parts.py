@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,6 +15,9 @@ from ..chart import Chart, Line, Points, draw
 from ..scene import Scene
 from ..spark import spark
 from ..words import number
+
+NUMBER, LONGEST = re.compile(r"[−+]?\d+\.\d+(e[−-]\d+)?"), 7
+"""A number within a text that is no count, and the cells that `words.number` fills at most."""
 
 Row = tuple[str, str, int]
 """A metric in a table: its label, its name, its ink."""
@@ -32,7 +36,8 @@ def heading(
 ) -> None:
     """The first row: key, title and unit on the left, the value and what it means on the right.
 
-    Where the row is too short, the unit goes first, then the note; the value is never run into the title.
+    Where the row is too short, the unit goes first, then the note; the value is never run into the title. Whether the
+    unit has room is told for the longest numbers, so that it does not come and go with theirs.
     """
     width = cells.width
     left = 0
@@ -44,13 +49,19 @@ def heading(
     room = width - end - 2
     for shown_unit, shown_note in ((unit, note), ("", note), ("", "")):
         right = width_of(value) + (width_of(shown_note) + 2 if shown_note else 0)
-        need = right + (width_of(shown_unit) + 1 if shown_unit else 0)
-        if need <= room:
+        if shown_unit:
+            right = _widest(value) + (_widest(shown_note) + 2 if shown_note else 0) + width_of(shown_unit) + 1
+        if right <= room:
             if shown_unit:
                 cells.put(0, end + 1, shown_unit, Ink.FAINT)
             at = cells.put_right(0, width, shown_note, Ink.DIM) if shown_note else width + 2
             cells.put_right(0, at - 2, value, Ink.TEXT | BOLD)
             return
+
+
+def _widest(text: str) -> int:
+    """The cells that a text takes when each of its numbers is as long as one can be."""
+    return width_of(NUMBER.sub(lambda found: found.group().ljust(LONGEST), text))
 
 
 def nothing(cells: Cells, reason: str) -> Cells:

@@ -92,6 +92,24 @@ def test_little_of_a_time_axis_stays_empty(last: int) -> None:
     assert axes.extent(0, last, last)[1] == last
 
 
+@pytest.mark.parametrize("count", [20, 60, 150, 199, 396, 5000])
+@pytest.mark.parametrize("spikes", [1, 2])
+def test_a_spike_flattens_a_chart_of_no_length(count: int, spikes: int) -> None:
+    values = 0.05 + 0.02 * np.sin(np.arange(count))
+    values[count // 3 : count // 3 + spikes] = 2.0
+    span = axes.span_without_spikes(values)
+    assert span is not None and span[1] < 0.12 and span[0] >= 0.03
+    chart = Chart((0, count), axes.linear(0.0, span[1], 3), [Line(np.arange(count), values, Ink.KL)])
+    assert "▲" in draw(chart, 57, 10).rows()[0]
+
+
+def test_what_is_no_spike_keeps_its_place_on_the_axis() -> None:
+    rising = np.exp(np.arange(30) / 6)
+    assert axes.span_without_spikes(rising) == (rising[0], rising[-1])
+    assert axes.span_without_spikes(np.array([0.0] * 40 + [0.5, 0.5])) == (0.0, 0.5)
+    assert axes.span_without_spikes(np.array([0.1, 2.0, 0.1])) == (0.1, 2.0)
+
+
 def test_a_chart_puts_ends_marks_and_cursor_on_one_row_without_touching() -> None:
     steps = np.arange(413)
     chart = Chart(

@@ -159,15 +159,18 @@ def extent(first: int, last: int, limit: int | None) -> tuple[int, int]:
 def span_without_spikes(values: Floats) -> tuple[float, float] | None:
     """The span of `values` without the rare ones that would flatten all others; None when there are none.
 
-    A value in two hundred counts as a spike when it lies further out than twice what the rest spans.
+    The two furthest at either end count as spikes, or one value in two hundred, when they lie further out than twice
+    what the rest spans. Of fewer than twenty values none is rare, and one level cannot be flattened.
     """
     finite = values[np.isfinite(values)]
-    if len(finite) < 50:
+    if len(finite) < 20:
         return span_of(finite)
     sample = finite[:: max(1, len(finite) // SAMPLE)]
-    low, high = (float(q) for q in np.quantile(sample, (0.005, 0.995)))
+    rare = min(max(2, math.ceil(len(sample) / 200)), len(sample) // 10)
+    ordered = np.partition(sample, (rare, len(sample) - 1 - rare))
+    low, high = float(ordered[rare]), float(ordered[-1 - rare])
     least, most = float(finite.min()), float(finite.max())
-    room = high - low
+    room = high - low or math.inf
     return (
         low - room / 4 if low - least > 2 * room else least,
         high + room / 4 if most - high > 2 * room else most,

@@ -151,10 +151,17 @@ def test_points_carry_their_interval() -> None:
 
 def test_a_line_is_named_beside_its_end_and_names_never_overlap() -> None:
     steps = np.arange(2)
-    lines = [Line(steps, np.array([0.0, 0.5 + i / 1000]), i, f"name{i}") for i in range(4)]
+    lines = [Line(steps, np.array([i / 4, 0.5 + i / 1000]), Ink.SERIES_0 + i, f"name{i}") for i in range(4)]
     cells = draw(Chart(x=(0, 1), y=axes.linear(0, 1, 3), lines=lines, labels=8), 40, 9)
     named = [row[33:].strip() for row in cells.rows()]
     assert sorted(name for name in named if name) == ["name0", "name1", "name2", "name3"]
+
+
+def test_a_curve_that_cannot_be_seen_has_no_name() -> None:
+    steps, values = np.arange(101), np.linspace(0.0, 1.0, 101)
+    lines = [Line(steps, values, Ink.SERIES_1, "under"), Line(steps, values, Ink.KL, "over", heavy=True)]
+    words = "".join(draw(Chart(x=(0, 100), y=axes.linear(0, 1, 3), lines=lines, labels=8), 60, 9).rows())
+    assert "over" in words and "under" not in words
 
 
 @given(st.lists(st.integers(0, 9), max_size=14).map(sorted), st.integers(1, 10))

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,6 +15,8 @@ from rlpeaks_tui.cockpit.filtering import filtered
 from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console, timeline
 from rlpeaks_tui.cockpit.panels.parts import heading
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
+from rlpeaks_tui.cockpit.words import setting
+from rlpeaks_tui.run.columns import Columns
 from rlpeaks_tui.run.entries import Metrics
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
 
@@ -317,6 +320,35 @@ def test_metrics_lists_everything_and_filters(steered: Scene) -> None:
 def test_facts_hold_the_configuration(steered: Scene) -> None:
     words = text_of("facts", steered, 140, 30, enlarged=True)
     assert "grpo.learning_rate" in words and "643k parameters" in words and "2.13.0" in words
+
+
+def test_facts_cut_nothing_beside_free_space(steered: Scene) -> None:
+    long = "phases.1.tasks.three_operands_and_more"
+    info = msgspec.structs.replace(
+        steered.snapshot.info,
+        argv=["rlpeaks", "run", "quickstart", "--set", "grpo.max_steps=700", "--detach", "--name", "live"],
+        config={**steered.snapshot.info.config, long: 1.0},
+    )
+    words = text_of("facts", replace(steered, snapshot=replace(steered.snapshot, info=info)), 118, 60, enlarged=True)
+    assert long in words and "--detach" in words and "--name live" in " ".join(words.split())
+    assert re.search(r"^  pid +\d+", words, re.MULTILINE)
+    assert setting(32.0) == "32" and setting(1.0) == "1.00" and setting(1.5e-4) == "1.5e-04"
+
+
+def test_a_task_has_one_colour_in_every_story(steered: Scene) -> None:
+    series = steered.snapshot.columns["reward"]
+    columns = {name: steered.snapshot.columns[name] for name in steered.snapshot.columns.names()}
+    of_entropy = {"entropy/forking": series, "entropy/three operands": series, "entropy/two operands": series}
+    scene = replace(steered, snapshot=replace(steered.snapshot, columns=Columns({**columns, **of_entropy}, {})))
+    found: dict[str, set[int]] = {}
+    for panel in ("reward", "entropy"):
+        cells = BY_ID[panel].story(scene.view).draw(scene, 118, 34)
+        for row, inks in zip(cells.rows(), cells.inks, strict=True):
+            for task in ("two operands", "three operands"):
+                if task in row:
+                    found.setdefault(task, set()).add(int(inks[row.index(task)]) & 63)
+    assert all(len(inks) == 1 for inks in found.values()) and len(found) == 2
+    assert found["two operands"] != found["three operands"]
 
 
 def test_an_older_step_shows_what_was_true_then(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .axes import Axis, Floats, linear
-from .cells import BLANK, BOLD, SOFT, Cells, Ink, Plot, width_of
+from .cells import BLANK, BOLD, MEANING, SOFT, Cells, Ink, Plot, width_of
 from .raster import Across, Frame, Ints, Raster
 
 GUTTER = 6
@@ -382,7 +382,8 @@ def _names(cells: Cells, raster: Raster, lines: Sequence[Line], x: int) -> None:
     wanted: list[tuple[int, float, Line]] = []
     for line in lines:
         known = np.flatnonzero(np.isfinite(line.values))
-        if line.label and len(known):
+        # A name without a curve, because others lie over all of it, would be that of the wrong one.
+        if line.label and len(known) and (raster.cells.inks & MEANING == line.ink & MEANING).any():
             last = float(np.clip(line.values[known[-1]], raster.frame.y0, raster.frame.y1))
             wanted.append((raster.row(last) or 0, -last, line))
     wanted.sort(key=lambda name: name[:2])

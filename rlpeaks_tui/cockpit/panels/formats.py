@@ -31,7 +31,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         return nothing(cells, scene.why(f"{PREFIX}*"))
     entropy = scene.value(ENTROPY)
     value = f"{max(0.0, entropy):.2f}" if entropy is not None else ""
-    heading(cells, scene, "formats", "6", "Formats", Ink.FORMAT, value, "nats" if value else "", "share")
+    heading(cells, scene, "formats", "6", "Formats", Ink.FORMAT, value, "nats of entropy" if value else "", "share")
     label = min(max(width_of(name.removeprefix(PREFIX)) for name in found), width // 3)
     bar = width - label - 15
     for y, name in enumerate(found[: height - 1], 1):
@@ -45,6 +45,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         cells.put_right(y, width - 7, percent(share), Ink.TEXT)
         if start is not None:
             cells.put_right(y, width, signed(round(share - start, 2))[:5], Ink.DIM)
+    cells.put_right(len(found) + 1, width, fit("share now, since start", width), Ink.FAINT)
     return cells
 
 

@@ -77,6 +77,7 @@ class FakeRun:
         world: int = 1,
     ) -> None:
         # Its clock runs ahead of the real one, so that nothing it says ever looks old.
+        self.rate = 3e-4
         self.began = time.time()
         self.layout = Layout(root)
         self.layout.create()
@@ -217,6 +218,7 @@ class FakeRun:
 
     def settings(self, cannot: dict[str, str] | None = None, **values: Value) -> None:
         """Settings in force, and which commands cannot work."""
+        self.rate = float(values.get("learning_rate") or self.rate)
         self.journal.write(Settings(t=self.t, step=self.step, v=values, cannot=cannot or {}))
 
     def note(self, text: str) -> None:
@@ -266,7 +268,7 @@ class FakeRun:
             "completions/clipped_ratio": 0.004,
             "loss": float(noise(0, 0.02)),
             "grad_norm": 0.8 + abs(float(noise(0, 0.15))),
-            "learning_rate": 3e-4,
+            "learning_rate": self.rate,
             "time/step": seconds,
             "time/generate": 0.61 * seconds,
             "time/score": 0.02 * seconds,

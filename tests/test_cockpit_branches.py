@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui.cockpit.axes import linear
 from rlpeaks_tui.cockpit.cells import BLANK, Ink
-from rlpeaks_tui.cockpit.chart import Behind, Chart, Line, draw
+from rlpeaks_tui.cockpit.chart import Behind, Chart, Line, Mark, draw
 from rlpeaks_tui.cockpit.panels import BY_ID, timeline
+from rlpeaks_tui.cockpit.panels.parts import axis_over
 from rlpeaks_tui.cockpit.raster import Frame, Raster
 from rlpeaks_tui.run.branches import nodes_of, on_the_way, split
 from rlpeaks_tui.run.entries import Branch, Checkpoint
@@ -118,7 +120,22 @@ def test_a_branch_that_was_left_is_dashed_quiet_and_behind(ascii_only: bool) -> 
     lit = np.flatnonzero(upper)
     assert lit.min() >= 27 and (np.diff(lit) == 2).all()
     assert (lower == Ink.REWARD).sum() >= 56
-    assert "main" in "\n".join(cells.rows())
+    assert "\n".join(cells.rows()).count("left branch: main") == 1
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_a_branch_that_was_left_for_its_heights_leaves_the_present_its_scale(ascii_only: bool) -> None:
+    steps = np.arange(101)
+    behind = Behind(steps[50:], np.linspace(0.1, 5.0, 51), "main")
+    lines = [Line(steps, 0.1 - steps / 1000, Ink.KL, label, behind=(behind,)) for label in ("k3", "k1")]
+    axis = axis_over(lines, 3, 0.0)
+    assert axis.high == 0.1
+    marks = [Mark(number, step) for number, step in enumerate(range(2, 99, 3), 1)]
+    cells = draw(Chart((0, 100), axis, lines, marks=marks, labels=8, ascii_only=ascii_only), 70, 12)
+    arrows = np.flatnonzero(cells.chars[0, 6:62] == ord("^" if ascii_only else "▲"))
+    assert arrows.tolist() == list(range(28, 56, 2))
+    assert set(cells.inks[0, 6 + arrows].tolist()) == {Ink.FAINT}
+    assert "\n".join(cells.rows()).count("left branch: main") == 1
 
 
 def test_a_dashed_line_lights_every_other_cell_of_the_whole_one() -> None:
@@ -159,13 +176,30 @@ def test_every_curve_goes_on_from_the_checkpoint(branched: FakeRun) -> None:
     series = scene.series("reward")
     assert series.steps.tolist() == list(range(1, 161))
     assert scene.phases[-1].name == "easy"
-    assert [mark.left for mark in scene.marks] == [True, False]
+    assert [mark.number for mark in scene.marks] == [2]
     behind = scene.behind("reward")
     assert [(part.name, part.steps[0], part.steps[-1]) for part in behind] == [("main", 100, 280)]
     for panel in ("reward", "entropy", "kl"):
         cells = BY_ID[panel].story(scene.view).draw(scene, 118, 34)
         assert "main" in "\n".join(cells.rows()) and "dashed" in "\n".join(cells.rows())
         assert Ink.FAINT in cells.inks[1:20, 6:90]
+
+
+def test_only_what_took_effect_on_the_present_way_has_a_number_on_an_axis(branched: FakeRun) -> None:
+    branched.command("c", "set", "learning_rate=5", status="refused", why="too large")
+    branched.command("d", "set", "beta=0.1", beta=0.1)
+    branched.command("e", "note", "better now")
+    branched.note("better now")
+    branched.command("f", "set", "beta=0.2", beta=0.2)
+    branched.advance(10)
+    scene = scene_of(branched.layout.root)
+    assert [mark.number for mark in scene.marks] == [2, 4, 6]
+    for panel, size in (("kl", (57, 10)), ("reward", (57, 10)), ("timeline", (118, 4))):
+        words = "\n".join(BY_ID[panel].draw(scene, *size).rows())
+        assert "#2" in words and "#4 #6" in words and "-" not in "".join(re.findall(r"#[\d-]+", words))
+    listed = timeline.enlarged(scene, 118, 30).rows()[: -timeline.WHOLE]
+    assert sum("better now" in row for row in listed) == 1
+    assert next(row for row in listed if "better now" in row).lstrip("▸ ").startswith("◇")
 
 
 def test_the_timeline_shows_the_tree_notes_and_checkpoints(branched: FakeRun) -> None:

@@ -86,6 +86,30 @@ def test_the_steps_shown_hold_the_run_and_change_seldom(last: int, limit: int | 
     assert len(ends) <= 3 or last < 1000
 
 
+@given(st.integers(20, 10_000_000))
+def test_little_of_a_time_axis_stays_empty(last: int) -> None:
+    assert axes.extent(0, last, None)[1] <= 1.13 * last
+    assert axes.extent(0, last, last)[1] == last
+
+
+@pytest.mark.parametrize("count", [20, 60, 150, 199, 396, 5000])
+@pytest.mark.parametrize("spikes", [1, 2])
+def test_a_spike_flattens_a_chart_of_no_length(count: int, spikes: int) -> None:
+    values = 0.05 + 0.02 * np.sin(np.arange(count))
+    values[count // 3 : count // 3 + spikes] = 2.0
+    span = axes.span_without_spikes(values)
+    assert span is not None and span[1] < 0.12 and span[0] >= 0.03
+    chart = Chart((0, count), axes.linear(0.0, span[1], 3), [Line(np.arange(count), values, Ink.KL)])
+    assert "▲" in draw(chart, 57, 10).rows()[0]
+
+
+def test_what_is_no_spike_keeps_its_place_on_the_axis() -> None:
+    rising = np.exp(np.arange(30) / 6)
+    assert axes.span_without_spikes(rising) == (rising[0], rising[-1])
+    assert axes.span_without_spikes(np.array([0.0] * 40 + [0.5, 0.5])) == (0.0, 0.5)
+    assert axes.span_without_spikes(np.array([0.1, 2.0, 0.1])) == (0.1, 2.0)
+
+
 def test_a_chart_puts_ends_marks_and_cursor_on_one_row_without_touching() -> None:
     steps = np.arange(413)
     chart = Chart(
@@ -127,10 +151,17 @@ def test_points_carry_their_interval() -> None:
 
 def test_a_line_is_named_beside_its_end_and_names_never_overlap() -> None:
     steps = np.arange(2)
-    lines = [Line(steps, np.array([0.0, 0.5 + i / 1000]), i, f"name{i}") for i in range(4)]
+    lines = [Line(steps, np.array([i / 4, 0.5 + i / 1000]), Ink.SERIES_0 + i, f"name{i}") for i in range(4)]
     cells = draw(Chart(x=(0, 1), y=axes.linear(0, 1, 3), lines=lines, labels=8), 40, 9)
     named = [row[33:].strip() for row in cells.rows()]
     assert sorted(name for name in named if name) == ["name0", "name1", "name2", "name3"]
+
+
+def test_a_curve_that_cannot_be_seen_has_no_name() -> None:
+    steps, values = np.arange(101), np.linspace(0.0, 1.0, 101)
+    lines = [Line(steps, values, Ink.SERIES_1, "under"), Line(steps, values, Ink.KL, "over", heavy=True)]
+    words = "".join(draw(Chart(x=(0, 100), y=axes.linear(0, 1, 3), lines=lines, labels=8), 60, 9).rows())
+    assert "over" in words and "under" not in words
 
 
 @given(st.lists(st.integers(0, 9), max_size=14).map(sorted), st.integers(1, 10))
@@ -146,6 +177,35 @@ def test_command_numbers_never_touch(marks: list[tuple[int, int]]) -> None:
     placed = clusters(marks, 50)
     for (start, text), (following, _) in pairwise(placed):
         assert start + len(text) < following
+    assert all(start >= 0 and start + len(text) <= 50 for start, text in placed)
+
+
+@given(st.lists(st.tuples(st.integers(0, 49), st.integers(1, 40)), min_size=1, max_size=12))
+def test_command_numbers_stand_under_their_lines_and_name_no_other(marks: list[tuple[int, int]]) -> None:
+    numbers = {number for _, number in marks}
+    for start, text in clusters(marks, 50):
+        columns = [column for column, number in marks if start <= column < start + len(text)]
+        assert columns and (start in columns or start + len(text) == 50)
+        for part in text.rstrip("…").split():
+            first, _, last = part.removeprefix("#").partition("-")
+            assert set(range(int(first), int(last or first) + 1)) <= numbers
+
+
+@pytest.mark.parametrize(
+    ("marks", "width", "placed"),
+    [
+        ([(5, 2), (6, 3), (7, 4)], 40, [(5, "#2-4")]),
+        ([(5, 4), (6, 5), (7, 10)], 40, [(5, "#4-5 #10")]),
+        ([(5, 4), (6, 5), (7, 10), (12, 11)], 40, [(5, "#4…"), (12, "#11")]),
+        ([(5, 2), (6, 5)], 40, [(5, "#2 #5")]),
+        ([(38, 2), (39, 5)], 40, [(35, "#2 #5")]),
+        ([(34, 1), (38, 2), (39, 5)], 40, [(34, "#1"), (37, "#2…")]),
+    ],
+)
+def test_a_range_names_only_commands_that_stand_there(
+    marks: list[tuple[int, int]], width: int, placed: list[tuple[int, str]]
+) -> None:
+    assert clusters(marks, width) == placed
 
 
 @given(st.floats(0, 1), st.integers(1, 30))

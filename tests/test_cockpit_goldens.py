@@ -106,7 +106,7 @@ CASES: Cases = {
     ),
     "a branch that was left": branches,
     "commands, numbered, and the cursor": lambda: chart(
-        curve(lambda t: t), marks=[Mark(1, 20), Mark(2, 21), Mark(3, 60), Mark(4, 80, left=True)], cursor=40
+        curve(lambda t: t), marks=[Mark(1, 20), Mark(2, 21), Mark(3, 60)], cursor=40
     ),
     "names of lines that end together": lambda: chart(
         line([0.2, 0.5], label="one"), line([0.4, 0.52], label="two"), line([0.8, 0.9], label="three"), labels=7

@@ -406,6 +406,26 @@ async def steered(pilot: Pilot[int], run: FakeRun, monkeypatch: pytest.MonkeyPat
     run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2e-4", learning_rate=2e-4)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("key", ["x", "6", "3"])
+async def test_z_enlarges_what_is_in_focus_and_closes_what_is_enlarged(
+    run: FakeRun, size: tuple[int, int], key: str
+) -> None:
+    async with opened(run.layout.root, size) as pilot:
+        app = app_of(pilot)
+        await pilot.press(key)
+        enlarged = bool(app.enlarged)
+        await pilot.press("z")
+        assert bool(app.enlarged) is not enlarged
+        await pilot.press("z")
+        assert bool(app.enlarged) is enlarged
+        if not app.enlarged:
+            await pilot.press("z")
+        app.look_at(filter="a")
+        await pilot.press("z")
+        assert not app.enlarged and not app.view.filter
+
+
 @pytest.mark.parametrize("key", ["z", "7"])
 async def test_over_an_enlarged_panel_the_card_is_a_line_that_says_its_key(
     run: FakeRun, monkeypatch: pytest.MonkeyPatch, key: str

@@ -6,13 +6,18 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
-from rlpeaks_tui.cockpit.cells import UNDERLINE, Ink, in_ascii
+from rlpeaks_tui.cockpit.cells import UNDERLINE, Cells, Ink, in_ascii
 from rlpeaks_tui.cockpit.filtering import filtered
-from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console
+from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console, timeline
 from rlpeaks_tui.cockpit.panels.budget import of_entropy
+from rlpeaks_tui.cockpit.panels.parts import heading
 from rlpeaks_tui.cockpit.scene import Look, Scene, View
+from rlpeaks_tui.cockpit.words import setting
+from rlpeaks_tui.run.columns import Columns
 from rlpeaks_tui.run.entries import Metrics
 from rlpeaks_tui.stats.health import evaluate
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
@@ -126,6 +131,22 @@ def test_a_log_axis_names_powers_and_is_left_where_nothing_is_positive(steered: 
     assert text_of("kl", replace(newborn, view=View(log=True))) == text_of("kl", newborn)
 
 
+def test_a_log_axis_ends_where_something_was_recorded_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    for step in range(1, 301):
+        share = {1: 0.25, 2: 0.125}.get(step, 0.0)
+        run.journal.write(Metrics(t=run.t, step=step, v={"format/column": 1 - share, "format/direct": share}))
+    scene = scene_of(run.layout.root, View(log=True))
+    smoothed = scene.smoothed("format/direct")
+    assert np.nanmin(smoothed) >= 0.125 and np.isnan(smoothed[-1])
+    words = text_of("formats", scene, 118, 34, enlarged=True)
+    assert "zero and less: not shown" in words and "e-" not in words
+    linear = scene_of(run.layout.root)
+    assert linear.smoothed("format/direct")[-1] < 1e-9
+    assert "not shown" not in text_of("formats", linear, 118, 34, enlarged=True)
+
+
 def test_kl_tells_the_exact_value_from_the_estimate(steered: Scene, tmp_path: Path) -> None:
     assert re.search(r"0\.0\d+  exact ±0\.00\d", text_of("kl", steered))
     assert text_of("kl", steered).count("◆") >= 8
@@ -179,6 +200,40 @@ def test_sparsity_pools_layers_that_have_no_row(tmp_path: Path) -> None:
 def test_formats_are_ordered_by_share(steered: Scene) -> None:
     lines = text_of("formats", steered, 40, 8).split("\n")
     assert [line.split()[0] for line in lines[1:5]] == ["column", "program", "direct", "other"]
+
+
+def test_formats_that_show_the_same_share_keep_their_places(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    orders = []
+    for step, (program, direct) in enumerate(((0.301, 0.299), (0.299, 0.301), (0.302, 0.302)), 1):
+        shares = {"format/column": 0.4, "format/program": program, "format/direct": direct}
+        run.journal.write(Metrics(t=run.t, step=step, v=shares))
+        lines = text_of("formats", scene_of(run.layout.root), 40, 8).split("\n")
+        orders.append([line.split()[0] for line in lines[1:4]])
+    assert orders == [["column", "direct", "program"]] * 3
+
+
+def test_a_unit_does_not_come_and_go_with_the_length_of_a_number(steered: Scene) -> None:
+    for width in range(20, 90):
+        shown = set()
+        for value in ("0.104", "0.0496", "1.2e-05", "12.4"):
+            cells = Cells(width, 1)
+            heading(cells, steered, "kl", "3", "KL drift", Ink.KL, value, "exact ±0.01 at 251", "nats/token")
+            shown.add("nats/token" in cells.rows()[0])
+        assert len(shown) == 1, width
+    assert "nats/token" in text_of("kl", steered, 57, 10)
+    assert "nats/token from start" in text_of("kl", steered, 78, 10)
+
+
+def test_the_axis_of_a_run_that_is_over_ends_at_its_last_step(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", max_steps=1000)
+    run.state("running")
+    run.advance(321)
+    assert scene_of(run.layout.root).x == (0, 340)
+    run.state("stopped")
+    run.exit(0)
+    assert scene_of(run.layout.root).x == (0, 321)
 
 
 def test_completion_shows_the_best_and_the_worst_of_one_group(steered: Scene) -> None:
@@ -258,6 +313,23 @@ def test_the_timeline_can_be_filtered(steered: Scene) -> None:
     )
 
 
+def test_of_the_picked_event_every_word_can_be_read(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart")
+    run.alert("entropy_collapse", f"entropy is falling fast: {'and on ' * 18}to the end")
+    run.note("what came after")
+    scene = scene_of(run.layout.root)
+    for width, height in ((78, 19), (118, 34)):
+        first = BY_ID["timeline"].story(scene.view).draw(scene, width, height)
+        assert first.below > 5 and "what came after" in first.rows()[-timeline.WHOLE]
+        cells = BY_ID["timeline"].story(scene.view).draw(replace(scene, view=View(scroll=1)), width, height)
+        words = " ".join(" ".join(cells.rows()[-timeline.WHOLE :]).split())
+        assert words.endswith(f"falling fast: {'and on ' * 18}to the end")
+        assert any(row.startswith("▸") and "entropy" in row for row in cells.rows())
+    # What is cut in the list is found by a filter, too.
+    filtered_out = replace(scene, view=View(filter="to the end"))
+    assert "told: entropy" in text_of("timeline", filtered_out, 60, 24, enlarged=True)
+
+
 def test_time_gives_shares_that_sum_to_the_step(steered: Scene) -> None:
     words = text_of("cost", steered, 60, 10)
     shares = [int(found) for found in re.findall(r"(\d+) %$", words, re.MULTILINE)]
@@ -275,6 +347,35 @@ def test_metrics_lists_everything_and_filters(steered: Scene) -> None:
 def test_facts_hold_the_configuration(steered: Scene) -> None:
     words = text_of("facts", steered, 140, 30, enlarged=True)
     assert "grpo.learning_rate" in words and "643k parameters" in words and "2.13.0" in words
+
+
+def test_facts_cut_nothing_beside_free_space(steered: Scene) -> None:
+    long = "phases.1.tasks.three_operands_and_more"
+    info = msgspec.structs.replace(
+        steered.snapshot.info,
+        argv=["rlpeaks", "run", "quickstart", "--set", "grpo.max_steps=700", "--detach", "--name", "live"],
+        config={**steered.snapshot.info.config, long: 1.0},
+    )
+    words = text_of("facts", replace(steered, snapshot=replace(steered.snapshot, info=info)), 118, 60, enlarged=True)
+    assert long in words and "--detach" in words and "--name live" in " ".join(words.split())
+    assert re.search(r"^  pid +\d+", words, re.MULTILINE)
+    assert setting(32.0) == "32" and setting(1.0) == "1.00" and setting(1.5e-4) == "1.5e-04"
+
+
+def test_a_task_has_one_colour_in_every_story(steered: Scene) -> None:
+    series = steered.snapshot.columns["reward"]
+    columns = {name: steered.snapshot.columns[name] for name in steered.snapshot.columns.names()}
+    of_entropy = {"entropy/forking": series, "entropy/three operands": series, "entropy/two operands": series}
+    scene = replace(steered, snapshot=replace(steered.snapshot, columns=Columns({**columns, **of_entropy}, {})))
+    found: dict[str, set[int]] = {}
+    for panel in ("reward", "entropy"):
+        cells = BY_ID[panel].story(scene.view).draw(scene, 118, 34)
+        for row, inks in zip(cells.rows(), cells.inks, strict=True):
+            for task in ("two operands", "three operands"):
+                if task in row:
+                    found.setdefault(task, set()).add(int(inks[row.index(task)]) & 63)
+    assert all(len(inks) == 1 for inks in found.values()) and len(found) == 2
+    assert found["two operands"] != found["three operands"]
 
 
 def test_an_older_step_shows_what_was_true_then(tmp_path: Path) -> None:

@@ -24,6 +24,13 @@ def test_places_are_inside_and_apart(width: int, height: int, rows: int, shown: 
             assert apart, (a, b)
 
 
+@given(st.integers(1, 320), st.integers(16, 100))
+def test_a_verdict_of_one_row_may_go_on_in_the_air_below_it(width: int, height: int) -> None:
+    for places in (plan.enlarged(width, height, 1), plan.enlarged(width, height, 2)):
+        if places:
+            assert places["verdict"].height == 2
+
+
 @given(st.integers(60, 107), st.integers(18, 80), st.sampled_from(sorted(BY_ID)))
 def test_a_small_screen_shows_state_verdict_and_the_chosen_panel(width: int, height: int, shown: str) -> None:
     places = plan.overview(width, height, 1, shown)

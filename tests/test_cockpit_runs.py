@@ -85,6 +85,18 @@ async def test_keys_in_the_help_steer_nothing(folder: Path) -> None:
         await until(pilot, lambda: not isinstance(app.screen, Help), "closed")
 
 
+async def test_the_list_of_runs_has_help_too(folder: Path) -> None:
+    async with opened(folder / "quickstart") as pilot:
+        app = app_of(pilot)
+        await pilot.press("R")
+        await until_seen(pilot, r"\? help")
+        await pilot.press("question_mark")
+        await until_seen(pilot, "All runs: live and over")
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, Runs), "back at the list")
+        await until_seen(pilot, r"\? help")
+
+
 async def test_another_run_takes_the_place_of_the_first_and_nothing_of_that_is_left(folder: Path) -> None:
     async with opened(folder / "quickstart") as pilot:
         app = app_of(pilot)

@@ -130,6 +130,19 @@ def test_soft_and_raised_show_without_hues(name: str) -> None:
     assert palette.style(Ink.TEXT | RAISED).reverse
 
 
+@pytest.mark.parametrize("name", ["sixteen", "plain"])
+def test_a_selected_row_without_a_ground_is_one_block(name: str) -> None:
+    palette = PALETTES[name]
+    inks = [*(ink | flag for ink in Ink for flag in (0, SOFT, TINT)), heat(3), heat(3, 12)]
+    assert len({palette.style(ink | RAISED) for ink in inks}) == 1
+    assert palette.style(Ink.WARN | BOLD | RAISED).bold
+
+
+def test_no_ink_of_sixteen_is_dark_on_dark() -> None:
+    styles = [PALETTES["sixteen"].style(ink) for ink in Ink]
+    assert not {style.color.name for style in styles if style.color} & {"black", "blue", "bright_black"}
+
+
 def test_no_color_means_no_colour() -> None:
     palette = choose("truecolor", no_color=True)
     for ink in Ink:

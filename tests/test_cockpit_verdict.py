@@ -251,6 +251,16 @@ def test_the_header_does_not_move_as_steps_grow(run: FakeRun) -> None:
     assert len({row.index("quickstart") for row in rows}) == 1
 
 
+@pytest.mark.parametrize("width", [78, 98, 118, 158])
+def test_nothing_in_the_header_comes_and_goes_with_the_speed(run: FakeRun, width: int) -> None:
+    scene = scene_of(run.layout.root)
+    rows = []
+    for speed, eta in ((0.938, 48.0), (7.58, 748.0), (12.4, 12_000.0), (None, None)):
+        snapshot = replace(scene.snapshot, speed=speed, eta_s=eta)
+        rows.append(strips.header(replace(scene, snapshot=snapshot), 200, width).rows()[0])
+    assert len({"GRPO" in row for row in rows}) == len({row.index("step") for row in rows}) == 1
+
+
 def test_a_held_view_says_so(run: FakeRun) -> None:
     scene = replace(scene_of(run.layout.root), view=View(held=True))
     assert "held at 200" in strips.header(scene, 230, 120).rows()[0]

@@ -1,7 +1,7 @@
 """Ticks, ranges and labels: which numbers stand beside a chart, and how wide they are.
 
 Ranges move in steps. An axis that followed the data exactly would redraw the whole chart with every point; one
-that grows by a quarter at a time redraws its right edge, which is what a slow link can carry and an eye can
+that grows by a tenth at a time redraws its right edge, which is what a slow link can carry and an eye can
 follow.
 """
 
@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-GROWTH = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.4, 8.0, 10.0)
+GROWTH = (
+    *(1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9),
+    *(2.0, 2.2, 2.4, 2.6, 2.8, 3.0, 3.2, 3.4, 3.6, 3.8, 4.0, 4.2, 4.4, 4.6, 4.8),
+    *(5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 9.0, 10.0),
+)
+"""Where a time axis ends, by powers of ten: round numbers, about a tenth from one to the next."""
 
 
 SAMPLE = 5000
@@ -140,7 +145,8 @@ def compact(value: float) -> str:
 def extent(first: int, last: int, limit: int | None) -> tuple[int, int]:
     """The steps that a chart shows when data reach from `first` to `last` in a run of at most `limit` steps.
 
-    The end grows by a quarter at a time, so that between two growths only the right edge of a chart changes.
+    The end grows by a tenth at a time: between two growths only the right edge of a chart changes, and little stays
+    empty. It is the limit as soon as that is near; a run that is over has its last step as limit.
     """
     length = max(1, last - first)
     magnitude = 10.0 ** math.floor(math.log10(length))
@@ -155,15 +161,18 @@ def extent(first: int, last: int, limit: int | None) -> tuple[int, int]:
 def span_without_spikes(values: Floats) -> tuple[float, float] | None:
     """The span of `values` without the rare ones that would flatten all others; None when there are none.
 
-    A value in two hundred counts as a spike when it lies further out than twice what the rest spans.
+    The two furthest at either end count as spikes, or one value in two hundred, when they lie further out than twice
+    what the rest spans. Of fewer than twenty values none is rare, and one level cannot be flattened.
     """
     finite = values[np.isfinite(values)]
-    if len(finite) < 50:
+    if len(finite) < 20:
         return span_of(finite)
     sample = finite[:: max(1, len(finite) // SAMPLE)]
-    low, high = (float(q) for q in np.quantile(sample, (0.005, 0.995)))
+    rare = min(max(2, math.ceil(len(sample) / 200)), len(sample) // 10)
+    ordered = np.partition(sample, (rare, len(sample) - 1 - rare))
+    low, high = float(ordered[rare]), float(ordered[-1 - rare])
     least, most = float(finite.min()), float(finite.max())
-    room = high - low
+    room = high - low or math.inf
     return (
         low - room / 4 if low - least > 2 * room else least,
         high + room / 4 if most - high > 2 * room else most,

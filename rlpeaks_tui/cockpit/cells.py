@@ -195,12 +195,16 @@ def in_ascii(cells: Cells) -> Cells:
     plain = Cells(cells.width, cells.height)
     plain.inks, plain.plots = cells.inks, cells.plots
     plain.chars = cells.chars.copy()
+    # The only sign that takes two, +-, has one cell and the blank before it.
+    y, x = np.nonzero((cells.chars[:, 1:] == ord("±")) & (cells.chars[:, :-1] == BLANK))
+    plain.chars[y, x], plain.chars[y, x + 1] = ord("+"), ord("-")
+    foreign[y, x + 1] = False
     plain.chars[foreign] = [_ASCII.get(code, ord("?")) for code in cells.chars[foreign].tolist()]
     plain.chars[plain.chars == FOLLOWS] = ord("?")
     return plain
 
 
-_ASCII = {ord(sign): ord(plain) for sign, plain in ASCII.items()}
+_ASCII = {ord(sign): ord(plain[0]) for sign, plain in ASCII.items()}
 
 
 def text_of(codes: Chars) -> str:

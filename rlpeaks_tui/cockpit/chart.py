@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .axes import Axis, Floats, linear
-from .cells import BLANK, BOLD, SOFT, Cells, Ink, Plot, width_of
+from .cells import BLANK, BOLD, MEANING, SOFT, Cells, Ink, Plot, width_of
 from .raster import Across, Frame, Ints, Raster
 
 GUTTER = 6
@@ -96,16 +96,18 @@ class Tag:
 
 @dataclass(frozen=True)
 class Mark:
-    """A command: its number, and the step at which it took effect; `left` when it did so on a branch since left."""
+    """A command: its number, and the step at which it took effect."""
 
     number: int
     step: int
-    left: bool = False
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What to draw. `x` is the first and last step shown; `labels` is the room for names right of the plot.
+    """What to draw.
+
+    `x` is the first and last step shown, `labels` the room for names right of the plot, `note` words put at its foot
+    where that is free.
 
     With `across` the horizontal axis is that of another quantity than steps, and `x` is not used.
     """
@@ -122,6 +124,7 @@ class Chart:
     labels: int = 0
     ascii_only: bool = False
     across: Axis | None = None
+    note: str = ""
 
 
 def draw(chart: Chart, width: int, height: int) -> Cells:
@@ -144,13 +147,18 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     for line in chart.lines:
         raster.line(line.steps, line.values, line.ink, line.heavy)
     for line in chart.lines:
-        _beyond(raster, line)
+        for branch in line.behind:
+            _beyond(raster, branch.steps, branch.values, Ink.FAINT, every=2)
+    for line in chart.lines:
+        _beyond(raster, line.steps, line.values, line.ink)
     for points in chart.points:
         _points(raster, points)
     if chart.labels:
         _branch_names(raster, chart.lines)
     for tag in chart.tags:
         _tag(raster, tag)
+    if chart.note:
+        _note(raster, chart.note)
     _rules(raster, chart)
     cells.blit(0, gutter, raster.cells)
     _y_labels(cells, raster, chart.y, gutter)
@@ -164,33 +172,44 @@ def draw(chart: Chart, width: int, height: int) -> Cells:
     return cells
 
 
-def _beyond(raster: Raster, line: Line) -> None:
-    """An arrow at the edge for each value that lies outside of the frame: a spike may be cut off, never hidden."""
+def _beyond(raster: Raster, steps: Across, values: Floats, ink: int, every: int = 1) -> None:
+    """An arrow at the edge for each value that lies outside of the frame: a spike may be cut off, never hidden.
+
+    With `every` 2 they stand in every other cell, as a dashed line does.
+    """
     for outside, row, sign in (
-        (line.values > raster.frame.y1 * (1 + 1e-9), 0, "^" if raster.ascii_only else "▲"),
-        (line.values < raster.frame.y0 - abs(raster.frame.y0) * 1e-9, -1, "v" if raster.ascii_only else "▼"),
+        (values > raster.frame.y1 * (1 + 1e-9), 0, "^" if raster.ascii_only else "▲"),
+        (values < raster.frame.y0 - abs(raster.frame.y0) * 1e-9, -1, "v" if raster.ascii_only else "▼"),
     ):
-        steps = line.steps[outside & (line.values > 0)] if raster.frame.log else line.steps[outside]
-        for column in {raster.cell(step) for step in steps[-raster.columns :].tolist()}:
+        cut = steps[outside & (values > 0)] if raster.frame.log else steps[outside]
+        for column in {raster.cell(step) // every * every for step in cut[-raster.columns :].tolist()}:
             if 0 <= column < raster.cells.width:
-                raster.cells.put(row % raster.cells.height, column, sign, line.ink)
+                raster.cells.put(row % raster.cells.height, column, sign, ink)
 
 
 def _branch_names(raster: Raster, lines: Sequence[Line]) -> None:
-    """The name of each branch that was left, beside its end, where the cells are free."""
+    """The name of each branch that was left, once, beside its end or the arrows above it, where the cells are free."""
+    named: set[str] = set()
     for branch in (branch for line in lines if line.label for branch in line.behind):
         known = np.flatnonzero(np.isfinite(branch.values))
-        row = raster.row(float(branch.values[known[-1]])) if len(known) else None
-        if row is None:
+        if branch.name in named or not len(known):
             continue
-        column = raster.cell(int(branch.steps[known[-1]])) + 2
-        start = min(column, raster.cells.width - len(branch.name))
-        for y in (row, row - 1, row + 1) if start == column else (row - 1, row + 1, row - 2, row + 2):
-            if start >= 0 and 0 <= y < raster.cells.height:
-                free = raster.cells.chars[y, max(0, start - 1) : start + len(branch.name) + 1] == BLANK
-                if free.all():
-                    raster.cells.put(y, start, branch.name, Ink.DIM)
-                    break
+        row = raster.row(float(np.clip(branch.values[known[-1]], raster.frame.y0, raster.frame.y1)))
+        text = f"left branch: {branch.name}"
+        if row is not None and _beside(raster, row, raster.cell(int(branch.steps[known[-1]])) + 2, text):
+            named.add(branch.name)
+
+
+def _beside(raster: Raster, row: int, column: int, text: str) -> bool:
+    """Write from a cell on, or as far to the left as it takes, in a row nearby; False where nothing is free."""
+    length = width_of(text)
+    start = min(column, raster.cells.width - length)
+    for y in (row, row - 1, row + 1) if start == column else (row - 1, row + 1, row - 2, row + 2):
+        inside = start >= 0 and 0 <= y < raster.cells.height
+        if inside and (raster.cells.chars[y, max(0, start - 1) : start + length + 1] == BLANK).all():
+            raster.cells.put(y, start, text, Ink.DIM)
+            return True
+    return False
 
 
 def _points(raster: Raster, points: Points) -> None:
@@ -228,19 +247,30 @@ def _tag(raster: Raster, tag: Tag) -> None:
                 return
 
 
+def _note(raster: Raster, text: str) -> None:
+    """Write in the first free place of the lowest rows, from the left; nothing where there is none."""
+    length, cells = width_of(text), raster.cells
+    for y in range(cells.height - 1, max(-1, cells.height - 4), -1):
+        for start in range(1, cells.width - length):
+            if (cells.chars[y, start - 1 : start + length + 1] == BLANK).all():
+                cells.put(y, start, text, Ink.DIM)
+                return
+
+
 def _rules(raster: Raster, chart: Chart) -> None:
-    """Lines that are no data stand behind the data: they take only cells that are still blank."""
+    """Lines that are no data stand behind the data: they take only cells that are still blank, and none in a name."""
     chars, inks = raster.cells.chars, raster.cells.inks
+    blank = (chars == BLANK) & (inks == 0)
     for mark in chart.marks:
         column = raster.cell(mark.step)
         if 0 <= column < raster.cells.width:
-            free = (chars[:, column] == BLANK) & (not mark.left)
+            free = blank[:, column]
             chars[free, column], inks[free, column] = ord(":" if chart.ascii_only else "┆"), Ink.MARK
     if chart.cursor is not None:
         column = raster.cell(chart.cursor)
         if 0 <= column < raster.cells.width:
-            blank = (chars[:, column] == BLANK) | (inks[:, column] == Ink.MARK)
-            chars[blank, column] = ord("|" if chart.ascii_only else "│")
+            free = blank[:, column] | (inks[:, column] == Ink.MARK)
+            chars[free, column] = ord("|" if chart.ascii_only else "│")
             inks[:, column] = Ink.CURSOR | BOLD
 
 
@@ -289,25 +319,52 @@ def _x_labels(cells: Cells, raster: Raster, chart: Chart, gutter: int, width: in
 
 
 def clusters(marks: Sequence[tuple[int, int]], width: int) -> list[tuple[int, str]]:
-    """Column and text of each mark's number; numbers that would touch share one text, such as #2-4.
+    """Column and text of each mark's number; numbers that would touch share one text under the first of their lines.
 
-    The sign tells them from the steps that they stand among.
+    The sign tells them from the steps that they stand among. Where they have room they are all named, #2-4 #7, with a
+    range for what stands there without a gap; else the first one is, #2…
     """
-    groups: list[tuple[int, int, int]] = []
-    for column, number in sorted(marks):
-        if not 0 <= column < width:
-            continue
-        if groups:
-            start, low, high = groups[-1]
-            if column <= start + len(_span(low, high)):
-                groups[-1] = (start, min(low, number), max(high, number))
-                continue
-        groups.append((column, number, number))
-    return [(column, _span(low, high)) for column, low, high in groups]
+    groups: list[tuple[int, list[int]]] = []
+    for column, number in sorted(mark for mark in marks if 0 <= mark[0] < width):
+        groups.append((column, [number]))
+        while len(groups) > 1 and _start(groups[-1], width) <= _start(groups[-2], width) + len(_brief(groups[-2][1])):
+            _, numbers = groups.pop()
+            groups[-1][1].extend(numbers)
+    found: list[tuple[int, str]] = []
+    free = 0
+    for i, group in enumerate(groups):
+        column, numbers = group
+        last = i + 1 == len(groups)
+        end = width if last else _start(groups[i + 1], width) - 1
+        start, text = min(column, end - len(_named(numbers))), _named(numbers)
+        # Only the end of the axis moves a label away from its line.
+        if start < free or (start < column and not last):
+            start, text = _start(group, width), _brief(numbers)
+        if start >= 0:
+            found.append((start, text))
+            free = start + len(text) + 1
+    return found
 
 
-def _span(low: int, high: int) -> str:
-    return f"#{low}" if low == high else f"#{low}-{high}"
+def _start(group: tuple[int, list[int]], width: int) -> int:
+    return min(group[0], width - len(_brief(group[1])))
+
+
+def _brief(numbers: Sequence[int]) -> str:
+    """All numbers where they are one or without a gap; else the first, and that there are more."""
+    named = _named(numbers)
+    return named if " " not in named else f"#{min(numbers)}…"
+
+
+def _named(numbers: Sequence[int]) -> str:
+    """Numbers as ranges: #2-4 #7."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(f"#{run[0]}" if len(run) == 1 else f"#{run[0]}-{run[-1]}" for run in runs)
 
 
 def _ticks_below(cells: Cells, raster: Raster, axis: Axis, gutter: int) -> None:
@@ -325,7 +382,8 @@ def _names(cells: Cells, raster: Raster, lines: Sequence[Line], x: int) -> None:
     wanted: list[tuple[int, float, Line]] = []
     for line in lines:
         known = np.flatnonzero(np.isfinite(line.values))
-        if line.label and len(known):
+        # A name without a curve, because others lie over all of it, would be that of the wrong one.
+        if line.label and len(known) and (raster.cells.inks & MEANING == line.ink & MEANING).any():
             last = float(np.clip(line.values[known[-1]], raster.frame.y0, raster.frame.y1))
             wanted.append((raster.row(last) or 0, -last, line))
     wanted.sort(key=lambda name: name[:2])

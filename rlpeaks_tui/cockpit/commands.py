@@ -82,7 +82,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("open", ("enter",), "enter", "Enlarge; in a list: its completions", VIEW, walk.enter),
     Command("story", ("v",), "v", "Next view of an enlarged panel", VIEW, lambda app: walk.tell(app, 1)),
     Command("story.back", ("V",), "V", "View before of an enlarged panel", VIEW, lambda app: walk.tell(app, -1)),
-    Command("log", ("y",), "y", "Logarithmic or linear y axis", VIEW, appearance.switch_axis),
+    Command("log", ("y",), "y", "Logarithmic or linear y axis, in all charts", VIEW, appearance.switch_axis),
     Command("back", ("escape",), "esc", "Step out: filter, enlarged panel, cursor", VIEW, walk.back),
     *(
         Command(f"panel.{panel.id}", (panel.key,), panel.key, f"{panel.title}: {panel.asks}", VIEW, _select(panel.id))

@@ -105,9 +105,10 @@ class _Frame:
         self.top = 1
         if height >= 3:
             rows = max(1, min(verdict_rows, height // 3))
-            self.places["verdict"] = Place(self.left, 1, self.width, rows)
-            self.top = 1 + rows
-        self.top += height >= 16
+            air = int(height >= 16)
+            # One row that is too short goes on in the air below it.
+            self.places["verdict"] = Place(self.left, 1, self.width, rows + air if rows == 1 else rows)
+            self.top = 1 + rows + air
 
     @property
     def rows(self) -> int:

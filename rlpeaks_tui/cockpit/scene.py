@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.branches import Node, on_the_way, split
 from rlpeaks_tui.run.columns import Series
@@ -145,9 +147,9 @@ class Scene:
 
     @cached_property
     def x(self) -> tuple[int, int]:
-        """First and last step of every chart."""
+        """First and last step of every chart; nothing comes after the last one of a run that is over."""
         furthest = max([self.snapshot.step, *(branch.step for branch in self.snapshot.branches)])
-        return extent(0, furthest, self.snapshot.max_steps or None)
+        return extent(0, furthest, (self.snapshot.max_steps or None) if self.snapshot.live else furthest)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -156,13 +158,15 @@ class Scene:
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
-        """The commands that took effect, for the charts; one that went back stands where it went back to."""
+        """The commands that took effect on the way to the present, for the charts; one that went back stands where it
+        went back to. A note is none: it changes nothing, and has a sign of its own."""
         found = []
         for command in self.snapshot.commands:
-            if command.step is not None and command.status == "applied":
+            if command.step is not None and command.status == "applied" and command.verb != "note":
                 to = command.after.get("step") if command.verb in ("rollback", "undo") else None
                 step = to if isinstance(to, int) else command.step
-                found.append(Mark(command.number, step, not on_the_way(self.nodes, command.t, step)))
+                if on_the_way(self.nodes, command.t, step):
+                    found.append(Mark(command.number, step))
         return tuple(found)
 
     @cached_property
@@ -193,7 +197,7 @@ class Scene:
         found = []
         for left in split(series.steps, self.nodes)[1]:
             values = series.values[left.rows]
-            values = smooth(values, self.half_life) if smoothed else values
+            values = self._smooth(values) if smoothed else values
             found.append(Behind(series.steps[left.rows[left.start :]], values[left.start :], left.name))
         return tuple(found)
 
@@ -232,8 +236,15 @@ class Scene:
     def smoothed(self, name: str) -> Floats:
         """The values of a metric, smoothed over the past only, so that nothing drawn moves later."""
         if name not in self._smoothed:
-            self._smoothed[name] = smooth(self.series(name).values, self.half_life)
+            self._smoothed[name] = self._smooth(self.series(name).values)
         return self._smoothed[name]
+
+    def _smooth(self, values: Floats) -> Floats:
+        """On a log axis without what lies below every positive value: after a last zero a mean falls without end there,
+        to heights that nobody recorded."""
+        found = smooth(values, self.half_life)
+        positive = values[values > 0] if self.view.log else values[:0]
+        return np.where(found < positive.min(), np.nan, found) if len(positive) else found
 
     @cached_property
     def _smoothed(self) -> dict[str, Floats]:

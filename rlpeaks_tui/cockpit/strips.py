@@ -59,12 +59,14 @@ def header(scene: Scene, newest: int, width: int) -> Cells:
         phase = f"phase {now.index + 1} of {now.of}  {now.name}" if now.of else f"phase {now.name}"
     limit = snapshot.max_steps
     steps = f"step {newest:,}".rjust(6 + len(f"{limit:,}")) + (f" / {limit:,}" if limit else "")
-    speed = f"{number(snapshot.speed)}/s" if snapshot.speed and snapshot.state == "running" else ""
-    left_over = f"{duration(snapshot.eta_s)} left" if snapshot.eta_s is not None and snapshot.state == "running" else ""
+    running = snapshot.state == "running"
+    speed = f"{number(snapshot.speed)}/s" if snapshot.speed and running else ""
+    left_over = f"{duration(snapshot.eta_s)} left" if snapshot.eta_s is not None and running else ""
+    # What a live run tells keeps its place while it is not known or shorter, so that nothing beside it comes and goes.
     right: list[tuple[str, int, int]] = [
         (steps, int(Ink.TEXT), 1),
-        (speed.rjust(6) if speed else "", int(Ink.DIM), 5),
-        (left_over.rjust(12) if left_over else "", int(Ink.DIM), 2),
+        (speed.rjust(8) if snapshot.live else "", int(Ink.DIM), 5),
+        (left_over.rjust(12) if snapshot.live and limit else "", int(Ink.DIM), 2),
         (phase, int(Ink.FORMAT), 4),
         ("read-only" if scene.readonly else "", int(Ink.WARN), 3),
         (badge(scene, newest), _badge_ink(scene), 0),

@@ -76,6 +76,7 @@ LIGHT: Mapping[Ink, str] = {
     Ink.SERIES_7: "#4d5864",
 }
 
+# Blue is all but black on a dark ground on most of these terminals, and so is not among them.
 SIXTEEN: Mapping[Ink, str] = {
     Ink.TEXT: "default",
     Ink.DIM: "dim",
@@ -94,14 +95,14 @@ SIXTEEN: Mapping[Ink, str] = {
     Ink.KL: "magenta",
     Ink.CALIBRATION: "cyan",
     Ink.SPARSITY: "bright_yellow",
-    Ink.FORMAT: "blue",
+    Ink.FORMAT: "bright_magenta",
     Ink.SERIES_0: "bright_blue",
     Ink.SERIES_1: "yellow",
     Ink.SERIES_2: "cyan",
     Ink.SERIES_3: "magenta",
     Ink.SERIES_4: "bright_yellow",
     Ink.SERIES_5: "red",
-    Ink.SERIES_6: "blue",
+    Ink.SERIES_6: "bright_magenta",
     Ink.SERIES_7: "white",
 }
 
@@ -161,6 +162,10 @@ class Palette:
 
     def style(self, ink: int) -> Style:
         """The style of an ink with its flags."""
+        if ink & RAISED and not self.raised:
+            # One block: a row whose every ink were reversed by itself would be a row of coloured ones.
+            bold = bool(ink & BOLD and not ink & HEAT)
+            return Style(reverse=True, bold=bold or None, underline=bool(ink & UNDERLINE) or None)
         if ink & HEAT:
             return self._heat(ink)
         meaning = self.inks.get(Ink(ink & MEANING), "")
@@ -184,7 +189,7 @@ class Palette:
             style += Style(bold=True)
         if ink & UNDERLINE:
             style += Style(underline=True)
-        if ink & REVERSE or (ink & RAISED and not self.raised):
+        if ink & REVERSE:
             style += Style(reverse=not style.reverse)
         return style
 

@@ -31,7 +31,7 @@ class Stop:
 def stops(scene: Scene, kind: str = "") -> list[Stop]:
     """What happened on the way to the present, in order of steps; only what is of `kind` where one is given."""
     snapshot = scene.snapshot
-    numbered = {mark.number: mark.step for mark in scene.marks if not mark.left}
+    numbered = {mark.number: mark.step for mark in scene.marks}
     found = [
         Stop(numbered[command.number], "command", f"command {command.number}: {asked(command)}")
         for command in snapshot.commands

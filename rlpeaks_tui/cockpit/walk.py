@@ -62,8 +62,11 @@ def choose_run(app: Cockpit) -> None:
 
 
 def toggle(app: Cockpit) -> None:
-    """Enlarge the panel in focus, or go back to the overview."""
-    if isinstance(app.stage, Enlarged | Browser):
+    """Enlarge the panel in focus, or close the one that is enlarged, with its filter."""
+    if isinstance(app.stage, Enlarged):
+        app.pop_screen()
+        app.look_at(scroll=0, filter="")
+    elif isinstance(app.stage, Browser):
         back(app)
     else:
         enlarge(app, app.view.panel)

@@ -116,5 +116,6 @@ def outcome(command: CommandMark) -> str:
 def setting(value: float | int | str | bool | None) -> str:
     """A value in force."""
     if isinstance(value, float):
-        return number(value)
+        # A count that came as a float is one all the same.
+        return f"{value:,.0f}" if value.is_integer() and 10 <= abs(value) < 100_000 else number(value)
     return "none" if value is None else str(value)

@@ -105,7 +105,7 @@ def _budget(scene: Scene, name: str, metric: str, ink: int, bound: float, floor:
 def last_change(scene: Scene) -> int:
     """The step of the last command or phase that changed weights or settings, at or before the one shown; 0: none."""
     changing = {command.number for command in scene.snapshot.commands if command.verb in CHANGING}
-    steps = [mark.step for mark in scene.marks if mark.number in changing and not mark.left]
+    steps = [mark.step for mark in scene.marks if mark.number in changing]
     steps += [phase.step for phase in scene.phases]
     return max([0, *(step for step in steps if step <= scene.step)])
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from rlpeaks_tui.stats.causal import EARLY, began
 
 from ..axes import Axis, linear
-from ..cells import SERIES, Cells, Ink
+from ..cells import Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent
-from .choice import FORKS, OVERLAP
 from .parts import Row, chart, heading, misleading, nothing, raw_and_smooth, ticks_for, typical_span
 from .story import Told, tell_by_kind, until, untold
+from .tasks import task_ink, tasks
 
-NAME = "entropy"
+NAME, PREFIX = "entropy", "entropy/"
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -36,11 +36,13 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     if value is None:
         return untold("Entropy", scene.why(NAME), scene, width, height)
     found = scene.snapshot.columns.names()
-    names = [name for name in found if name.startswith("entropy/") and name not in (FORKS, OVERLAP)]
-    tasks: list[Row] = [
-        (name.removeprefix("entropy/"), name, SERIES[(i + 2) % len(SERIES)]) for i, name in enumerate(names)
+    known = tasks(scene)
+    of_tasks: list[Row] = [
+        (task, name, task_ink(scene, task))
+        for name in found
+        if name.startswith(PREFIX) and (task := name.removeprefix(PREFIX)) in known
     ]
-    rows: list[Row] = [("entropy", NAME, Ink.ENTROPY), *tasks]
+    rows: list[Row] = [("entropy", NAME, Ink.ENTROPY), *of_tasks]
     rows += [
         ("reward", "reward", Ink.REWARD),
         ("format entropy", "format/entropy", Ink.FORMAT),
@@ -49,7 +51,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     ]
     unit = "nats/token, exact, mean over the tokens of a step's completions"
     told = Told("Entropy", Ink.ENTROPY, number(value), against_start(scene, value), unit, misleading(NAME, 1000, 1))
-    return tell_by_kind(told, rows, [("by task", tasks)], _axis, scene, width, height)
+    return tell_by_kind(told, rows, [("by task", of_tasks)], _axis, scene, width, height)
 
 
 def spent(scene: Scene, value: float) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..axes import compact
-from ..cells import BOLD, Cells, Ink, fit, width_of
+from ..cells import BOLD, Cells, Ink, fit, width_of, wrap
 from ..filtering import filtered
 from ..inforce import Change, in_force
 from ..scene import Scene
@@ -13,7 +13,8 @@ from ..words import clock, plural, setting, size
 from .parts import heading, nothing, scrolled
 from .probes import allowed
 
-LABEL = 34
+LONGEST = 6
+"""Rows for one value."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,13 @@ def _column(sections: list[Section], wanted: str, width: int, plain: bool) -> Ce
         kept, _ = filtered(lines, wanted, lambda line: f"{line.label} {line.value} {line.note}")
         if kept:
             rows += [*([""] if rows else []), title, *kept]
+    lines = [row for row in rows if not isinstance(row, str)]
+    longest = max((width_of(line.label) for line in lines), default=0)
+    values = max((width_of(line.value) for line in lines), default=0)
+    # Names may have what values leave them.
+    label = min(longest + 1, max(width // 2, width - 2 - values))
+    rows = [part for row in rows for part in ([row] if isinstance(row, str) else _broken(row, width - label - 2))]
     cells = Cells(width, len(rows))
-    longest = max((width_of(row.label) for row in rows if not isinstance(row, str)), default=0)
-    label = min(LABEL, longest + 1, width // 2)
     for y, row in enumerate(rows):
         if isinstance(row, str):
             cells.put(y, 0, fit(row, width), Ink.TEXT | BOLD)
@@ -80,10 +85,18 @@ def _column(sections: list[Section], wanted: str, width: int, plain: bool) -> Ce
         sign = {"•": "*"}.get(row.sign, row.sign) if plain else row.sign
         cells.put(y, 0, sign, Ink.ACCENT | BOLD)
         cells.put(y, 2, fit(row.label, label - 1), Ink.DIM)
-        x = cells.put(y, 2 + label, fit(row.value, width - label - 2), row.ink) + 2 if row.label else 4
+        x = cells.put(y, 2 + label, fit(row.value, width - label - 2), row.ink) + 2 if row.label or row.value else 4
         if row.note and x < width:
             cells.put(y, x, fit(row.note, width - x), Ink.ACCENT if row.sign else Ink.DIM)
     return cells
+
+
+def _broken(line: Line, room: int) -> list[Line]:
+    """A line as several where its value is longer than the room for it, and nothing stands behind it."""
+    if line.note or width_of(line.value) <= room:
+        return [line]
+    first, *others = wrap(line.value, room, LONGEST) or [line.value]
+    return [replace(line, value=first), *(Line("", other, ink=line.ink) for other in others)]
 
 
 def _now(scene: Scene) -> Section:
@@ -126,7 +139,7 @@ def _identity(scene: Scene) -> Section:
     launcher = f", launcher {info.launcher_pid}" if info.launcher_pid else ""
     pids = [f"{rank.pid}" for rank in snapshot.ranks] or ([str(info.pid)] if info.pid else [])
     shown = ", ".join(pids[:8]) + (f" and {len(pids) - 8} more" if len(pids) > 8 else "")
-    lines.append(Line("processes", f"{shown}{launcher}" if shown else "not known yet"))
+    lines.append(Line("pid" if len(pids) == 1 else "pids", f"{shown}{launcher}" if shown else "not known yet"))
     for rank in snapshot.ranks[:8]:
         if "peak" in rank.memory:
             now = size(rank.memory.get("rss", 0))

@@ -17,9 +17,10 @@ ENTROPY = "format/entropy"
 
 
 def names(scene: Scene) -> list[str]:
-    """The formats that the run tells apart, the most frequent first."""
+    """The formats that the run tells apart, the most frequent first; those that show the same share by name, so that
+    they do not change places with what nobody sees."""
     found = [name for name in scene.snapshot.columns.names() if name.startswith(PREFIX) and not has_entry(name)]
-    return sorted(found, key=lambda name: -(scene.value(name) or 0.0))
+    return sorted(found, key=lambda name: (-round(scene.value(name) or 0.0, 2), name))
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -30,7 +31,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         return nothing(cells, scene.why(f"{PREFIX}*"))
     entropy = scene.value(ENTROPY)
     value = f"{max(0.0, entropy):.2f}" if entropy is not None else ""
-    heading(cells, scene, "formats", "6", "Formats", Ink.FORMAT, value, "nats" if value else "", "share")
+    heading(cells, scene, "formats", "6", "Formats", Ink.FORMAT, value, "nats of entropy" if value else "", "share")
     label = min(max(width_of(name.removeprefix(PREFIX)) for name in found), width // 3)
     bar = width - label - 15
     for y, name in enumerate(found[: height - 1], 1):
@@ -44,6 +45,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         cells.put_right(y, width - 7, percent(share), Ink.TEXT)
         if start is not None:
             cells.put_right(y, width, signed(round(share - start, 2))[:5], Ink.DIM)
+    cells.put_right(len(found) + 1, width, fit("share now, since start", width), Ink.FAINT)
     return cells
 
 

@@ -15,7 +15,7 @@ from rlpeaks_tui.stats.student import degrees_between, student95
 from rlpeaks_tui.stats.summaries import Estimate, combined, smooth
 
 from ..axes import Axis, Floats, linear, span_of
-from ..cells import SERIES, SOFT, Cells, Ink, fit, width_of
+from ..cells import SOFT, Cells, Ink, fit, width_of
 from ..chart import Band, Line, Points, draw
 from ..raster import Ints
 from ..scene import Scene
@@ -23,6 +23,7 @@ from ..words import number, percent, plural, signed
 from .earned import Earned
 from .parts import chart, nothing, ticks_for, typical_span
 from .story import Part, Told, across, level, plus_minus, tell, until, untold
+from .tasks import task_ink
 
 ONCE, ERROR, BASE = "eval/pass@1", "eval/pass@1_se", "eval/base_pass@1"
 BY_TASK = "eval/accuracy/"
@@ -268,7 +269,7 @@ def _tasks(scene: Scene, study: Earned, width: int, height: int) -> Cells:
         cells.put_right(0, stop + (title == "training") * 2, title, Ink.FAINT)
     for y, name in enumerate(names[: height - 1], 1):
         task = name.removeprefix(BY_TASK)
-        cells.put(y, 0, fit(task, room), SERIES[y % len(SERIES)])
+        cells.put(y, 0, fit(task, room), task_ink(scene, task))
         of_base = study.tasks.get(task)
         series = scene.series(f"reward/{task}")
         recent = series.values[(series.steps <= int(steps[-1])) & np.isfinite(series.values)][-RECENT:]

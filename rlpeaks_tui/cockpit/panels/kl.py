@@ -28,6 +28,9 @@ RECENT = 50
 OLD = 0.25
 """An exact value older than this share of the steps so far is history, and the headline is the estimate of now."""
 
+WORDY = 68
+"""Columns in which the heading says from where, whatever else it says."""
+
 EXACT, K3, K1, FORWARD, REFERENCE = "kl/base", "kl/base_k3", "kl/base_k1", "kl/base_forward", "kl/ref"
 
 
@@ -37,7 +40,8 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         heading(cells, scene, "kl", "3", "KL drift", Ink.UNKNOWN)
         return nothing(cells, scene.why(EXACT))
     value, note = headline(scene)
-    heading(cells, scene, "kl", "3", "KL drift", Ink.KL, value, note, "nats/token from start")
+    unit = "nats/token from start" if width >= WORDY else "nats/token"
+    heading(cells, scene, "kl", "3", "KL drift", Ink.KL, value, note, unit)
     lines, points = _lines(scene, False), _points(scene, intervals=False)
     axis = _axis(lines, points, ticks_for(height - 2))
     cells.blit(1, 0, draw(chart(scene, lines, axis, points), width, height - 1))

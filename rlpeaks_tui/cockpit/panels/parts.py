@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from rlpeaks_tui.stats.catalog import format_value, lookup
 
-from ..axes import Axis, linear, logarithmic, span_of, span_without_spikes
+from ..axes import Axis, Floats, linear, logarithmic, span_of, span_without_spikes
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
 from ..chart import Chart, Line, Points, draw
 from ..scene import Scene
 from ..spark import spark
 from ..words import number
+
+NUMBER, LONGEST = re.compile(r"[−+]?\d+\.\d+(e[−-]\d+)?"), 7
+"""A number within a text that is no count, and the cells that `words.number` fills at most."""
 
 Row = tuple[str, str, int]
 """A metric in a table: its label, its name, its ink."""
@@ -30,7 +36,8 @@ def heading(
 ) -> None:
     """The first row: key, title and unit on the left, the value and what it means on the right.
 
-    Where the row is too short, the unit goes first, then the note; the value is never run into the title.
+    Where the row is too short, the unit goes first, then the note; the value is never run into the title. Whether the
+    unit has room is told for the longest numbers, so that it does not come and go with theirs.
     """
     width = cells.width
     left = 0
@@ -42,13 +49,19 @@ def heading(
     room = width - end - 2
     for shown_unit, shown_note in ((unit, note), ("", note), ("", "")):
         right = width_of(value) + (width_of(shown_note) + 2 if shown_note else 0)
-        need = right + (width_of(shown_unit) + 1 if shown_unit else 0)
-        if need <= room:
+        if shown_unit:
+            right = _widest(value) + (_widest(shown_note) + 2 if shown_note else 0) + width_of(shown_unit) + 1
+        if right <= room:
             if shown_unit:
                 cells.put(0, end + 1, shown_unit, Ink.FAINT)
             at = cells.put_right(0, width, shown_note, Ink.DIM) if shown_note else width + 2
             cells.put_right(0, at - 2, value, Ink.TEXT | BOLD)
             return
+
+
+def _widest(text: str) -> int:
+    """The cells that a text takes when each of its numbers is as long as one can be."""
+    return width_of(NUMBER.sub(lambda found: found.group().ljust(LONGEST), text))
 
 
 def nothing(cells: Cells, reason: str) -> Cells:
@@ -137,9 +150,8 @@ def axis_over(lines: Sequence[Line], count: int, floor: float | None = None, cei
 
 
 def typical_span(lines: Sequence[Line]) -> tuple[float, float] | None:
-    """What the values of `lines` span, spikes apart."""
-    shown = [values for line in lines for values in (line.values, *(branch.values for branch in line.behind))]
-    spans = [span for values in shown if (span := span_without_spikes(values))]
+    """What the values of `lines` span, spikes apart. A branch that was left has no say: it may have gone far away."""
+    spans = [span for line in lines if (span := span_without_spikes(line.values))]
     return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
 
 
@@ -150,8 +162,9 @@ def ticks_for(height: int) -> int:
 
 def chart(scene: Scene, lines: Sequence[Line], axis: Axis, points: Sequence[Points] = (), labels: int = 0) -> Chart:
     """`lines` over the scene's steps, with its commands and its cursor."""
-    if scene.view.log:
-        axis = _logarithmic(lines, points, len(axis.ticks)) or axis
+    note = ""
+    if scene.view.log and (found := _logarithmic(lines, points, len(axis.ticks))):
+        axis, note = found, ZEROS if any(_often_zero(line.values) for line in lines) else ""
     return Chart(
         x=scene.x,
         y=axis,
@@ -161,14 +174,25 @@ def chart(scene: Scene, lines: Sequence[Line], axis: Axis, points: Sequence[Poin
         marks=scene.marks,
         cursor=scene.view.cursor,
         ascii_only=scene.ascii_only,
+        note=note,
     )
 
 
+ZEROS = "zero and less: not shown"
+
+
+def _often_zero(values: Floats) -> bool:
+    """Whether a log axis leaves out more than the first value, and more than one in a hundred."""
+    return int((values <= 0).sum()) > max(1, len(values) / 100)
+
+
 def _logarithmic(lines: Sequence[Line], points: Sequence[Points], count: int) -> Axis | None:
-    """A log axis over the positive values; None where there are none."""
+    """A log axis over the positive values, spikes apart; None where there are none."""
     values = [line.values for line in lines] + [point.values for point in points]
-    span = span_of(*(array[array > 0] for array in values))
-    return logarithmic(span[0], span[1], count) if span else None
+    spans = [span for array in values if (span := span_without_spikes(np.log10(array[array > 0])))]
+    if not spans:
+        return None
+    return logarithmic(10.0 ** min(low for low, _ in spans), 10.0 ** max(high for _, high in spans), count)
 
 
 def chart_over_table(

@@ -8,14 +8,17 @@ from functools import partial
 from rlpeaks_tui.run.columns import LATELY
 
 from ..axes import Axis, span_of
-from ..cells import SERIES, Cells, Ink
+from ..cells import Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent
 from .parts import Row, axis_over, chart, heading, misleading, nothing, raw_and_smooth, ticks_for
 from .story import Told, tell_by_kind, until, untold
+from .tasks import task_ink
 
 NAME = "reward"
+FUNCTIONS = (Ink.SERIES_1, Ink.SERIES_7, Ink.SERIES_6, Ink.SERIES_5)
+"""Of the reward functions: the tasks begin with others."""
 LEAST = 5
 """Steps at each end that a change is told from; up to LATELY where there are more."""
 
@@ -57,10 +60,12 @@ def components(scene: Scene) -> tuple[list[Row], list[Row]]:
     names = scene.snapshot.columns.names()
     functions = [name for name in names if name.startswith("rewards/") and name.endswith("/mean")]
     tasks = [name for name in names if name.startswith("reward/")]
-    inks = [SERIES[(i + 1) % len(SERIES)] for i in range(len(functions) + len(tasks))]
     return (
-        [(n.removeprefix("rewards/").removesuffix("/mean"), n, ink) for n, ink in zip(functions, inks, strict=False)],
-        [(n.removeprefix("reward/"), n, ink) for n, ink in zip(tasks, inks[len(functions) :], strict=True)],
+        [
+            (name.removeprefix("rewards/").removesuffix("/mean"), name, FUNCTIONS[i % len(FUNCTIONS)])
+            for i, name in enumerate(functions)
+        ],
+        [(task, name, task_ink(scene, task)) for name in tasks if (task := name.removeprefix("reward/"))],
     )
 
 

@@ -9,14 +9,15 @@ from rlpeaks_tui.run.branches import on_the_way
 from rlpeaks_tui.run.entries import Phase
 from rlpeaks_tui.run.follow import CommandMark
 
-from ..cells import BOLD, TINT, Cells, Ink, Plot, fit, text_of, width_of
+from ..cells import BOLD, TINT, Cells, Ink, Plot, fit, text_of, width_of, wrap
 from ..chart import clusters
 from ..curriculum import mix, phases_of
 from ..filtering import filtered
 from ..raster import Frame
 from ..scene import Scene
 from ..words import asked, outcome
-from .parts import heading, nothing, scrolled
+from .parts import heading, nothing
+from .picking import first_shown, picked, raise_row
 
 STATUS_INK: Mapping[str, int] = {
     "applied": Ink.GOOD,
@@ -26,6 +27,8 @@ STATUS_INK: Mapping[str, int] = {
     "too late": Ink.WARN,
 }
 MOST_BRANCHES = 6
+WHOLE, LONGEST = 4, 1000
+"""Rows for every word of the picked event, and the columns that the longest one takes."""
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
@@ -52,10 +55,11 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
     """Adds the branches as a tree, and everything that happened: commands with their sender and the values before and
-    after, checkpoints, notes, phases, alerts."""
+    after, checkpoints, notes, phases, alerts; of the picked one every word."""
     cells = Cells(width, height)
     wanted = scene.view.filter
-    rows, note = filtered(_events(scene, width), wanted, lambda row: text_of(row().chars[0]))
+    both = list(zip(_events(scene, width - 2), _events(scene, LONGEST), strict=True))
+    rows, note = filtered(both, wanted, lambda pair: text_of(pair[1]().chars[0]))
     heading(
         cells,
         scene,
@@ -71,12 +75,18 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     shown = tree(scene, width)
     cells.blit(5, 0, shown)
     top_row = 6 + shown.height if shown.height else 6
-    room = height - top_row - 1
-    top = scrolled(cells, len(rows), room, scene.view.scroll)
-    for y, row in enumerate(rows[top : top + room], top_row):
-        cells.blit(y, 0, row())
     if not rows:
-        nothing(cells, "no event matches" if wanted else "nothing has happened but steps")
+        return nothing(cells, "no event matches" if wanted else "nothing has happened but steps")
+    at = picked(cells, scene, len(rows))
+    whole = WHOLE if height - top_row >= 2 * WHOLE else 0
+    room = height - top_row - whole - bool(whole)
+    top = first_shown(at, len(rows), room)
+    for y, (row, _) in enumerate(rows[top : top + max(0, room)], top_row):
+        cells.blit(y, 2, row())
+    if room > 0:
+        raise_row(cells, top_row + at - top, 0, width)
+    for y, words in enumerate(wrap(text_of(rows[at][1]().chars[0]), width - 2, whole), height - whole):
+        cells.put(y, 2, words, Ink.TEXT)
     return cells
 
 
@@ -107,8 +117,7 @@ def line(scene: Scene, width: int) -> Cells:
     ):
         cells.put(0, frame.column(step, width), sign, Ink.DIM if on_the_way(scene.nodes, t, step) else Ink.FAINT)
     marks = [(frame.column(mark.step, width), mark.number) for mark in scene.marks]
-    for column, text in clusters(marks, width):
-        start = min(column, width - len(text))
+    for start, text in clusters(marks, width):
         if start <= now < start + len(text):
             # A number that the sign of the present would cut reads as another: it stands beside the sign.
             start = now + 1 if now + 1 + len(text) <= width else now - len(text)
@@ -202,13 +211,13 @@ def _events(scene: Scene, width: int, brief: bool = False) -> list[Callable[[], 
         if cursor is None or step is None or step <= cursor:
             rows.append((t, partial(draw, *args)))
 
-    for command in snapshot.commands:
-        add(command.t, command.step, command_row, scene, command, width)
-    said = {" ".join(command.args) for command in snapshot.commands if command.verb == "note"}
     for note in snapshot.notes:
-        # One that came as a command has a row and a number already.
-        if note.text not in said:
-            add(note.t, note.step, _row, "◇", note.step, note.text, Ink.TEXT, width, note.who)
+        add(note.t, note.step, _row, "◇", note.step, note.text, Ink.TEXT, width, note.who)
+    said = {note.text for note in snapshot.notes}
+    for command in snapshot.commands:
+        # A note that came as a command has its row already.
+        if command.verb != "note" or " ".join(command.args) not in said:
+            add(command.t, command.step, command_row, scene, command, width)
     for alert in snapshot.alerts:
         if alert.on or not brief:
             ink = (Ink.BAD if alert.severity == "critical" else Ink.WARN) if alert.on else Ink.DIM

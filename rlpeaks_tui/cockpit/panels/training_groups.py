@@ -72,24 +72,29 @@ def training(scene: Scene, width: int, height: int) -> Cells:
 
 def _rows(scene: Scene, found: Sequence[Group], at: int, width: int, height: int) -> Cells:
     cells = Cells(width, height)
-    top = first_shown(at, len(found), height)
+    top = first_shown(at, len(found), height - 1)
     tasks = max(width_of(fit(group.task, 20)) for group in found) if width >= 70 else 0
     room = width - 13 - 10 - 14 - (tasks + 2 if tasks else 0)
     text = min(max(width_of(one_line(group.prompt)) for group in found), room)
-    for y, group in enumerate(found[top : top + height]):
+    shown = found[top : top + max(0, height - 1)]
+    for y, group in enumerate(shown, 1):
         sign, ink = KINDS[group.kind]
         cells.put(y, 1, sign, ink | BOLD)
         cells.put(y, 3, group.kind, ink)
         x = 13
         if text >= 8:
+            cells.put(0, x, "prompt", Ink.FAINT)
             cells.put(y, x, fit(one_line(group.prompt), text), Ink.TEXT)
             x += text + 2
+        cells.put(0, x, "share right", Ink.FAINT)
         x = shaded(cells, y, x, group.rate, 2, scene.ascii_only) + 1
         x = cells.put(y, x, f"of {group.size}".ljust(6), Ink.DIM)
+        cells.put_right(0, x + 6, "step", Ink.FAINT)
         cells.put_right(y, x + 6, f"{group.step:,}", Ink.DIM)
         if tasks:
+            cells.put(0, x + 8, "task", Ink.FAINT)
             cells.put(y, x + 8, fit(group.task, 20), Ink.DIM)
-        if top + y == at:
+        if top + y - 1 == at:
             raise_row(cells, y, 0, width)
     return cells
 

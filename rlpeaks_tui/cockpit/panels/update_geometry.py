@@ -7,6 +7,9 @@ both, each with what the literature reports for it.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from ..cells import Cells, Ink, fit, width_of
 from ..chart import Line, draw
 from ..scene import Scene
@@ -14,6 +17,9 @@ from ..words import number, percent
 from .parts import Row, axis_over, chart, clauses, heading, metric_table, misleading, nothing, ticks_for
 
 RANK, STABLE, ANGLE, SHIFT = "update/rank", "update/stable_rank", "update/angle", "update/nss"
+FIGURE = re.compile(r"([a-z ]*[a-z]) ([\d.e+-]+)(?: (degrees))?")
+"""Of what a probe says of a matrix: rank 128, stable rank 3.4, angle 7.86 degrees."""
+
 ROWS: tuple[Row, ...] = (
     ("rank / smaller side", RANK, Ink.DIM),
     ("stable rank", STABLE, Ink.SPARSITY),
@@ -57,10 +63,7 @@ def geometry(scene: Scene, width: int, height: int) -> Cells:
         cells.put(at, 0, line, Ink.DIM)
     at = bottom + len(warnings)
     if probe is not None and listed:
-        cells.put(at, 0, fit(f"matrix by matrix, at step {probe.step:,}", width), Ink.FAINT)
-        for y, (name, said) in enumerate(matrices[: listed - 1], at + 1):
-            x = cells.put(y, 0, fit(name, width * 2 // 3), Ink.DIM)
-            cells.put(y, x + 2, fit(said, width - x - 2), Ink.TEXT)
+        _matrices(cells, at, f"matrix by matrix, at step {probe.step:,}", matrices[: listed - 1])
     cells.blit(height - table, 0, metric_table(scene, rows, width, table))
     return cells
 
@@ -83,6 +86,22 @@ def of_matrices(scene: Scene) -> list[tuple[str, str]]:
     probe = scene.probe("rank")
     facts = {} if probe is None else probe.facts
     return [(name, str(said)) for name, said in facts.items() if name.endswith("weight")]
+
+
+def _matrices(cells: Cells, y: int, title: str, matrices: Sequence[tuple[str, str]]) -> None:
+    """Under row `y` with the title and the heads: a matrix a row, each of its figures in a column."""
+    said = [FIGURE.findall(words) for _, words in matrices]
+    heads = list(dict.fromkeys(degrees or label for figures in said for label, _, degrees in figures))
+    widths = [max(width_of(head), 6) + 3 for head in heads]
+    names = min(max(width_of(name) for name, _ in matrices), cells.width - sum(widths))
+    stops = [names + sum(widths[: i + 1]) for i in range(len(widths))]
+    cells.put(y, 0, fit(title, stops[0] - width_of(heads[0]) - 1 if heads else cells.width), Ink.FAINT)
+    for stop, head in zip(stops, heads, strict=True):
+        cells.put_right(y, stop, head, Ink.FAINT)
+    for row, ((name, _), figures) in enumerate(zip(matrices, said, strict=True), y + 1):
+        cells.put(row, 0, fit(name, names), Ink.DIM)
+        for label, value, degrees in figures:
+            cells.put_right(row, stops[heads.index(degrees or label)], value, Ink.TEXT)
 
 
 def _charts(cells: Cells, scene: Scene, y: int, height: int) -> None:

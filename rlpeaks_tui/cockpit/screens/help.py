@@ -21,8 +21,6 @@ from .board import Board
 KEYS = 8
 COLUMN = 58
 NO_KEY = "palette"
-WIDE_ENOUGH = 60
-"""Columns from which on the first row has room for how plus or minus is written in ASCII."""
 SCROLLS = {"down": 1, "up": -1, "page.down": 1000, "live": 1000, "page.up": -1000, "browser.first": -1000}
 """Rows by which a command scrolls here."""
 
@@ -153,6 +151,4 @@ class Help(Screen[None]):
         place = self._plan(*self.app.size)["help"]
         if place.width > 0 and place.height > 0:
             cells = draw(place.width, place.height, self._scroll, self._refused, self._table)
-            if self._ascii_only and place.width >= WIDE_ENOUGH:
-                cells.put(0, 6, "0.5 ~0.1: plus or minus 0.1", Ink.DIM)
             self._surface.show(in_ascii(cells) if self._ascii_only else cells)

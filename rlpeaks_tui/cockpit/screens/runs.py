@@ -36,6 +36,7 @@ def hints(table: Sequence[Keyed]) -> list[Hint]:
         Hint(rows, "choose", 1),
         Hint(named["filter"], "filter", 2, command=keys["filter"]),
         Hint(named["back"], "back", 0, command=keys["back"]),
+        Hint(named["help"], "help", 3, command=keys["help"]),
     ]
 
 
@@ -117,6 +118,8 @@ class Runs(Screen[Path | None]):
         far = len(self._all)
         by = {"up": -1, "down": 1, "page.up": -self._rows, "page.down": self._rows, "browser.first": -far, "live": far}
         match meanings(self._table).get(event.key, ""):
+            case "help":
+                self.app.open_help()  # type: ignore[attr-defined]
             case "open":
                 self._open()
             case "filter":

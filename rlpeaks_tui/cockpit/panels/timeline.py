@@ -27,7 +27,7 @@ STATUS_INK: Mapping[str, int] = {
     "too late": Ink.WARN,
 }
 MOST_BRANCHES = 6
-WHOLE, LONGEST = 4, 1000
+WHOLE, LONGEST = 3, 1000
 """Rows for every word of the picked event, and the columns that the longest one takes."""
 
 

@@ -76,8 +76,8 @@ class FakeRun:
         probes: bool = True,
         world: int = 1,
     ) -> None:
-        # Its clock runs ahead of the real one, so that nothing it says ever looks old.
         self.rate = 3e-4
+        # Its clock runs ahead of the real one, so that nothing it says ever looks old.
         self.began = time.time()
         self.layout = Layout(root)
         self.layout.create()
@@ -218,7 +218,6 @@ class FakeRun:
 
     def settings(self, cannot: dict[str, str] | None = None, **values: Value) -> None:
         """Settings in force, and which commands cannot work."""
-        self.rate = float(values.get("learning_rate") or self.rate)
         self.journal.write(Settings(t=self.t, step=self.step, v=values, cannot=cannot or {}))
 
     def note(self, text: str) -> None:

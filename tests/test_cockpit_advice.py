@@ -22,17 +22,23 @@ def found(since: int, remedy: str = RATE, severity: str = "critical") -> Finding
     return Finding("left-start", "The policy has left its start", severity, since, "KL 4 nats/token", remedy)
 
 
+def rated(run: FakeRun, rate: float) -> None:
+    """The learning rate in force from here on."""
+    run.rate = rate
+    run.settings(learning_rate=rate, beta=0.0)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> FakeRun:
     run = FakeRun(tmp_path / "run")
     run.state("running")
-    run.settings(learning_rate=0.05, beta=0.0)
+    rated(run, 0.05)
     return run
 
 
 def raised(run: FakeRun) -> None:
     run.command("a", "set", "learning_rate=0.1", learning_rate=0.1)
-    run.settings(learning_rate=0.1, beta=0.0)
+    rated(run, 0.1)
 
 
 def test_a_rate_that_broke_the_policy_is_lowered_before_the_weights_go_back(run: FakeRun) -> None:
@@ -41,7 +47,7 @@ def test_a_rate_that_broke_the_policy_is_lowered_before_the_weights_go_back(run:
     assert advised(snapshot, [found(6)]) == "set learning_rate=0.005"
     assert advised(snapshot, [found(6, severity="warn")]) == "set learning_rate=0.025"
     run.command("a", "set", "learning_rate=0.005", learning_rate=0.005)
-    run.settings(learning_rate=0.005, beta=0.0)
+    rated(run, 0.005)
     assert advised(scene_of(run.layout.root).snapshot, [found(6)]) == "reset --to base"
 
 
@@ -49,7 +55,7 @@ def test_weights_alone_go_back_so_that_the_lower_rate_stays(run: FakeRun) -> Non
     run.advance(40)
     run.checkpoint("auto-40")
     run.advance(60)
-    run.settings(learning_rate=0.005, beta=0.0)
+    rated(run, 0.005)
     assert advised(scene_of(run.layout.root).snapshot, [found(70)]) == "reset --to auto-40"
     assert advised(scene_of(run.layout.root).snapshot, [found(30)]) == "reset --to base"
 
@@ -76,7 +82,7 @@ def test_a_setting_is_undone_where_no_checkpoint_is_older_and_then_the_weights_g
     run.advance(40)
     assert advised(scene_of(run.layout.root).snapshot, [found(75)]) == "undo"
     run.command("b", "undo", learning_rate=0.05)
-    run.settings(learning_rate=0.05, beta=0.0)
+    rated(run, 0.05)
     assert advised(scene_of(run.layout.root).snapshot, [found(75)]) == "reset --to base"
 
 

@@ -327,7 +327,7 @@ def test_of_the_picked_event_every_word_can_be_read(tmp_path: Path) -> None:
         assert any(row.startswith("▸") and "entropy" in row for row in cells.rows())
     # What is cut in the list is found by a filter, too.
     filtered_out = replace(scene, view=View(filter="to the end"))
-    assert "told: entropy" in text_of("timeline", filtered_out, 60, 24, enlarged=True)
+    assert "alert: entropy" in text_of("timeline", filtered_out, 60, 24, enlarged=True)
 
 
 def test_time_gives_shares_that_sum_to_the_step(steered: Scene) -> None:

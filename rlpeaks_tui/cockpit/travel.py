@@ -38,7 +38,7 @@ def stops(scene: Scene, kind: str = "") -> list[Stop]:
         if command.number in numbered
     ]
     happened = [
-        ("alert", alert.t, alert.step, f"told: {alert.text or alert.rule}") for alert in snapshot.alerts if alert.on
+        ("alert", alert.t, alert.step, f"alert: {alert.text or alert.rule}") for alert in snapshot.alerts if alert.on
     ]
     happened += [("checkpoint", saved.t, saved.step, saved.name) for saved in snapshot.checkpoints]
     happened += [("note", note.t, note.step, note.text) for note in snapshot.notes]

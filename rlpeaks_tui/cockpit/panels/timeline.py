@@ -222,7 +222,7 @@ def _events(scene: Scene, width: int, brief: bool = False) -> list[Callable[[], 
         if alert.on or not brief:
             ink = (Ink.BAD if alert.severity == "critical" else Ink.WARN) if alert.on else Ink.DIM
             text = alert.text or alert.rule
-            sign, words = ("!", f"told: {text}") if alert.on else ("·", f"over: {text}")
+            sign, words = ("!", f"alert: {text}") if alert.on else ("·", f"alert over: {text}")
             add(alert.t, alert.step, _row, sign, alert.step, words, ink, width)
     there = {kept.name for kept in snapshot.restorable}
     for saved in snapshot.checkpoints if not brief else ():

@@ -11,8 +11,8 @@ from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 _ROUNDS = 100
 _NORMAL = 1e7
 """Degrees from which on the difference from the normal distribution is below 1e-6."""
@@ -37,6 +37,12 @@ def student95(degrees: float, looks: int = 1) -> float:
     return _quantile(0.05 / max(looks, 1), float(degrees))
 
 
+@lru_cache(maxsize=1)
+def _gauss() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights; found when first asked for, since a viewer that starts needs none."""
+    return np.polynomial.legendre.leggauss(64)
+
+
 @lru_cache(maxsize=4096)
 def _quantile(outside: float, degrees: float) -> float:
     """The t that |T| passes with chance `outside`."""
@@ -46,10 +52,11 @@ def _quantile(outside: float, degrees: float) -> float:
     if degrees > _NORMAL:
         return normal
     scale = 2 * math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)) / math.sqrt(math.pi)
+    nodes, weights = _gauss()
     # The integral rises ever more slowly and t lies beyond the normal quantile: Newton comes from the left and stays.
     angle = math.atan(normal / math.sqrt(degrees))
     for _ in range(_ROUNDS):
-        inside = scale * angle / 2 * float(_WEIGHTS @ np.cos(angle / 2 * (_NODES + 1)) ** (degrees - 1))
+        inside = scale * angle / 2 * float(weights @ np.cos(angle / 2 * (nodes + 1)) ** (degrees - 1))
         step = (1 - outside - inside) / (scale * math.cos(angle) ** (degrees - 1))
         angle += step
         if step <= 1e-14 * angle:

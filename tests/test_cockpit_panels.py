@@ -87,7 +87,7 @@ def test_a_metric_that_does_not_apply_gives_the_runs_own_reason(tmp_path: Path) 
 
 def test_reward_shows_its_value_its_parts_and_how_it_misleads(steered: Scene) -> None:
     rewards = steered.series("reward").values
-    ends = f"{rewards[:20].mean():.3f} → {rewards[-20:].mean():.3f} by 20-step means"
+    ends = f"means {rewards[:20].mean():.3f} → {rewards[-20:].mean():.3f}"
     assert re.search(rf"1 Reward mean +0\.\d{{3}}  {ends}", text_of("reward", steered))
     big = text_of("reward", steered, 140, 40, enlarged=True)
     for part in ("correct", "format", "two operands", "three operands", "groups without gradient", "how it misleads"):

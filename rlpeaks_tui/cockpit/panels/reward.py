@@ -49,7 +49,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         ("tokens a completion", "completions/mean_length", Ink.TEXT),
         ("cut off at the limit", "completions/clipped_ratio", Ink.TEXT),
     ]
-    unit = "mean of a step's completions"
+    unit = f"mean of a step's completions; means: of up to {LATELY} steps at either end"
     told = Told("Reward", Ink.REWARD, number(value), _change(scene), unit, misleading(NAME, 1000, 1))
     kinds = [("by task", tasks), ("by function", functions)]
     return tell_by_kind(told, rows, kinds, partial(_axis, scene), scene, width, height)
@@ -78,7 +78,7 @@ def _change(scene: Scene) -> str:
     rows = min(LATELY, len(rewards) // 2)
     if rows < LEAST:
         return ""
-    return f"{number(float(rewards[:rows].mean()))} → {number(float(rewards[-rows:].mean()))} by {rows}-step means"
+    return f"means {number(float(rewards[:rows].mean()))} → {number(float(rewards[-rows:].mean()))}"
 
 
 def _axis(scene: Scene, lines: Sequence[Line], count: int) -> Axis:

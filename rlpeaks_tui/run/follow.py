@@ -90,7 +90,6 @@ class Snapshot:
     step: int
     max_steps: int
     speed: float | None
-    eta_s: float | None
     phases: tuple[Phase, ...]
     columns: Columns
     commands: tuple[CommandMark, ...]
@@ -130,6 +129,12 @@ class Snapshot:
     def pace(self) -> Pace:
         """Whether the run moves, and which rank holds it up."""
         return judge_pace(self.ranks, self.state, self.info.world_size)
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left at the present speed; of a run that is stuck none can be foretold."""
+        moves = self.state in ("running", "paused") and not self.pace.ranks
+        return (self.max_steps - self.step) / self.speed if moves and self.speed and self.max_steps else None
 
 
 class Follower:
@@ -233,14 +238,9 @@ class Follower:
     def snapshot(self) -> Snapshot:
         now = self._clock()
         condition = self._judge(now)
-        max_steps = self._info.max_steps
-        running = condition.state in ("running", "paused")
         seconds = sum(self._seconds)
         speed = len(self._seconds) / seconds if seconds > 0 else None
         ended = condition.state in ("finished", "stopped", "failed")
-        ranks = self._signs.clocks(now, self._info.world_size)
-        # Of a run that is stuck no time left can be foretold.
-        moves = running and not judge_pace(ranks, condition.state, self._info.world_size).ranks
         return Snapshot(
             version=self._version,
             info=self._info,
@@ -251,9 +251,8 @@ class Follower:
             why=condition.why,
             refused=self._last_state is not None and self._last_state.refused,
             step=self._step,
-            max_steps=max_steps,
+            max_steps=self._info.max_steps,
             speed=speed,
-            eta_s=(max_steps - self._step) / speed if moves and speed and max_steps else None,
             phases=tuple(self._phases),
             columns=self._columns,
             commands=self._marks(ended),
@@ -276,7 +275,7 @@ class Follower:
             lost=self._lost,
             skipped=self._journal.skipped,
             console=self._console,
-            ranks=ranks,
+            ranks=self._signs.clocks(now, self._info.world_size),
         )
 
     def layers(self, step: int) -> Layers | None:

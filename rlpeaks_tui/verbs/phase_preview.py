@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..cockpit.words import plural
 from ..phases import PHASE_WORDS, Phase
 from ..run import present
 from ..run.branches import split
@@ -101,7 +102,9 @@ def _lines(target: Phase, rates: dict[str, TaskRate | None], facts: dict[str, An
         else:
             steps = f"step {rate.first}" if rate.first == rate.last else f"steps {rate.first} to {rate.last}"
             told = f"pass rate {rate.rate:.3f} ({rate.low:.3f} to {rate.high:.3f})"
-            lines.append(f"{share}  {told}, {_many(rate.n, 'completion')} of {_many(rate.prompts, 'prompt')}, {steps}")
+            lines.append(
+                f"{share}  {told}, {plural(rate.n, 'completion')} of {plural(rate.prompts, 'prompt')}, {steps}"
+            )
     if (mix := facts["expected"]) is None:
         lines.append("expected pass rate: not known, a task has no history in this run")
     else:
@@ -114,7 +117,3 @@ def _lines(target: Phase, rates: dict[str, TaskRate | None], facts: dict[str, An
     ends = "never, it is the last phase" if last else " or ".join(target.ends()) or "by hand only"
     lines.append(f"ends: {ends}")
     return lines
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -59,7 +59,9 @@ def generations(snapshot: Snapshot, step: int) -> tuple[Ints, Ints]:
 def left_generations(snapshot: Snapshot) -> frozenset[int]:
     """Numbers of the generations that lie on a branch which was left."""
     rows, _ = split(snapshot.rollout_steps, nodes(snapshot))
-    return frozenset(np.setdiff1d(np.arange(len(snapshot.rollout_steps)), rows).tolist())
+    left = np.ones(len(snapshot.rollout_steps), np.bool_)
+    left[rows] = False
+    return frozenset(np.flatnonzero(left).tolist())
 
 
 def rollouts(follower: Follower, snapshot: Snapshot, step: int) -> Rollouts | None:

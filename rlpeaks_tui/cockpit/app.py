@@ -182,7 +182,10 @@ class Cockpit(App[int]):
         # Kept when it is left: making a screen takes Textual longer than everything else that a key does.
         self.install_screen(self.magnifier, "enlarged")
         self._reader.start()
-        self._tick()
+        # The first look is not the pace's to put off: what Textual has just written to set the terminal up may still
+        # wait there, and tells nothing of the link.
+        self.look_again()
+        self._tick_later()
 
     def on_unmount(self) -> None:
         self._herald.restore()
@@ -196,6 +199,9 @@ class Cockpit(App[int]):
     def _tick(self) -> None:
         if self._pace.tick(waiting(self._driver)):
             self.look_again()
+        self._tick_later()
+
+    def _tick_later(self) -> None:
         self.set_timer(self._pace.interval, self._tick)
 
     def look_again(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 _SOURCES = (
     ("transformers", "training_args.py"),
@@ -19,8 +20,7 @@ _CLASSES = ("TrainingArguments", "_BaseConfig", "BaseConfig", "GRPOConfig")
 _CHECKED = {"int", "float", "bool", "str"}
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """One setting: the plain types it takes, or none when the annotation is not plain; whether it may be left open."""
 
     types: frozenset[str]

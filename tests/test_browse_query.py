@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from rlpeaks_tui.cockpit.browse.query import FILTERS, GRAMMAR, Mistake, parse, unfinished
 from rlpeaks_tui.run.search import Wanted

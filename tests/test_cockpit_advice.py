@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from rlpeaks_tui.cockpit import verdict
 from rlpeaks_tui.cockpit.advice import SOON, advised, after_what, hindrance

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rlpeaks_tui.cockpit import verdict
 from rlpeaks_tui.cockpit.cells import Cells, Ink, in_ascii

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rlpeaks_tui.cockpit.herald import RESTORE, SAVE, SILENT, Herald, Notify, title
 from rlpeaks_tui.cockpit.scene import Finding, Health

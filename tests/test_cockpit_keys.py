@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -464,7 +464,7 @@ async def test_a_card_folds_to_a_line_by_itself_after_half_a_minute(
         assert app.aftermath.card is not None
         now += 0.2
         await until_seen(pilot, "4  set learning_rate=2e-4  at step 200: d shows what became of it")
-        assert app.aftermath.card is None and "any key closes" not in screen(app)
+        await until(pilot, lambda: app.aftermath.card is None and "any key closes" not in screen(app), "folded")
 
 
 async def test_on_a_narrow_screen_a_card_that_nobody_asked_for_is_a_line(

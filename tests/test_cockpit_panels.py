@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from rlpeaks_tui.cockpit.cells import UNDERLINE, Cells, Ink, in_ascii
 from rlpeaks_tui.cockpit.filtering import filtered

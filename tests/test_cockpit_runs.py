@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from rlpeaks_tui.cli import main
 from rlpeaks_tui.cockpit import roster

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy.stats import linregress
 
 from rlpeaks_tui.cockpit.cells import in_ascii
@@ -213,7 +214,7 @@ def test_the_planted_ceiling_is_drawn_once_it_is_identified(scenes: dict[str, Sc
     assert f"at the last step 600: {accuracy(600):.3f}" in words
     study = scenes["reward"].study
     assert isinstance(study, earned.Earned) and study.ceiling is not None
-    vague = replace(study.ceiling, identified=False, why="ceilings from 0.675 to 1.000 fit about as well")
+    vague = dataclasses.replace(study.ceiling, identified=False, why="ceilings from 0.675 to 1.000 fit about as well")
     early = replace(scenes["reward"], study=replace(study, ceiling=vague))
     for size in SCREENS:
         words = words_of(early, "reward", "ceiling", *size)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from rlpeaks_tui.cockpit.cells import Ink
 from rlpeaks_tui.cockpit.panels import BY_ID

@@ -7,7 +7,6 @@ import re
 import tempfile
 import warnings
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from rlpeaks_tui.run.literals import ANYTHING, AllOf, OneOf, compiled, explodes, needs
 from rlpeaks_tui.run.rollout_index import NAMED_TASKS

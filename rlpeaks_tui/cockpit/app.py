@@ -10,10 +10,10 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual import events
 from textual.app import App
 from textual.binding import BindingType
@@ -318,7 +318,7 @@ class Cockpit(App[int]):
 
     def look_at(self, **changes: object) -> None:
         """Change where the person looks, and show it."""
-        self.view = replace(self.view, **changes)  # type: ignore[arg-type]
+        self.view = replace(self.view, **changes)
         self.notice = ""
         # What is known is drawn first: the reader would compete with it.
         self.repaint()

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -28,8 +28,7 @@ SAMPLE = 5000
 """Values from which it is told what is usual; the extremes themselves are always exact."""
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """The range of an axis and the values that it names, in order, with their labels, all equally wide."""
 
     low: float

@@ -6,7 +6,7 @@ itself. A narrow screen, most of which it would cover, has a line instead until 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .cells import BOLD, Cells, Ink, fit, width_of, wrap
 from .plan import Place
@@ -17,8 +17,7 @@ ROOMY = 100
 LINE_ROWS = 2
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(Struct, frozen=True):
     """What is said about one command: its id, a title, lines."""
 
     id: str

@@ -7,12 +7,13 @@ meanings ("entropy", "warn"), never colours; the theme decides what a meaning lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from rich.cells import get_character_cell_size
 
@@ -83,8 +84,7 @@ def heat(upper: int, lower: int | None = None) -> int:
     return HEAT | (upper & 15) | ground
 
 
-@dataclass(frozen=True)
-class Plot:
+class Plot(Struct, frozen=True):
     """A rectangle of cells whose columns are steps, from `first` in the first column to `last` in the last one."""
 
     x: int

@@ -8,9 +8,9 @@ cause in one to an effect in another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from .axes import Axis, Floats, linear
 from .cells import BLANK, BOLD, MEANING, SOFT, Cells, Ink, Plot, width_of
@@ -20,8 +20,7 @@ GUTTER = 6
 """Columns left of the plot: five for a label, one for air. Wider only where labels are."""
 
 
-@dataclass(frozen=True)
-class Behind:
+class Behind(Struct, frozen=True):
     """A branch of a series that the run has left: `steps` and `values` of what is not on the present one, its name."""
 
     steps: Ints
@@ -29,8 +28,7 @@ class Behind:
     name: str
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """A series: steps[n], which do not decrease, and values float64[n], NaN where there is none.
 
     `heavy` lines are thicker: what is smoothed, so that weight and not only hue tells it from what was recorded.
@@ -45,8 +43,7 @@ class Line:
     behind: tuple[Behind, ...] = ()
 
 
-@dataclass(frozen=True)
-class Band:
+class Band(Struct, frozen=True):
     """The area between two series over the same steps."""
 
     steps: Across
@@ -55,8 +52,7 @@ class Band:
     ink: int
 
 
-@dataclass(frozen=True)
-class Points:
+class Points(Struct, frozen=True):
     """Single measurements, each with its own sign; `low` and `high` give an interval where one is known."""
 
     steps: Across
@@ -72,8 +68,7 @@ class Points:
         return tuple(part for part in (self.values, self.low, self.high) if part is not None)
 
 
-@dataclass(frozen=True)
-class Dots:
+class Dots(Struct, frozen=True):
     """A cloud of measurements: x and y float64[n], each one dot of the raster."""
 
     x: Floats
@@ -81,8 +76,7 @@ class Dots:
     ink: int
 
 
-@dataclass(frozen=True)
-class Tag:
+class Tag(Struct, frozen=True):
     """Words beside a place on the plot: right of it, or left where there is no room.
 
     They may cover what is drawn softly, and are left out rather than cover anything else.
@@ -94,16 +88,14 @@ class Tag:
     ink: int
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """A command: its number, and the step at which it took effect."""
 
     number: int
     step: int
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """What to draw.
 
     `x` is the first and last step shown, `labels` the room for names right of the plot, `note` words put at its foot

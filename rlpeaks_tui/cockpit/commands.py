@@ -7,9 +7,9 @@ screen does stands in it too, and is done there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from textual.binding import Binding
 from textual.keys import _character_to_key
 
@@ -29,8 +29,7 @@ def _never(app: Cockpit) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class Command(Keyed):
+class Command(Keyed, frozen=True):
     """One thing to do, wherever a person is.
 
     Attributes:

@@ -7,7 +7,9 @@ form makes is read by the same reader as everybody's, so what cannot be sent is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.run.bounds import check
 from rlpeaks_tui.run.requests import BadCommand, request
@@ -20,8 +22,7 @@ USUAL = shown(WITHIN)
 LEAST_LIST = 3
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Struct, frozen=True):
     """One of several: what it is called, what is said beside it, whether it is the one in force now, or `off`: grey."""
 
     value: str
@@ -30,8 +31,7 @@ class Option:
     off: bool = False
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """One of some options: a list, or, when `inline`, words in a row."""
 
     name: str
@@ -44,8 +44,7 @@ class Choice:
         return self.options[0].value if self.options else ""
 
 
-@dataclass(frozen=True)
-class Blank:
+class Blank(Struct, frozen=True):
     """A line to type into, `room` cells wide; `hint` says what is expected."""
 
     name: str
@@ -55,8 +54,7 @@ class Blank:
     room: int = 64
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is asked.
 
     Attributes:
@@ -80,8 +78,7 @@ class Question:
     rates: bool = False
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(Struct, frozen=True):
     """A question as far as it is answered.
 
     Attributes:

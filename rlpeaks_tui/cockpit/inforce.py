@@ -6,8 +6,9 @@ follows its schedule was changed by nobody, so its present value is taken from t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
+
+from msgspec import Struct
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.entries import Settings, Value
@@ -16,8 +17,7 @@ from .questions import SCHEDULED
 from .scene import Scene
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """A setting was `before` until the end of `step`; `by` names a command or a phase, and is empty where unknown."""
 
     step: int
@@ -25,8 +25,7 @@ class Change:
     by: str
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting at the step shown; `changes` newest first."""
 
     name: str

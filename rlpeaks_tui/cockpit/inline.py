@@ -16,11 +16,11 @@ import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
+from msgspec.structs import replace
 from rich.color import ColorSystem
 
 from rlpeaks_tui.run.follow import Follower

@@ -7,15 +7,14 @@ the help, the footers and the settings.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from textual.binding import Binding
 
 BROWSER, QUESTION = "Completions browser", "Questions"
 
 
-@dataclass(frozen=True)
-class Keyed:
+class Keyed(Struct, frozen=True):
     """Something that keys can be bound to.
 
     Attributes:
@@ -44,8 +43,7 @@ class Keyed:
         return self.group if self.group in (BROWSER, QUESTION) else ""
 
 
-@dataclass(frozen=True)
-class Within(Keyed):
+class Within(Keyed, frozen=True):
     """Something that one screen does. Those of one title share a row of the help, but for what is not `listed`."""
 
     listed: bool = True

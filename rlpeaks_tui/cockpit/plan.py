@@ -8,15 +8,15 @@ away instead.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MARGIN = 1
 GAP = 3
 """Columns between two panels; space separates them, no lines."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """A rectangle of the screen."""
 
     x: int

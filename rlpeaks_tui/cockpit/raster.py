@@ -11,9 +11,8 @@ that keeps slopes one dot thin without holes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .cells import BLANK, Cells
@@ -35,8 +34,7 @@ ASCII = np.array([ord(char) for char in " '-|.||!"], np.uint32)
 ASCII_HEAVY = np.array([ord(char) for char in ' "=#_###'], np.uint32)
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """The part of the plane that a grid of dots shows: x0 in the middle of the first column, x1 in that of the last.
 
     y0 is the lower edge of the lowest row, y1 the upper edge of the highest. With `log` both are positive

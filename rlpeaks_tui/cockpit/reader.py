@@ -7,7 +7,8 @@ by more than one. Asking again while it reads changes nothing but where to look 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.facts import NotARun
@@ -27,8 +28,7 @@ from .study import Study
 from .worker import Worker
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What the screen needs besides the snapshot.
 
     Attributes:
@@ -44,8 +44,7 @@ class Wanted:
     effects: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """One answer: the run now, and what was written at or before the wanted step. `loading` while more is unread.
 
     `health` is that of the wanted step, `latest` that of the newest.

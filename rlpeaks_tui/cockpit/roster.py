@@ -6,10 +6,10 @@ A row stands for a whole run, so it keeps only what it shows: a run that has end
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct, field
 
 from rlpeaks_tui.run.columns import LATELY
 from rlpeaks_tui.run.facts import RunInfo
@@ -42,8 +42,7 @@ HEAD = f"reward, mean of last {LATELY}"
 LIVE = ("starting", "running", "paused")
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """One run.
 
     Attributes:

@@ -6,10 +6,10 @@ terminal, and makes time travel free: a scene at an older step is the same scene
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.branches import Node, on_the_way, split
@@ -27,8 +27,7 @@ from .axes import Floats, extent
 from .chart import Behind, Mark
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """Where a person looks.
 
     Attributes:
@@ -50,8 +49,7 @@ class View:
     story: int = 0
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(Struct, frozen=True):
     """What the terminal can show, and which keys a drawing may name.
 
     Attributes:
@@ -78,8 +76,7 @@ class Look:
     console: str = "9"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something that a person should know about the run, with the panel that shows it."""
 
     rule: str
@@ -91,8 +88,7 @@ class Finding:
     panel: str = ""
 
 
-@dataclass(frozen=True)
-class Health:
+class Health(Struct, frozen=True):
     """What the checks of a run's health say.
 
     Attributes:
@@ -109,8 +105,7 @@ class Health:
     judged: tuple[Judged, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Scene:
+class Scene(Struct, frozen=True, eq=False, dict=True):
     """A snapshot seen from `view`; `layers` and `rollouts` are those at the step shown.
 
     `study` is what the enlarged panel asked for, None until it is there; `stack` is that of the rank asked last, or

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rlpeaks_tui.stats.catalog import called
 
@@ -25,8 +26,7 @@ STATE_INK = {
 }
 
 
-@dataclass(frozen=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """A key in the footer; those of the highest rank go first where the row is short.
 
     Attributes:

@@ -9,8 +9,8 @@ there, because no drawing relies on hue alone: lines have names, states have wor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.style import Style
 from textual.theme import Theme
 
@@ -136,8 +136,7 @@ HEAT_LIGHT: tuple[Rgb, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Palette:
+class Palette(Struct, frozen=True):
     """How one kind of terminal shows inks.
 
     Attributes:

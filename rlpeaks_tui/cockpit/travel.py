@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.run.branches import on_the_way
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 KINDS = ("command", "alert", "phase", "checkpoint", "evaluation", "note")
 
 
-@dataclass(frozen=True, order=True)
-class Stop:
+class Stop(Struct, frozen=True, order=True):
     """Something that happened at a step, of one of `KINDS`, in words."""
 
     step: int

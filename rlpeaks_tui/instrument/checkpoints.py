@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
+from msgspec import Struct
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -35,8 +35,7 @@ class CheckpointRefused(Exception):
     """A checkpoint cannot be written or read; the message says why."""
 
 
-@dataclass(frozen=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """A checkpoint read into main memory. Tensors of `weights` are by parameter name, of what is trained."""
 
     manifest: Manifest

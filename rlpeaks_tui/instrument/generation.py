@@ -8,14 +8,13 @@ and entropies of the policy, which then cost nothing extra).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from msgspec import Struct, field
 
 
-@dataclass
-class Generation:
+class Generation(Struct):
     """B completions on this rank, N on all; P prompt tokens and T completion tokens, padded.
 
     Lists are over all ranks, rank by rank, and only the first rank uses them; tensors are this rank's rows.

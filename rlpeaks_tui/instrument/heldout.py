@@ -11,10 +11,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 
 import numpy as np
 import torch
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from ..stats.summaries import Floats
@@ -29,8 +29,7 @@ from .trl_bridge import TrlBridge
 _COUNTS = 4
 
 
-@dataclass(frozen=True)
-class Routed:
+class Routed(Struct, frozen=True):
     """What came of routing by each of R rules, over all ranks.
 
     Attributes:

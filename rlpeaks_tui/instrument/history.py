@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import Struct, field
 
 from ..config import Checkpoints
 from ..run.branches import TRUNK, Node, nodes_of
@@ -40,8 +40,7 @@ class PutBack(Exception):
     """A change failed half way, and everything was put back."""
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(Struct, frozen=True):
     """The way back from one command: to a checkpoint, or to settings and the curriculum as they were."""
 
     verb: str

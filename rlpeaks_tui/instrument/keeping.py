@@ -9,10 +9,10 @@ texts are, on the first.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from ..config import Probes
@@ -34,8 +34,7 @@ LEARNING_STEPS = 10
 """Steps in which the policy still counts as the base, for what its successes look like."""
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(Struct, frozen=True):
     """One calibration as it goes to the journal."""
 
     name: str

@@ -8,8 +8,9 @@ is not offered, and why is said.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ..run.bounds import REWARD_WEIGHT, beyond, far
 from .budget import Budget
@@ -21,8 +22,7 @@ class SettingRefused(Exception):
     """A setting cannot be changed so; the message says why."""
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One setting of the trainer at hand.
 
     Attributes:

@@ -7,10 +7,10 @@ none, and how it is undone, is `history`'s business.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
+from msgspec import Struct, field
 
 from ..run.entries import Value
 from ..run.requests import (
@@ -40,8 +40,7 @@ from .trl_bridge import TrlBridge
 RATE = "learning_rate"
 
 
-@dataclass
-class Answer:
+class Answer(Struct):
     """What became of a command: `status` is applied, refused or failed."""
 
     status: Literal["applied", "refused", "failed"] = "applied"

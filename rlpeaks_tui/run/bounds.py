@@ -6,7 +6,7 @@ file is held to the same bounds, and the training process, which knows the value
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .requests import BadCommand, Request, Set
 
@@ -16,8 +16,7 @@ FAR = 5.0
 REWARD_WEIGHT = "reward_weights."
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """The least and the greatest value of a setting, both allowed; `whole`: only whole numbers."""
 
     low: float

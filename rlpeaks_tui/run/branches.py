@@ -9,10 +9,10 @@ went back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .columns import Columns, Series
@@ -25,8 +25,7 @@ MOST_LEFT = 6
 """Branches that were left and are still drawn, the newest of them."""
 
 
-@dataclass(frozen=True, eq=False)
-class Node:
+class Node(Struct, frozen=True, eq=False):
     """A branch: it goes on from step `at` of `parent` since the time `t`, and was left at step `end` (None: it is not).
 
     The trunk has no parent.
@@ -39,8 +38,7 @@ class Node:
     t: float
 
 
-@dataclass(frozen=True)
-class Left:
+class Left(Struct, frozen=True):
     """What was left of a series: row numbers `rows` int64[n] of its whole way from the first step; from `start` on they
     are off the present way, except for the first, which joins them to it.
     """

@@ -8,9 +8,9 @@ are stored a stretch at a time: a journal of 100,000 steps by 40 metrics is not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .entries import BIGGEST, Metrics, Probe
@@ -22,8 +22,7 @@ LATELY = 20
 """Steps over which a run's newest values are averaged where one number stands for it: a single step is mostly noise."""
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(Struct, frozen=True):
     """One metric: `steps` int64[n] and `values` float64[n], NaN where there was none. Views: do not write.
 
     Steps grow except where a run went back to a checkpoint; `ordered` tells whether it ever did.

@@ -12,12 +12,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from .checkpoints import Manifest, whole_checkpoints
@@ -58,8 +58,7 @@ WITH_LAYERS = "sparsity"
 """The probe that writes the layers."""
 
 
-@dataclass(frozen=True)
-class CommandMark:
+class CommandMark(Struct, frozen=True):
     """A command as a viewer shows it: sent and waiting, or answered."""
 
     number: int
@@ -75,8 +74,7 @@ class CommandMark:
     after: dict[str, float | int | str | bool | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, dict=True):
     """A run at one moment. Equal `version` means that nothing changed."""
 
     version: int

@@ -15,8 +15,9 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from .entries import Entry, Line, Lost, clean_decode, decoder, encoder
 from .layout import open_regular
@@ -150,8 +151,7 @@ class JournalWriter:
             self._number += 1
 
 
-@dataclass
-class _Tail:
+class _Tail(Struct):
     """How far one writer's segments have been read."""
 
     number: int
@@ -160,8 +160,7 @@ class _Tail:
     """Within a line that is longer than any, on the way to its end."""
 
 
-@dataclass
-class JournalReader:
+class JournalReader(Struct):
     """Reads what has been added to a journal since the last look, in bounded pieces."""
 
     journal: Path

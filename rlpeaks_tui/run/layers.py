@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import fields
 from numpy.typing import NDArray
 
 from .layout import open_regular, replace_file
@@ -21,8 +22,7 @@ from .text import clean_line
 BIGGEST_FILE = 64 << 20
 
 
-@dataclass(frozen=True)
-class Layers:
+class Layers(Struct, frozen=True):
     """Update sparsity of m modules at one step; fractions are of unchanged parameters."""
 
     step: int

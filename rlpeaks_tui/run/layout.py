@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 SCHEMA = 1
 """Version of the run directory's layout; a reader opens this and every older one."""
@@ -20,8 +21,7 @@ PRIVATE = 0o700
 """Mode of a run directory: who may write in it may steer the run."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The files of the run at `root`."""
 
     root: Path

@@ -9,24 +9,23 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
+
+from msgspec import Struct
 
 from .text_filter import GRAM
 
 Parsed = Iterable[tuple[object, Any]]
 
 
-@dataclass(frozen=True)
-class AllOf:
+class AllOf(Struct, frozen=True):
     """Every part must be met; without parts, anything goes."""
 
     parts: tuple[Need, ...] = ()
 
 
-@dataclass(frozen=True)
-class OneOf:
+class OneOf(Struct, frozen=True):
     """One of the parts must be met."""
 
     parts: tuple[Need, ...]

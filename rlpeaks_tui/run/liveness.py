@@ -8,7 +8,8 @@ order of trust.
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .entries import ENDED, RunState, State
 from .facts import Exit, Heartbeat, RunInfo, process_alive
@@ -17,8 +18,7 @@ SILENCE = 60.0
 """Seconds without a sign of life after which a run on another machine counts as lost."""
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """The state of a run now: what it does, since when (writer's clock), and why it is so."""
 
     state: RunState

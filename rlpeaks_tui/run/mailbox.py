@@ -13,10 +13,10 @@ import os
 import secrets
 import socket
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from .entries import clean_decode
 from .layout import Layout, replace_file
@@ -36,8 +36,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     sent: float = 0.0
 
 
-@dataclass(frozen=True)
-class SetAside:
+class SetAside(Struct, frozen=True):
     """A file of the inbox that is no command, and why."""
 
     name: str

@@ -10,10 +10,10 @@ import io
 import math
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .layout import open_regular, replace_file
@@ -26,8 +26,7 @@ Mask = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Masks:
+class Masks(Struct, frozen=True):
     """Two masks of each of m modules, as bits.
 
     Attributes:

@@ -7,9 +7,9 @@ such a measurement is none.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .entries import Probe
@@ -18,8 +18,7 @@ MOST_SAMPLES, MOST_PROMPTS = 1_000_000, 10_000
 """Of an evaluation: one that claims more is damaged, and would cost a viewer dearly."""
 
 
-@dataclass(frozen=True)
-class Reliability:
+class Reliability(Struct, frozen=True):
     """Calibration by bin of confidence, as it was journaled at one step.
 
     Edges are float64[b+1], the others [b], NaN for an empty bin. `size` is how many independent rollouts each bin is
@@ -41,8 +40,7 @@ class Reliability:
     half: float = math.nan
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Struct, frozen=True, eq=False):
     """One evaluation, by held-out prompt: shares right of `samples` completions, float64[P], NaN where not known.
 
     `base_rate` is that of the starting weights on the same prompts. `t` tells on which branch it was made.

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from .signs import ENDED, MOST_RANKS, PHASES, RankClock
 
@@ -30,16 +31,14 @@ STEPS = 3
 JUDGED = ("generating", "scoring", "updating")
 
 
-@dataclass(frozen=True)
-class StuckRank:
+class StuckRank(Struct, frozen=True):
     """A rank that holds up the run, and how that is seen."""
 
     rank: int
     evidence: str
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """Whether a run moves. `ranks` are the stuck ones, and `around` says what the others do."""
 
     state: Literal["unknown", "moving", "stuck"]

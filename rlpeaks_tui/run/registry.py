@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from .facts import NotARun, RunInfo, shown_facts
 from .layout import Layout
@@ -13,8 +14,7 @@ from .layout import Layout
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """A run in a folder, or what looks like one and cannot be opened (`trouble` says why)."""
 
     path: Path

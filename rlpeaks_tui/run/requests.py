@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
+
+from msgspec import Struct
 
 BASE = "base"
 """Names the starting weights where a checkpoint could stand."""
@@ -27,37 +28,31 @@ class BadCommand(Exception):
     """A command that cannot be sent; the message says what would be right."""
 
 
-@dataclass(frozen=True)
-class Pause:
+class Pause(Struct, frozen=True):
     """Hold at the next safe point."""
 
 
-@dataclass(frozen=True)
-class Resume:
+class Resume(Struct, frozen=True):
     """Go on."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """Go on for some steps and hold again."""
 
     steps: int
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """Save a checkpoint and end cleanly."""
 
 
-@dataclass(frozen=True)
-class Save:
+class Save(Struct, frozen=True):
     """Save a checkpoint; an empty name lets the training process choose one."""
 
     name: str
 
 
-@dataclass(frozen=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """Put policy weights back.
 
     Attributes:
@@ -73,27 +68,23 @@ class Reset:
     layers: str
 
 
-@dataclass(frozen=True)
-class SyncReference:
+class SyncReference(Struct, frozen=True):
     """The reference becomes the current policy, the optimizer begins afresh (2505.24864)."""
 
 
-@dataclass(frozen=True)
-class RollBack:
+class RollBack(Struct, frozen=True):
     """Everything back to a checkpoint, as a branch of the run."""
 
     checkpoint: str
 
 
-@dataclass(frozen=True)
-class SwitchPhase:
+class SwitchPhase(Struct, frozen=True):
     """Switch the curriculum from the next generation on: a phase's name, "next", "prev", or "auto"."""
 
     to: str
 
 
-@dataclass(frozen=True)
-class Set:
+class Set(Struct, frozen=True):
     """Change a setting; `sure` says that a value far from the present one is meant."""
 
     key: str
@@ -101,27 +92,23 @@ class Set:
     sure: bool
 
 
-@dataclass(frozen=True)
-class Evaluate:
+class Evaluate(Struct, frozen=True):
     """Measure on held-out prompts now."""
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(Struct, frozen=True):
     """Run a probe now."""
 
     probe: str
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """A mark on the timeline."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Undo:
+class Undo(Struct, frozen=True):
     """Back to just before the last command that changed weights or settings."""
 
 
@@ -131,8 +118,7 @@ Request = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(Struct, frozen=True):
     """One command.
 
     Attributes:

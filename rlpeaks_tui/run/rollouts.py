@@ -15,11 +15,11 @@ from __future__ import annotations
 import errno
 import os
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from . import text_filter
@@ -77,8 +77,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     tokens: list[TokenBlock] = []
 
 
-@dataclass(frozen=True)
-class TokenTrace:
+class TokenTrace(Struct, frozen=True):
     """One completion by token: T pieces of text and float32[T] arrays in nats (empty where not measured)."""
 
     index: int
@@ -89,8 +88,7 @@ class TokenTrace:
     js: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Rollouts:
+class Rollouts(Struct, frozen=True):
     """One generation, checked and cleaned; n completions. NaN or None where a thing is not known."""
 
     step: int

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .layout import open_regular
@@ -32,8 +32,7 @@ SIEVED = 200
 Range = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """One completion that was found.
 
     `number` is its generation in the reader's index, `index` its place in it. NaN where a number is not known, and an
@@ -56,8 +55,7 @@ class Hit:
     confidence: float
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What is looked for; None is no limit. Ranges hold both ends.
 
     Attributes:

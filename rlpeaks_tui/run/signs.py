@@ -14,12 +14,12 @@ import os
 import signal
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from msgspec import Struct, field
 
 from .entries import Step, Whole, clean_decode
 from .facts import process_alive
@@ -82,8 +82,7 @@ class RankSign(msgspec.Struct, frozen=True, kw_only=True):
     missed: Count = 0
 
 
-@dataclass(frozen=True)
-class RankClock:
+class RankClock(Struct, frozen=True):
     """A rank as a viewer sees it now.
 
     Attributes:

@@ -21,8 +21,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from .layout import Layout, open_regular
 from .signs import STACK_SIGNAL, RankSign, process_born, read_sign
@@ -41,8 +42,7 @@ class NoStack(Exception):
     """The stack cannot be had; the message says why, and what would help."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """One call: `function` at `line` of `file`."""
 
     function: str
@@ -50,16 +50,14 @@ class Frame:
     line: int
 
 
-@dataclass(frozen=True)
-class Thread:
+class Thread(Struct, frozen=True):
     """A thread's calls, the innermost first."""
 
     name: str
     frames: tuple[Frame, ...]
 
 
-@dataclass(frozen=True)
-class Stack:
+class Stack(Struct, frozen=True):
     """Where a rank was at `t` (seconds since 1970), as `way` told it: the thread that trains comes first."""
 
     rank: int

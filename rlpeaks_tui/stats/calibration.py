@@ -10,9 +10,10 @@ the spread of confidence say so.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import fields
 from numpy.typing import ArrayLike
 
 from rlpeaks_tui.stats.reliability import Index, ReliabilityTable, bin_of, by_cluster, checked, reliability
@@ -25,8 +26,7 @@ MIN_CLUSTERS = 8
 """Below this many prompts resampling prompts says little about other prompts."""
 
 
-@dataclass(frozen=True)
-class Brier:
+class Brier(Struct, frozen=True):
     """Mean squared error of confidence, and Murphy's parts of it (Murphy 1973).
 
     score = reliability - resolution + uncertainty + within. The first three treat every rollout of a bin as
@@ -40,8 +40,7 @@ class Brier:
     within: float
 
 
-@dataclass(frozen=True)
-class Auroc:
+class Auroc(Struct, frozen=True):
     """Chance that a correct rollout states more confidence than a wrong one; 0.5 means no discrimination.
 
     `se` allows for clusters (Obuchowski 1997); both are nan when all rollouts are of one class.
@@ -51,8 +50,7 @@ class Auroc:
     se: float
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(Struct, frozen=True):
     """Everything about one window of rollouts. A None has its reason in `why`, under the field's name.
 
     Attributes:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from functools import cache
+
+from msgspec.structs import replace
 
 from rlpeaks_tui.stats.metric import Metric
 from rlpeaks_tui.stats.metrics_drift import DRIFT

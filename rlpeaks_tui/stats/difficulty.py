@@ -6,10 +6,10 @@ prompt is in exactly one class, so that the shares add up to 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.summaries import Floats
@@ -24,8 +24,7 @@ SOLVED = 0.8
 """Mean of both rates from which on an unchanged prompt counts as kept and below which as stuck."""
 
 
-@dataclass(frozen=True)
-class Difficulty:
+class Difficulty(Struct, frozen=True):
     """The class of each of P prompts.
 
     learned: the rate of success rose by more than CLEAR standard errors. forgotten: it fell by as much. dead: none of

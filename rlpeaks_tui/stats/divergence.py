@@ -11,9 +11,8 @@ temperature.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.summaries import Floats
@@ -25,8 +24,7 @@ _BLOCK = 1 << 21
 """Logits worked on at once, so that the float64 temporaries stay near 16 MB each whatever the batch."""
 
 
-@dataclass(frozen=True)
-class TokenDivergence:
+class TokenDivergence(Struct, frozen=True):
     """Exact divergences at each position, all of the shape of the logits without their last axis.
 
     Attributes:

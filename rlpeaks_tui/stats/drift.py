@@ -9,9 +9,9 @@ for a random walk in many dimensions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.summaries import Floats
@@ -20,8 +20,7 @@ DORMANT = 0.025
 """A unit that varies by less than this share of the mean unit counts as dead; the threshold is a choice."""
 
 
-@dataclass(frozen=True)
-class Straightness:
+class Straightness(Struct, frozen=True):
     """The fit of displacement = v * t, pooled over coordinates.
 
     Attributes:
@@ -38,8 +37,7 @@ class Straightness:
     coordinates: int
 
 
-@dataclass(frozen=True)
-class Features:
+class Features(Struct, frozen=True):
     """How rich the hidden states of a batch are: proxies of plasticity, not measurements of it.
 
     Attributes:

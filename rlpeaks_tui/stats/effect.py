@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.stats.catalog import called, format_value, lookup
 from rlpeaks_tui.stats.judging import Logged
@@ -62,8 +62,7 @@ RULE = "intervals are of 95 %; rose or fell: those of the difference and of the 
 """Of a verdict, in words; that on a slope rests on the difference of slopes alone."""
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """One metric before and after a command. Without LEAST rows on each side every number is None.
 
     Attributes:
@@ -142,8 +141,7 @@ def shortage(found: Compared) -> str:
     return f"{found.rows_after} of {LEAST} steps after it, and there will be no more"
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(Struct, frozen=True):
     """What became of the metrics of COMPARED with one command; None for one that the run does not have."""
 
     command: Sent
@@ -214,8 +212,7 @@ def _head(effect: Effect) -> str:
     return f"{' '.join((effect.command.verb, *effect.command.args))} at step {effect.step}"
 
 
-@dataclass(frozen=True)
-class _Series:
+class _Series(Struct, frozen=True):
     name: str
     steps: Steps
     values: Floats

@@ -12,9 +12,9 @@ too. Rows of a run are autocorrelated, which widens it (see longrun).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from rlpeaks_tui.stats.longrun import automatic_bandwidth, dot, freedom, persistence
@@ -30,8 +30,7 @@ Where drift falls there is no price: what reward did then was not bought.
 """
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(Struct, frozen=True):
     """Reward bought for each nat a token, with its 95 % interval."""
 
     value: float
@@ -44,8 +43,7 @@ class Price:
         return self.low > 0 or self.high < 0
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """A part of the way, in which the drift grew by as much as in the others.
 
     Attributes:
@@ -65,8 +63,7 @@ class Stretch:
     price: Price | None
 
 
-@dataclass(frozen=True)
-class Bought:
+class Bought(Struct, frozen=True):
     """What the whole way has bought: the mean of its last rows against that of as many first ones.
 
     Attributes:

@@ -6,9 +6,8 @@ ends at b - a. The present entropy then says how much is still to come, long bef
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 LEAST = 5
@@ -18,8 +17,7 @@ HOLDS = 0.5
 """Share of the variance that the line must explain for its forecast to be of use; the threshold is a choice."""
 
 
-@dataclass(frozen=True)
-class Exhaustion:
+class Exhaustion(Struct, frozen=True):
     """The fitted line. Numbers are nan where there is none.
 
     Attributes:

@@ -9,10 +9,10 @@ widens the band (see longrun).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence
@@ -25,8 +25,7 @@ LEAST = 20
 State = Literal["too few", "beyond", "unclear", "away", "ahead"]
 
 
-@dataclass(frozen=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """What the line says. Numbers are nan where there are none.
 
     Attributes:

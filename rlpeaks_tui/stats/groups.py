@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.summaries import Floats
@@ -27,8 +27,7 @@ _ROUNDING = 1e-2
 """Advantage that rounding can leave in a group of equal rewards: float32's error over TRL's 1e-4 in the divisor."""
 
 
-@dataclass(frozen=True)
-class Groups:
+class Groups(Struct, frozen=True):
     """One step's rollouts by group. Shares are nan where nothing is known to take a share of.
 
     The groups without spread are three kinds: zero_variance = all_right + all_wrong + all_equal_unknown.

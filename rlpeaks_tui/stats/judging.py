@@ -9,6 +9,7 @@ from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from rlpeaks_tui.stats.catalog import called, has_entry
@@ -63,8 +64,7 @@ class Finding:
     moves: tuple[Steps, Floats] | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """One rule's evaluations up to a step, as far as a finding needs them.
 
     Attributes:

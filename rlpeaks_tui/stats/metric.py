@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+
+class Metric(Struct, frozen=True, kw_only=True):
     """One metric, or a family of them.
 
     Attributes:

@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
@@ -32,8 +33,7 @@ PRECISION = 1e-9
 NEWTON_STEPS = 200
 
 
-@dataclass(frozen=True)
-class Overlap:
+class Overlap(Struct, frozen=True):
     """Counts of two masks over the same coordinates of one module or of several.
 
     Attributes:
@@ -172,8 +172,7 @@ def expected_intersection(first: Mask, second: Mask) -> float:
     return total
 
 
-@dataclass(frozen=True)
-class _Fit:
+class _Fit(Struct, frozen=True):
     """The model of one mask: p [u, v] for every pair of a row count and a column count, and which row has which."""
 
     p: Floats

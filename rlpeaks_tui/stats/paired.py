@@ -7,16 +7,15 @@ two separate intervals would not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from rlpeaks_tui.stats.passk import pass_at_k
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """Policy against base over P prompts.
 
     Attributes:

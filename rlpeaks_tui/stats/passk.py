@@ -6,16 +6,14 @@ hundred problems. With n close to k the unbiased estimator is at its noisiest, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.summaries import Floats
 
 
-@dataclass(frozen=True)
-class PassCurve:
+class PassCurve(Struct, frozen=True):
     """pass@k against k, over one set of problems. Arrays have shape [len(ks)].
 
     Attributes:

@@ -7,9 +7,9 @@ completion lean on each other: errors are taken between completions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.divergence import JS_THRESHOLD
@@ -21,8 +21,7 @@ MOST = 40
 """Pieces that are told at most."""
 
 
-@dataclass(frozen=True)
-class Fork:
+class Fork(Struct, frozen=True):
     """A piece that was written where the policy had a choice.
 
     Attributes:
@@ -46,8 +45,7 @@ class Fork:
     alike: float
 
 
-@dataclass(frozen=True)
-class Forks:
+class Forks(Struct, frozen=True):
     """The forks of a sample: the top fifth of its tokens by entropy (2506.01939).
 
     Attributes:
@@ -67,8 +65,7 @@ class Forks:
     pieces: tuple[Fork, ...]
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """A piece, and how much more likely the policy makes it than the base does where the policy writes it.
 
     Attributes:
@@ -88,8 +85,7 @@ class Moved:
     far: float
 
 
-@dataclass(frozen=True)
-class Shifts:
+class Shifts(Struct, frozen=True):
     """What moved, of all pieces that were written often enough to be looked at.
 
     Whichever of many pieces lies furthest out does so partly by chance: what is said of it has to hold among all that

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from rlpeaks_tui.stats.summaries import effective_trials, wilson
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """A share of right completions with its 95 % interval, all within [0, 1]."""
 
     rate: float
@@ -26,8 +25,7 @@ class Expected:
     high: float
 
 
-@dataclass(frozen=True)
-class TaskRate(Expected):
+class TaskRate(Expected, frozen=True):
     """The pass rate of one task.
 
     Attributes:

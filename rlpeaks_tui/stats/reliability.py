@@ -7,9 +7,8 @@ by chance in two windows of five: a claim is called too high or too low only bey
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.student import student95
@@ -18,8 +17,7 @@ from rlpeaks_tui.stats.summaries import Floats, effective_trials, wilson
 Index = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class ReliabilityTable:
+class ReliabilityTable(Struct, frozen=True):
     """A reliability diagram as it is estimated.
 
     What a run's journal holds of one, read with the doubt that anything on disk deserves, is

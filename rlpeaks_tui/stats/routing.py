@@ -7,16 +7,15 @@ only given where the gap is at least two of its standard errors, and its interva
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
-class Recovery:
+class Recovery(Struct, frozen=True):
     """Rec = (hybrid - base) / (policy - base), of accuracies on the same prompts (2510.07364; 2603.22446).
 
     Attributes:

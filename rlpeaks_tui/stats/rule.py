@@ -8,10 +8,10 @@ end alone, with the very same function and the very same result.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Steps = NDArray[np.int64]
@@ -24,8 +24,7 @@ IDLE = -1
 """A judge's level where the question does not arise; `Rule.idle` says why."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One rule.
 
     Attributes:
@@ -68,7 +67,7 @@ class Rule:
     strength: Literal["published", "folklore", "ours"]
     remedy: str
     evidence: str
-    judge: Callable[..., tuple[Levels, Shown]] = field(repr=False, compare=False)
+    judge: Callable[..., tuple[Levels, Shown]]
     least: int = 1
     wants: tuple[str, ...] = ()
     weights: str | None = None

@@ -9,10 +9,10 @@ paid while it had competitors, and a format counts as selected only where both a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from rlpeaks_tui.stats.longrun import freedom, long_run_variance, persistence
@@ -40,8 +40,7 @@ CLEAR = 2.5
 drift by chance, hardly one run in twenty then has one that is called selected."""
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """F formats over n steps.
 
     Attributes:

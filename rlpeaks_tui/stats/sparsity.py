@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 ETA = 1e-3
@@ -34,8 +34,7 @@ Array = NDArray[np.floating]
 Float32s = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class ModuleSparsity:
+class ModuleSparsity(Struct, frozen=True):
     """Shares of unchanged coordinates of one module, or of several pooled by size.
 
     All shares are fractions of `n` in [0, 1]. A coordinate that is nan counts as changed.
@@ -70,8 +69,7 @@ class ModuleSparsity:
         return self.bf16 - self.null
 
 
-@dataclass(frozen=True)
-class UpdateRank:
+class UpdateRank(Struct, frozen=True):
     """Three ranks of a change, because the first alone misleads: almost any noise makes it full.
 
     Attributes:

@@ -7,10 +7,10 @@ order of logging, in which every branch is one stretch that begins where the run
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.stats.rule import Steps
 
@@ -61,8 +61,7 @@ class Entered(Protocol):
     def t(self) -> float: ...
 
 
-@dataclass(frozen=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """Where the training was changed.
 
     Attributes:
@@ -76,8 +75,7 @@ class Place:
     step: int
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """Rows [start, stop) of one metric's series, on one side of a command.
 
     Attributes:

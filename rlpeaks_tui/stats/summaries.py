@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.student import student95
@@ -22,8 +22,7 @@ Z95 = 1.959963984540054
 """Half-width of a 95 % interval in standard errors."""
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """A mean with what it rests on.
 
     Attributes:

@@ -16,9 +16,9 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.summaries import Floats
@@ -54,8 +54,7 @@ _ANSWER = re.compile(
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(frozen=True)
-class Repetition:
+class Repetition(Struct, frozen=True):
     """Repetition within each of n completions. Arrays have shape [n], nan where a completion is too short to tell.
 
     Attributes:
@@ -148,8 +147,7 @@ def repeated_ngrams(text: str) -> float:
     return 1 - np.unique(rolled).size / count
 
 
-@dataclass(frozen=True)
-class SkipBaseline:
+class SkipBaseline(Struct, frozen=True):
     """How long the first successes of each task were, against which later ones count as leaving out work.
 
     To be learnt from the first generations only, while the policy is still about the base. By construction about
@@ -210,8 +208,7 @@ def length_quantiles(length: ArrayLike, at: Sequence[float] = (0.05, 0.25, 0.5, 
     return np.quantile(x, at) if x.size else np.full(len(at), np.nan)
 
 
-@dataclass(frozen=True)
-class Replicator:
+class Replicator(Struct, frozen=True):
     """How much of a change of format shares selection explains: change_f = rate * s_f * (a_f - mean of a).
 
     Attributes:

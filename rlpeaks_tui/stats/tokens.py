@@ -8,9 +8,9 @@ and is passed over, rather than turning the whole step into nan.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from rlpeaks_tui.stats.summaries import Floats
@@ -24,8 +24,7 @@ TOP_SHARE = 0.002
 """Share of tokens whose covariance is looked at apart (2505.22617 acts on 0.02 % to 0.2 % of them)."""
 
 
-@dataclass(frozen=True)
-class Covariance:
+class Covariance(Struct, frozen=True):
     """Covariance of log-probability and advantage over tokens; nan where there are none.
 
     Attributes:

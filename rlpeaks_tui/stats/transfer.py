@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.stats.summaries import Floats
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """One phase of the curriculum.
 
     Attributes:
@@ -31,8 +30,7 @@ class Stage:
     tasks: Collection[str]
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """Accuracy by task at the end of each stage, and what follows from it.
 
     Attributes:

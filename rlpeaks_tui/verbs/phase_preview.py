@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ..cockpit.words import plural
 from ..phases import PHASE_WORDS, Phase
@@ -22,8 +23,7 @@ GENERATIONS = 20
 """Generations of each task that are looked back at."""
 
 
-@dataclass(frozen=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """What switching to a phase would do, as lines for a person and as plain JSON with stable keys."""
 
     lines: list[str]

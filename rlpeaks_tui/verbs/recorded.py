@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from ..run.bounds import check
 from ..run.entries import Command, Step, clean_decode
@@ -41,8 +41,7 @@ EXAMPLE = '{"step": 120, "verb": "set", "args": ["beta=0.05"]}'
 """A line of a list by hand."""
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """The commands to repeat, in their order, and those that are passed over, by verb and how often."""
 
     planned: list[PlannedCommand]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
+
+from msgspec.structs import asdict
 
 from ..run.requests import BadCommand
 from ..run.stacks import NoStack, Stack, ask

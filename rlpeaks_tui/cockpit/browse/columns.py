@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from rlpeaks_tui.run.rollout_index import RIGHT
 
@@ -19,8 +20,7 @@ MARGIN = 2
 """Cells for the sign at the left."""
 
 
-@dataclass(frozen=True)
-class Column(Generic[T]):
+class Column(Struct, Generic[T], frozen=True):
     """One column of a table.
 
     Attributes:

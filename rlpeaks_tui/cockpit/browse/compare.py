@@ -6,9 +6,10 @@ Bounded, so that two long texts take no longer than a blink.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
+
+from msgspec import Struct
 
 from ..cells import BOLD, UNDERLINE, Cells, Ink, fit
 from .texts import flowed
@@ -26,8 +27,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 SAME, ONE, OTHER = " ", "−", "+"
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """Parts in order, each with where it is: in both, only in the first, or only in the second.
 
     `left_out` counts the characters of both that were not compared, because there are too many.

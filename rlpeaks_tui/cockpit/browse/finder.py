@@ -11,10 +11,11 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.run.literals import compiled
 from rlpeaks_tui.run.rollout_index import RIGHT, task_names
@@ -39,8 +40,7 @@ TELL = 0.1
 """Seconds between two answers of one search, except that its first and its last go at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One completion of the list. `found` is where in `text` the words that were looked for begin and end."""
 
     step: int
@@ -63,8 +63,7 @@ class Row:
         return self.number, self.index
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
+class Found(Struct, frozen=True, eq=False):
     """How far the search for a list is.
 
     Attributes:
@@ -89,16 +88,14 @@ class Found:
     tasks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A whole generation, or None when it is damaged or not kept any more."""
 
     number: int
     rollouts: Rollouts | None
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """One generation in which a prompt was answered: its group, and the completion that earned most."""
 
     number: int
@@ -113,8 +110,7 @@ class Moment:
     text: str
 
 
-@dataclass(frozen=True)
-class Through:
+class Through(Struct, frozen=True):
     """One prompt through time, newest first."""
 
     prompt: str
@@ -124,8 +120,7 @@ class Through:
     step: int | None = None
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """Two texts, word by word."""
 
     texts: tuple[str, str]

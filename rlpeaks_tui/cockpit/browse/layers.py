@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 Place = tuple[int, int]
 """A completion: its generation in the index, and its place in it."""
 
 
-@dataclass(frozen=True)
-class GroupLayer:
+class GroupLayer(Struct, frozen=True):
     """The answers to one prompt side by side; `index` is the completion picked, or group.PROMPT."""
 
     name: ClassVar[str] = "group"
@@ -20,8 +20,7 @@ class GroupLayer:
     scroll: int = 0
 
 
-@dataclass(frozen=True)
-class TokenLayer:
+class TokenLayer(Struct, frozen=True):
     """One completion by token; `scroll` is for a text of which no tokens were kept."""
 
     name: ClassVar[str] = "tokens"
@@ -30,8 +29,7 @@ class TokenLayer:
     scroll: int = 0
 
 
-@dataclass(frozen=True)
-class ThroughLayer:
+class ThroughLayer(Struct, frozen=True):
     """One prompt through time, seen from generation `here`."""
 
     name: ClassVar[str] = "through"
@@ -41,8 +39,7 @@ class ThroughLayer:
     top: int = 0
 
 
-@dataclass(frozen=True)
-class DifferenceLayer:
+class DifferenceLayer(Struct, frozen=True):
     """Two completions, by place and by name."""
 
     name: ClassVar[str] = "difference"

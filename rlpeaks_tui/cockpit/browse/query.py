@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from rlpeaks_tui.run.literals import compiled, explodes
 from rlpeaks_tui.run.search import Range, Wanted

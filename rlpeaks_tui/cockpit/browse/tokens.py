@@ -7,9 +7,9 @@ without them; either way the legend carries the range in numbers, and every numb
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from rlpeaks_tui.run.rollouts import Rollouts, TokenTrace
@@ -32,8 +32,7 @@ BAR = 12
 """Cells of the longest bar in the table."""
 
 
-@dataclass(frozen=True)
-class Shade:
+class Shade(Struct, frozen=True):
     """A way to shade tokens.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..cells import Cells
 from ..scene import Scene, View
@@ -46,8 +47,7 @@ from . import (
 Draw = Callable[[Scene, int, int], Cells]
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(Struct, frozen=True):
     """One way in which an enlarged panel tells what it knows; `v` goes from one to the next.
 
     Attributes:
@@ -61,8 +61,7 @@ class Story:
     query: Callable[[Scene], str] | None = None
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(Struct, frozen=True):
     """A panel: `draw` for its place in the overview, `stories` for a screen of its own, which shows more.
 
     Without stories it opens the browser of the completions.

@@ -8,10 +8,11 @@ training, with an interval, or it is not made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.stats.catalog import called
 from rlpeaks_tui.stats.causal import EARLY, began
@@ -37,8 +38,7 @@ MOST = 4000
 """Rows that the line rests on at most: more tell little more, and it is laid with every drawing."""
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """One quantity and its bound.
 
     Attributes:

@@ -6,9 +6,8 @@ number stands beside its interval and the count it rests on.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from rlpeaks_tui.run.measured import Reliability

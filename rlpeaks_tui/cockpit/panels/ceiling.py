@@ -6,9 +6,8 @@ drawn one would be believed.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from rlpeaks_tui.stats.scaling import Sigmoid
 

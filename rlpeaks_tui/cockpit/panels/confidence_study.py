@@ -10,9 +10,9 @@ outcome would make every hard one overconfident by construction. So each is sort
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.branches import Ints
@@ -33,8 +33,7 @@ HARD, EASY = 0.25, 0.75
 """Share right of the other completions of the group up to which a prompt is hard, and from which on it is easy."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """The calibration of some rollouts: all with one source of confidence, or those of one difficulty.
 
     `said` is the mean confidence of those whose outcome is known, with its error between prompts.
@@ -45,8 +44,7 @@ class Part:
     said: Estimate
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What the stories show. Steps of the first and the last generation in the window; by difficulty: `source` only.
 
     `closest` names the source whose error is clearly the least, and is empty where none is.
@@ -60,8 +58,7 @@ class Parts:
     closest: str
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Of one generation of n completions, shape [n] each: confidence by source, outcome, group, and prompt.
 
     A group is of this generation; `prompt` is a label that is the same in every generation.

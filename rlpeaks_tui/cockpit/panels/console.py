@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rlpeaks_tui.run.follow import Follower, Snapshot
 
@@ -20,8 +21,7 @@ WARNING = re.compile(r"\bwarn(ing)?\b", re.IGNORECASE)
 MOST_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Printed:
+class Printed(Struct, frozen=True):
     """The end of the log, further back than the snapshot has it."""
 
     lines: tuple[str, ...]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.follow import Follower, Snapshot
@@ -24,16 +24,14 @@ MOST_PROMPTS, MOST_SAMPLES = 10_000, 4096
 RESAMPLES = 200
 
 
-@dataclass(frozen=True)
-class TaskAtBase:
+class TaskAtBase(Struct, frozen=True):
     """Held-out prompts of one task, and the base's accuracy on them; nan where it is not known."""
 
     prompts: int
     base: float
 
 
-@dataclass(frozen=True)
-class Passes:
+class Passes(Struct, frozen=True):
     """pass@k of policy and base, from the evaluation at `step` of `samples` tries a prompt."""
 
     step: int
@@ -42,8 +40,7 @@ class Passes:
     base: PassCurve | None
 
 
-@dataclass(frozen=True, eq=False)
-class Earned:
+class Earned(Struct, frozen=True, eq=False):
     """What `Earnings` found.
 
     Attributes:

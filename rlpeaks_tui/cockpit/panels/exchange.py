@@ -5,9 +5,9 @@ The way of the run in the plane of drift and reward: where it bends over, drift 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.stats.catalog import called
@@ -32,8 +32,7 @@ RECENT = 20
 """Steps before an evaluation whose mean drift it is held against."""
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(Struct, frozen=True):
     """Steps up to the one shown at which both were recorded, with drift and reward, raw and smoothed."""
 
     steps: Ints

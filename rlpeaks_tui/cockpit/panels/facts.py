@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..axes import compact
 from ..cells import BOLD, Cells, Ink, fit, width_of, wrap
@@ -17,8 +18,7 @@ LONGEST = 6
 """Rows for one value."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """A row: what it is about, its value, and what else is to be said; `sign` marks one that changed."""
 
     label: str

@@ -5,10 +5,11 @@ Most of a completion follows from what stands before it; the few tokens that do 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.stats.pieces import Fork, Forks, forks
 from rlpeaks_tui.stats.tokens import FORKING_SHARE
@@ -26,8 +27,7 @@ from .traces import OfTokens, Sample
 OVERLAP = "entropy/forking_overlap"
 
 
-@dataclass(frozen=True, eq=False)
-class Forking:
+class Forking(Struct, frozen=True, eq=False):
     """The forks of a sample of tokens.
 
     `held` float64[n] is the share of all entropy that the most open tokens hold, over even shares of the tokens from 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.rollout_index import RIGHT
@@ -43,8 +43,7 @@ Counts = dict[str, tuple[int, int]]
 """By format: completions that were right, and those whose outcome is known."""
 
 
-@dataclass(frozen=True)
-class Earned:
+class Earned(Struct, frozen=True):
     """Right completions by format in the first generations that are kept and in the newest."""
 
     first: Counts

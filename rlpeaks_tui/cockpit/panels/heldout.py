@@ -4,9 +4,8 @@ policy do that its base cannot.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.stats.heldout import ks_of

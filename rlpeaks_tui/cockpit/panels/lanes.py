@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rlpeaks_tui.run.pace import SILENT, Pace, named_ranks, spell, spell_times
 from rlpeaks_tui.run.signs import ENDED, PHASES, RankClock
@@ -15,8 +16,7 @@ FAST = 2.0
 """Seconds of a typical step below which its parts come and go too quickly to be read: a lane shows the typical step."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """A part of a step: as ranks name it, as tables do, its metric, and what fills a lane, in ASCII a letter."""
 
     activity: str

@@ -6,9 +6,9 @@ and is not drawn as if it were.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.stats.exhaustion import HOLDS, LEAST, Exhaustion, exhaustion
 from rlpeaks_tui.stats.student import student95
@@ -28,8 +28,7 @@ MOST = 100.0
 """Nats that no choice holds, since no vocabulary has e^100 words: what claims more is no entropy."""
 
 
-@dataclass(frozen=True)
-class Bought:
+class Bought(Struct, frozen=True):
     """Evaluations up to the step shown: steps, entropy at each, held-out accuracy, its standard error; the line."""
 
     steps: Ints

@@ -9,10 +9,10 @@ does by chance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.stats.divergence import JS_THRESHOLD
 from rlpeaks_tui.stats.pieces import Shifts, moved
@@ -36,8 +36,7 @@ BINS = 10
 FAR, OTHER = "shift/js_share", "shift/argmax"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """A tenth of the completions: mean shift in nats, share of tokens far from the base, of how many it is known.
 
     `ahead` is by how much that share exceeds that of the rest of the same completions.
@@ -49,8 +48,7 @@ class Place:
     ahead: Estimate
 
 
-@dataclass(frozen=True, eq=False)
-class Shifted:
+class Shifted(Struct, frozen=True, eq=False):
     """How far the tokens of a sample have moved.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.heldout import HeldOutPrompts, read_held_out
@@ -23,8 +23,7 @@ RECENT, ENOUGH = 24, 96
 """Generations whose groups are listed at most, and groups after which no more are read."""
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """One group: its step, its prompt, its task, how many completions it has, and the share of them that is right."""
 
     step: int
@@ -53,8 +52,7 @@ def groups_of(rollouts: Rollouts) -> tuple[Group, ...]:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
+class Asked(Struct, frozen=True, eq=False):
     """The answer: the held-out prompts, None where the run has none, and groups of training, the newest first."""
 
     held_out: HeldOutPrompts | None

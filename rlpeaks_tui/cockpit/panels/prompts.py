@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.measured import Evaluation
@@ -50,8 +50,7 @@ NARROWEST = 34
 STRIP_AT, FIGURES = 15, 19
 
 
-@dataclass(frozen=True)
-class Fate:
+class Fate(Struct, frozen=True):
     """One held-out prompt: its place, text, task and class, shares right of the base and now, and by evaluation."""
 
     number: int
@@ -246,8 +245,7 @@ def by_chance(total: int) -> int:
     return most
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(Struct, frozen=True):
     """How wide the list's columns are: text, strip with `each` cells an evaluation, task; 0: it has no room."""
 
     text: int

@@ -7,10 +7,11 @@ are left out rather than squeezed. Sentences are there whole or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..axes import Axis, Floats, linear
 from ..cells import Cells, Ink, fit, width_of, wrap
@@ -30,8 +31,7 @@ ROOMY = 2 * WIDE + AIR
 """Columns from which on two parts stand beside each other."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """One drawing with a title of its own.
 
     Attributes:
@@ -45,8 +45,7 @@ class Part:
     least: int = WIDE
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(Struct, frozen=True):
     """A story in words and parts.
 
     Attributes:
@@ -230,7 +229,7 @@ def lines_chart(scene: Scene, lines: Sequence[Line], axis: Callable[[int], Axis]
 
 
 def across(scene: Scene, x: Axis, y: Axis) -> Chart:
-    """A chart over another quantity than steps, to be filled with `dataclasses.replace`."""
+    """A chart over another quantity than steps, to be filled with `replace`."""
     return Chart(x=scene.x, y=y, across=x, ascii_only=scene.ascii_only)
 
 

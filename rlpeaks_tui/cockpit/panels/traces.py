@@ -7,11 +7,11 @@ completions. Panels that use it say how many.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.rollouts import Rollouts
@@ -29,8 +29,7 @@ MOST_TOKENS = 40_000
 """Older generations are left out beyond these."""
 
 
-@dataclass(frozen=True, eq=False)
-class Kept:
+class Kept(Struct, frozen=True, eq=False):
     """The tokens of one generation that were kept, in order.
 
     Arrays have shape [T], nan where not measured: nats, and the advantage of the completion. `place` is where in its
@@ -50,8 +49,7 @@ class Kept:
     completion: Ints
 
 
-@dataclass(frozen=True, eq=False)
-class Sample(Kept):
+class Sample(Kept, frozen=True, eq=False):
     """Those of several generations, oldest first: from the one at `first` to that at `step`."""
 
     first: int = 0

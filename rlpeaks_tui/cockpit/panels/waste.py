@@ -7,9 +7,10 @@ What is observed beyond it says that prompts differ in difficulty, and which end
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.stats.groups import expected_zero_variance
 from rlpeaks_tui.stats.longrun import series_mean
@@ -35,8 +36,7 @@ ROWS = 20
 """Rows from which it is told whether there are more than chance gives."""
 
 
-@dataclass(frozen=True)
-class Waste:
+class Waste(Struct, frozen=True):
     """What was spent up to a step.
 
     Attributes:

@@ -7,9 +7,9 @@ decided by pure functions in `browse`; this screen keeps where the person is, an
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec.structs import replace
 from textual import events
 from textual.binding import BindingType
 from textual.message import Message

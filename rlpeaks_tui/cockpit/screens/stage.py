@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from textual.app import ComposeResult
 from textual.screen import Screen
 
@@ -24,8 +25,7 @@ from .board import Board
 FRAME = ("header", "verdict", "footer")
 
 
-@dataclass(frozen=True)
-class Show:
+class Show(Struct, frozen=True):
     """What a stage draws.
 
     Attributes:

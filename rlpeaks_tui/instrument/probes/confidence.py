@@ -6,17 +6,16 @@ Each source of confidence has a window of its own, and the source is named with 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from ...stats.calibration import Calibration, calibrate
 from ...stats.summaries import Floats
 
 
-@dataclass(frozen=True)
-class _Taken:
+class _Taken(Struct, frozen=True):
     """One generation of n completions: its step, then confidence, outcome and prompt of each, shape [n]."""
 
     step: int

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
+from msgspec import Struct
 
 from ...stats.divergence import JS_THRESHOLD
 from ...stats.tokens import by_position
@@ -26,8 +26,7 @@ Logits = Callable[[slice, bool], torch.Tensor]
 """Gives [b, T, V] logits of a slice of completions: of the base when the flag is set, else of the policy."""
 
 
-@dataclass(frozen=True)
-class Divergence:
+class Divergence(Struct, frozen=True):
     """Per-token means over `tokens` tokens of `completions` completions; KL and JS in nats."""
 
     kl: float

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
+from msgspec import Struct
 
 from ...stats.divergence import JS_THRESHOLD
 from .divergence import jensen_shannon
@@ -26,8 +26,7 @@ Rule = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
 """Says where the policy's token is taken: bool[b] from [b, V] log-probabilities of policy and base, and the place."""
 
 
-@dataclass(frozen=True)
-class Decoded:
+class Decoded(Struct, frozen=True):
     """Completions of b prompts, all arrays [b, T].
 
     Attributes:

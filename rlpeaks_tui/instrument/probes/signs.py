@@ -9,16 +9,15 @@ norms and the angle between them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
+from msgspec import Struct
 from torch import nn
 
 from ..generation import Generation
 
 
-@dataclass(frozen=True)
-class GradientSplit:
+class GradientSplit(Struct, frozen=True):
     """Norms of the policy gradient's parts from positive and negative advantages, and the cosine between them."""
 
     positive: float

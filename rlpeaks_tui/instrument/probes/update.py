@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
 
 import numpy as np
 import torch
+from msgspec.structs import fields, replace
 from numpy.typing import NDArray
 from torch import nn
 

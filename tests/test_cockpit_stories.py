@@ -221,7 +221,7 @@ def test_the_planted_ceiling_is_drawn_once_it_is_identified(scenes: dict[str, Sc
         assert "not identified yet" in words and "why: ceilings from 0.675 to 1.000" in words
         assert "ceiling 0." not in words and "no curve is drawn" in words
     for high, told in ((0.9, "not above what is held now"), (0.55, "reached")):
-        below = replace(study.ceiling, asymptote=0.5, low=0.4, high=high)
+        below = dataclasses.replace(study.ceiling, asymptote=0.5, low=0.4, high=high)
         beyond = replace(scenes["reward"], study=replace(study, ceiling=below))
         assert f"0.500  80 % 0.400 to {high:.3f}, {told}" in words_of(beyond, "reward", "ceiling")
     few = words_of(scene_of(root, View(cursor=60), panel="reward"), "reward", "ceiling")

@@ -26,6 +26,8 @@ from .terminal import Counting, environment
 DEFAULT = (160, 45)
 SLOW = 10_000
 """Bytes a second of a slow link."""
+TAKEN = 64 << 10
+"""Bytes that ssh and the system take from a program at once, however slow the link is."""
 WATCH = [sys.executable, "-m", "rlpeaks_tui.cli", "watch"]
 
 
@@ -138,17 +140,32 @@ def live() -> Iterator[Figure]:
 
 
 def slow_link() -> Iterator[Figure]:
-    """Keys on a link of 10 kB/s: when the cockpit has handled one, when its effect has left, when it has arrived."""
+    """Keys on a link of 10 kB/s, behind ssh and on a line: when each is handled, and when its effect has arrived."""
+    for name, between in (("ssh", TAKEN), ("a line", 0)):
+        waits, left, seen = _keys_on_a_slow_link(between)
+        note = f"median {statistics.median(waits):.3f} s of {len(waits)} keys, 60 of them at 30 a second"
+        yield Figure(f"10 kB/s behind {name}: key handled, slowest", waits[-1], "s", 0.3, note)
+        for what, times, bound in (("has left the cockpit", left, 0.3), ("has arrived", seen, None)):
+            note = f"slowest {max(times):.2f} s"
+            yield Figure(f"  its effect {what}, median", statistics.median(times), "s", bound, note)
+
+
+def _keys_on_a_slow_link(between: int) -> tuple[list[float], list[float], list[float]]:
+    """Seconds from each key until the cockpit has handled it, sorted; for single keys until its effect has left, and
+    until it has arrived."""
     mine, theirs = os.pipe()
     chance = random.Random(2)
     command = [sys.executable, "-m", "benchmarks.traced"]
     pressed: list[float] = []
     arrived: list[tuple[float, int]] = []
-    with fed(0.15) as root, Counting([*command, str(root), str(theirs)], *DEFAULT, SLOW, (theirs,)) as terminal:
+    with (
+        fed(0.15) as root,
+        Counting([*command, str(root), str(theirs)], *DEFAULT, SLOW, between, passed=(theirs,)) as terminal,
+    ):
         terminal.until(rb"Update sparsity")
         terminal.read_for(6.0)
         last = b"none"
-        for _ in range(16):
+        for _ in range(24):
             terminal.read_for(chance.uniform(0.3, 1.5))
             pressed.append(terminal.press("["))
             other = rb"shown: step (?!" + last + rb"\x1b)([\d,]+)\x1b"
@@ -156,9 +173,8 @@ def slow_link() -> Iterator[Figure]:
             last = found[1]
             arrived.append((came, found.end()))
         terminal.read_for(2.0)
-        held = [terminal.press("[") for _ in range(60) if terminal.read_for(1 / 30) >= 0]
+        pressed += [terminal.press("[") for _ in range(60) if terminal.read_for(1 / 30) >= 0]
         terminal.read_for(2.0)
-        pressed += held
         end = time.monotonic()
     os.close(theirs)
     with os.fdopen(mine) as lines:
@@ -166,20 +182,14 @@ def slow_link() -> Iterator[Figure]:
     handled = [float(words[1]) for words in told if words[0] == "handled"]
     # What was not handled until the end took that long at least.
     handled += [end] * (len(pressed) - len(handled))
-    left = [(float(words[1]), int(words[2])) for words in told if words[0] == "left"]
-    waits = sorted(at - key for key, at in zip(pressed, handled, strict=True))
+    sent = [(float(words[1]), int(words[2])) for words in told if words[0] == "left"]
     # A flush may end long after the bytes that are looked for; what has arrived has left.
-    out = [
-        min(came, next((at for at, sent in left if sent >= end), came)) - key
+    left = [
+        min(came, next((at for at, count in sent if count >= end), came)) - key
         for key, (came, end) in zip(pressed, arrived, strict=False)
     ]
     seen = [came - key for key, (came, _) in zip(pressed, arrived, strict=False)]
-    note = f"median {statistics.median(waits):.3f} s of {len(waits)} keys, 60 of them at 30 a second"
-    yield Figure("link of 10 kB/s: key handled, slowest", waits[-1], "s", 0.3, note)
-    yield Figure(
-        "  its effect has left the cockpit, median", statistics.median(out), "s", 0.3, f"slowest {max(out):.2f} s"
-    )
-    yield Figure("  its effect has arrived, median", statistics.median(seen), "s", None, f"slowest {max(seen):.2f} s")
+    return sorted(at - key for key, at in zip(pressed, handled, strict=True)), left, seen
 
 
 def long_run() -> Iterator[Figure]:

@@ -2,7 +2,8 @@
 
 Nothing is emulated, because an emulator in Python takes more processor than the program that is measured: what
 a key did is seen by words that the program writes for the first time because of it. `rate` is the speed of a slow
-link in bytes a second; the program then waits for the terminal as it would for ssh.
+link in bytes a second. With `between`, as behind ssh, so many bytes are taken from the program at once and are on
+their way for as long as the link needs; without, the program feels the link at each write.
 """
 
 from __future__ import annotations
@@ -49,12 +50,15 @@ class Counting:
         columns: int,
         rows: int,
         rate: float | None = None,
+        between: int = 0,
         passed: tuple[int, ...] = (),
     ) -> None:
         self.received = bytearray()
         self.arrivals: list[tuple[float, int]] = []
         """When a read ended, and how many bytes had come by then."""
         self._rate = rate
+        self._between = between
+        self._way = bytearray()
         self.began = time.monotonic()
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
@@ -121,15 +125,32 @@ class Counting:
         return int(found[1]) << 10 if found else 0
 
     def _read(self, seconds: float) -> None:
-        if not select.select([self._fd], [], [], seconds)[0]:
-            return
-        limit = 1 << 16
         if self._rate is not None:
-            time.sleep(BITE)
-            limit = max(1, int(self._rate * BITE))
-        chunk = os.read(self._fd, limit)
+            self._carry(max(1, int(self._rate * BITE)))
+        elif select.select([self._fd], [], [], seconds)[0]:
+            self._arrive(os.read(self._fd, 1 << 16))
+
+    def _carry(self, most: int) -> None:
+        """What the slow link does in one bite of time."""
+        time.sleep(BITE)
+        room = max(most, self._between) - len(self._way)
+        while room > 0 and select.select([self._fd], [], [], 0)[0]:
+            taken = os.read(self._fd, room)
+            self._way += taken
+            room -= len(taken)
+        chunk = bytes(self._way[:most])
+        del self._way[:most]
+        if chunk:
+            self._arrive(chunk)
+
+    def _arrive(self, chunk: bytes) -> None:
         self.received += chunk
         self.arrivals.append((time.monotonic(), len(self.received)))
         for question, reply in ANSWERS:
-            if question in chunk:
+            # A question may lie across two reads.
+            for _ in range(self._asked(question, len(chunk))):
                 os.write(self._fd, reply)
+
+    def _asked(self, question: bytes, new: int) -> int:
+        """How often `question` ended within the `new` bytes that came last."""
+        return self.received.count(question, max(0, len(self.received) - new - len(question) + 1))

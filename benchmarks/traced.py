@@ -16,6 +16,7 @@ from typing import Any
 from textual.drivers.linux_driver import LinuxDriver
 
 from rlpeaks_tui.cockpit.app import Cockpit
+from rlpeaks_tui.cockpit.link import asking
 
 OUT = int(sys.argv[2])
 
@@ -43,7 +44,7 @@ class Told:
         return int(self._file.fileno())
 
 
-class TracedDriver(LinuxDriver):
+class TracedDriver(asking(LinuxDriver)):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._file = Told(self._file)  # type: ignore[assignment]

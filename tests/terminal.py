@@ -70,7 +70,7 @@ class Terminal:
             return self._alive(wait=True)
         self.received += len(chunk)
         self.raw += chunk
-        self._answer(chunk)
+        self._answer(len(chunk))
         self._stream.feed(_UNKNOWN.sub(b"", chunk))
         return True
 
@@ -106,13 +106,13 @@ class Terminal:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status is None
 
-    def _answer(self, chunk: bytes) -> None:
-        """What a real terminal answers when it is asked."""
+    def _answer(self, new: int) -> None:
+        """What a real terminal answers when it is asked; a question may lie across two reads."""
         for question, reply in (
             (b"\x1b[6n", b"\x1b[1;1R"),
             (b"\x1b]11;?", f"\x1b]11;{self.ground}\x1b\\".encode()),
             (b"\x1b[c", b"\x1b[?62;c"),
             (b"\x1b[?2026$p", b"\x1b[?2026;2$y"),
         ):
-            if question in chunk:
+            for _ in range(self.raw.count(question, max(0, len(self.raw) - new - len(question) + 1))):
                 os.write(self._fd, reply)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.drivers.headless_driver import HeadlessDriver
+from textual.events import CursorPosition
 from textual.pilot import Pilot
 
 from rlpeaks_tui.cockpit.app import Cockpit
-from rlpeaks_tui.cockpit.link import Pace, waiting
+from rlpeaks_tui.cockpit.link import ASK, LOST, SLACK, Answers, Pace, asking, behind
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import screen, until, until_read, until_seen
 
@@ -134,22 +138,163 @@ async def test_a_stuck_terminal_is_not_drawn_on_until_it_takes_more(run: FakeRun
 
 def test_the_pace_halves_when_behind_and_recovers_slowly() -> None:
     pace = Pace(4.0, slowest=0.25)
-    assert pace.interval == 0.25 and pace.tick(0) and pace.interval == 0.25
-    assert not pace.tick(1) and pace.interval == 0.5 and pace.slow
+    assert pace.interval == 0.25 and pace.tick(False) and pace.interval == 0.25
+    assert not pace.tick(True) and pace.interval == 0.5 and pace.slow
     for _ in range(9):
-        pace.tick(30)
+        pace.tick(True)
     assert pace.interval == 4.0
     steps = 0
     while pace.slow:
-        assert pace.tick(0)
+        assert pace.tick(False)
         steps += 1
     assert 4 <= steps <= 20
     for _ in range(30):
-        pace.tick(0)
+        pace.tick(False)
     assert pace.interval == 0.25
 
 
 def test_a_driver_without_a_queue_never_waits() -> None:
-    assert waiting(None) == 0
-    assert waiting(SimpleNamespace(_writer_thread=None)) == 0
-    assert waiting(SimpleNamespace(_writer_thread=SimpleNamespace(_queue=SimpleNamespace(qsize=lambda: 7)))) == 7
+    assert not behind(None)
+    assert not behind(SimpleNamespace(_writer_thread=None))  # type: ignore[arg-type]
+    for size in (0, 7):
+        queue = SimpleNamespace(qsize=lambda size=size: size)
+        assert behind(SimpleNamespace(_writer_thread=SimpleNamespace(_queue=queue))) == (size > 0)  # type: ignore[arg-type]
+
+
+# What the terminal answers.
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_drawing_is_late_when_its_answer_takes_longer_than_the_quickest_one() -> None:
+    clock = Clock()
+    answers = Answers(clock)
+    assert answers.drawn() and not answers.late()
+    clock.now = 5.0
+    assert not answers.late(), "how long the link takes is not known"
+    clock.now = 0.3
+    assert not answers.answered()
+    assert answers.drawn()
+    clock.now += 0.3 + SLACK
+    assert not answers.late(), "no longer than the first"
+    clock.now += 0.01
+    assert answers.late()
+    assert not answers.answered() and not answers.late()
+
+
+def test_what_is_drawn_while_a_question_is_open_is_asked_about_with_the_answer_and_ages_from_its_drawing() -> None:
+    clock = Clock()
+    answers = Answers(clock)
+    answers.drawn()
+    clock.now = 0.02
+    answers.answered()
+    assert answers.drawn()
+    clock.now = 0.05
+    assert not answers.drawn() and not answers.drawn(), "one question at a time"
+    clock.now = 0.4
+    assert answers.answered(), "asked again"
+    assert answers.late(), "what was drawn at 0.05 is on its way since then"
+    assert not answers.answered() and not answers.late()
+    assert not answers.answered(), "nobody asked"
+
+
+def test_answers_that_are_lost_hold_nothing_up_for_long() -> None:
+    clock = Clock()
+    answers = Answers(clock)
+    answers.drawn()
+    clock.now = 0.02
+    answers.answered()
+    answers.drawn()
+    clock.now = LOST
+    assert answers.late() and not answers.drawn()
+    clock.now += 0.03
+    assert not answers.late() and answers.drawn(), "asked anew"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["drawn", "answered", "late"]), st.floats(0, 3)), max_size=40))
+def test_every_drawing_is_covered_by_a_question(events: list[tuple[str, float]]) -> None:
+    """A terminal that answers every question leaves nothing late, in whatever order things happen."""
+    clock = Clock()
+    answers = Answers(clock)
+    open_questions = 0
+    for event, seconds in events:
+        clock.now += seconds
+        if event == "answered" and open_questions:
+            open_questions += answers.answered() - 1
+        elif event == "drawn":
+            open_questions += answers.drawn()
+        else:
+            answers.late()
+    while open_questions > 0:
+        open_questions += answers.answered() - 1
+    clock.now += LOST / 2
+    assert not answers.late()
+
+
+def test_the_end_waits_for_the_answer_and_asks_nothing_more() -> None:
+    answers = Answers()
+    answers.drawn()
+    answers.answered()
+    answers.drawn()
+    answers.drawn()
+    ended = threading.Thread(target=answers.end)
+    ended.start()
+    while not answers._ended:
+        pass
+    assert ended.is_alive()
+    assert not answers.answered(), "the last one"
+    ended.join(10)
+    assert not ended.is_alive() and not answers.drawn()
+    answers.begin()
+    assert answers.drawn()
+
+
+async def test_nothing_more_is_drawn_while_the_terminal_has_not_answered(run: FakeRun) -> None:
+    """As behind ssh, which takes everything at once and delivers it when it can."""
+    app = Counted(run.layout.root, rate=30.0)
+    app.driver_class = asking(Wire)
+    clock = Clock()
+    async with app.run_test(headless=False, size=(120, 40)) as pilot:
+        await until_read(pilot, app)
+        wire = app._driver
+        assert isinstance(wire, Wire)
+        answers = wire.answers = Answers(clock)  # type: ignore[attr-defined]
+        wire.written.clear()
+        run.advance(1)
+        await until_seen(pilot, "step 301")
+        await until(pilot, lambda: any(data.endswith(ASK) for data in wire.written), "asked")
+        clock.now += 0.05
+        wire.process_message(CursorPosition(0, 0))
+        assert not behind(wire)
+        run.advance(1)
+        await until_seen(pilot, "step 302")
+        clock.now += 1.0
+        assert behind(wire)
+        await until(pilot, lambda: app._pace.slow, "slowed down")
+        wire.written.clear()
+        run.advance(1)
+        app.action_command("back.10")
+        for _ in range(10):
+            await pilot.pause(0.01)
+        assert wire.bytes == 0 and "step 303" not in screen(app)
+        while answers._oldest is not None:
+            wire.process_message(CursorPosition(0, 0))
+        await until_seen(pilot, "step 303")
+        assert f"shown: step {app.view.cursor}" in screen(app)
+
+
+async def test_an_answer_is_no_key(run: FakeRun) -> None:
+    app = Counted(run.layout.root, rate=30.0)
+    app.driver_class = asking(Wire)
+    async with app.run_test(headless=False, size=(120, 40)) as pilot:
+        await until_seen(pilot, "step 300 /")
+        before = screen(app)
+        for _ in range(3):
+            app._driver.process_message(CursorPosition(3, 3))  # type: ignore[union-attr]
+        await ticks(pilot, app, 2)
+        assert screen(app) == before

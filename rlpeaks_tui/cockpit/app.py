@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from textual import events
 from textual.app import App
 from textual.binding import BindingType
+from textual.driver import Driver
 from textual.message import Message
 
 from rlpeaks_tui.run.facts import NotARun
@@ -27,7 +28,7 @@ from . import acts, appearance, by_name, commands, mouse, picture, travel, walk,
 from .advice import advised
 from .aftermath import Aftermath
 from .herald import Herald, Notify
-from .link import Pace, waiting
+from .link import Pace, asking, behind
 from .panels import checks as each_check
 from .reader import Reader, Reading, Wanted
 from .scene import Scene, View
@@ -166,6 +167,9 @@ class Cockpit(App[int]):
         """The run as it was last read."""
         return self._newest.snapshot if self._newest else None
 
+    def get_driver_class(self) -> type[Driver]:
+        return asking(super().get_driver_class())
+
     def get_default_screen(self) -> Overview:
         return Overview(self.palette)
 
@@ -197,7 +201,7 @@ class Cockpit(App[int]):
             self._driver.write(sequence)
 
     def _tick(self) -> None:
-        if self._pace.tick(waiting(self._driver)):
+        if self._pace.tick(behind(self._driver)):
             self.look_again()
         self._tick_later()
 
@@ -233,7 +237,7 @@ class Cockpit(App[int]):
         travel.come_back(self, self._shown)
         acts.hear(self, reading)
         # What a busy terminal is not told now it is told with a later reading.
-        if not reading.loading and not waiting(self._driver):
+        if not reading.loading and not behind(self._driver):
             self._herald.tell(reading.snapshot, reading.latest, time.monotonic())
         walk.feature(self)
         self.repaint()
@@ -274,7 +278,7 @@ class Cockpit(App[int]):
         While the terminal has not taken the last drawing, the next waits: one that aged in the queue would only keep
         a newer one from the screen, and a full queue would keep the cockpit from the next key.
         """
-        if waiting(self._driver):
+        if behind(self._driver):
             self._repaint_soon(LOOK_AGAIN)
             return
         stage = self.stage

@@ -38,7 +38,9 @@ class Figure:
 
 
 class LongRun:
-    """A run of `WIDE` metrics at every step, and nothing else."""
+    """A run of `WIDE` metrics at every step, and nothing else; with `gaps` each step reports most of them, as in a
+    real run, whose formats and phases come and go.
+    """
 
     NAMES = (
         "reward", "reward_std", "entropy", "kl/base_k3", "kl/base_k1", "rewards/correct/mean", "rewards/format/mean",
@@ -46,7 +48,7 @@ class LongRun:
         "format/column", "format/direct",
     )  # fmt: skip
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, gaps: bool = False) -> None:
         layout = Layout(root)
         layout.create()
         write_facts(
@@ -56,6 +58,8 @@ class LongRun:
         self._journal.write(State(t=time.time(), state="running", pid=os.getpid()))
         self._names = [*self.NAMES, *(f"other/metric_{i}" for i in range(WIDE - len(self.NAMES)))]
         self._random = np.random.default_rng(0)
+        # [sets, metrics]: which metrics a step reports
+        self._sets = self._random.random((100 if gaps else 1, WIDE)) >= 0.1 * gaps
         self._step = 0
 
     def advance(self, steps: int) -> None:
@@ -65,9 +69,13 @@ class LongRun:
             now = time.time()
             self._journal.write(
                 *(
-                    Metrics(t=now, step=self._step + i, v=dict(zip(self._names, row, strict=True)), phase="")
+                    Metrics(t=now, step=self._step + i, v=self._reported(self._step + i, row), phase="")
                     for i, row in enumerate(values, 1)
                 )
             )
             self._step += count
             steps -= count
+
+    def _reported(self, step: int, row: list[float]) -> dict[str, float | None]:
+        chosen = self._sets[step * 7 % len(self._sets)]
+        return {name: value for name, value, there in zip(self._names, row, chosen, strict=True) if there}

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlpeaks_tui.run.columns import Columns, ColumnStore, Series
+from rlpeaks_tui.run.columns import Columns, ColumnStore, Series, _Column
 from rlpeaks_tui.run.entries import Metrics, Probe
 
 
@@ -122,6 +123,15 @@ def test_a_snapshot_of_a_long_run_is_views_and_no_copies() -> None:
     store.extend([Metrics(t=0.0, step=step, v={"reward": 1.0}) for step in range(10_000)])
     first, second = store.columns()["reward"], store.columns()["reward"]
     assert np.shares_memory(first.values, second.values) and np.shares_memory(first.steps, second.steps)
+
+
+def test_a_batch_is_stored_a_column_at_a_time_whatever_its_rows_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: list[int] = []
+    extend = _Column.extend
+    monkeypatch.setattr(_Column, "extend", lambda self, steps, x: (stored.append(len(x)), extend(self, steps, x)))
+    store = ColumnStore()
+    store.extend([Metrics(t=0.0, step=i, v=dict.fromkeys(NAMES[: 1 + i % 5], float(i))) for i in range(1_000)])
+    assert len(stored) == len(NAMES) and sum(stored) == 3_000
 
 
 def test_the_last_value_is_found_however_long_ago_it_was() -> None:

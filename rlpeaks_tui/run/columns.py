@@ -1,13 +1,14 @@
 """Metrics as columns that only grow, so that a snapshot of a long run costs nothing.
 
 A snapshot is a set of views into the arrays as they were; appending writes beyond their end, and growing moves
-to a new array, so nobody ever sees a view change. Rows with the same keys arrive in long stretches and
-are stored a stretch at a time: a journal of 100,000 steps by 40 metrics is not four million appends.
+to a new array, so nobody ever sees a view change. Rows are taken in batches, and a batch is sorted by column as one
+array, since hardly two steps of a real run report the same metrics: 100,000 of them are not six million appends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from msgspec import Struct
@@ -18,6 +19,8 @@ from .entries import BIGGEST, Metrics, Probe
 Steps = NDArray[np.int64]
 Values = NDArray[np.float64]
 
+MOST_SHAPES = 10_000
+"""Sets of names that are kept at hand: an honest run has hundreds."""
 LATELY = 20
 """Steps over which a run's newest values are averaged where one number stands for it: a single step is mostly noise."""
 
@@ -86,7 +89,8 @@ class _Column:
     def extend(self, steps: Steps, values: Values) -> None:
         end = self.n + len(steps)
         if end > len(self.steps):
-            room = max(end, 2 * len(self.steps))
+            # A quarter more and not twice as much: there are a hundred columns, and a long run fills them slowly.
+            room = max(end, len(self.steps) + len(self.steps) // 4)
             self.steps = np.concatenate([self.steps[: self.n], np.empty(room - self.n, np.int64)])
             self.values = np.concatenate([self.values[: self.n], np.empty(room - self.n, np.float64)])
         if self.ordered and len(steps):
@@ -148,35 +152,69 @@ class ColumnStore:
     """Takes journal rows in, gives `Columns` out."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, _Column] = {}
+        self._names: dict[str, int] = {}
+        self._columns: list[_Column] = []
+        self._shapes: dict[tuple[str, ...], NDArray[np.int32]] = {}
+        """Of each set of names that a row had, the numbers of its columns."""
         self._why: dict[str, str] = {}
 
     def extend(self, rows: Sequence[Metrics | Probe]) -> None:
-        start = 0
-        while start < len(rows):
-            keys = list(rows[start].v)
-            end = start + 1
-            while end < len(rows) and list(rows[end].v) == keys:
-                end += 1
-            self._stretch(keys, rows[start:end])
-            start = end
+        shapes = [self._shape(tuple(row.v)) for row in rows]
+        if not any(map(len, shapes)):
+            self._explain(rows, {})
+            return
+        # All values one after another: [E] the value, its column, its row.
+        column = np.concatenate(shapes)
+        values = _values(rows, len(column))
+        np.clip(values, -BIGGEST, BIGGEST, out=values)
+        row = np.repeat(np.arange(len(rows)), [len(shape) for shape in shapes])
+        order = np.argsort(column.astype(_smallest(len(self._columns))), kind="stable")
+        values, row = values[order], row[order]
+        steps = np.fromiter((row.step for row in rows), np.int64, len(rows))[row]
+        ends = np.cumsum(np.bincount(column, minlength=len(self._columns)))
+        last: dict[str, int] = {}
+        for (name, number), start, end in zip(self._names.items(), [0, *ends[:-1]], ends, strict=True):
+            if end > start:
+                self._columns[number].extend(steps[start:end], values[start:end])
+                if np.isfinite(values[end - 1]):
+                    last[name] = int(row[end - 1])
+        self._explain(rows, last)
 
-    def _stretch(self, keys: list[str], rows: Sequence[Metrics | Probe]) -> None:
-        for row in rows:
-            if row.why:
-                self._why.update(row.why)
-        if keys:
-            steps = np.fromiter((row.step for row in rows), np.int64, len(rows))
-            # block: [rows, keys]; numpy turns None into NaN
-            block = np.array([list(row.v.values()) for row in rows], dtype=np.float64)
-            np.clip(block, -BIGGEST, BIGGEST, out=block)
-            for i, name in enumerate(keys):
-                column = self._columns.get(name)
-                if column is None:
-                    column = self._columns[name] = _Column()
-                column.extend(steps, block[:, i])
-                if self._why and np.isfinite(block[-1, i]):
+    def _shape(self, names: tuple[str, ...]) -> NDArray[np.int32]:
+        found = self._shapes.get(names)
+        if found is None:
+            for name in names:
+                if name not in self._names:
+                    self._names[name] = len(self._columns)
+                    self._columns.append(_Column())
+            found = np.array([self._names[name] for name in names], np.int32)
+            if len(self._shapes) < MOST_SHAPES:
+                self._shapes[names] = found
+        return found
+
+    def _explain(self, rows: Sequence[Metrics | Probe], last: dict[str, int]) -> None:
+        """Take the reasons from `rows`; `last` is the row of each metric whose newest value is finite."""
+        said = {name: i for i, row in enumerate(rows) if row.why for name in row.why}
+        for name, i in said.items():
+            self._why[name] = rows[i].why[name]
+        if self._why:
+            for name, i in last.items():
+                if i >= said.get(name, 0):
                     self._why.pop(name, None)
 
     def columns(self) -> Columns:
-        return Columns({name: column.view() for name, column in self._columns.items()}, dict(self._why))
+        return Columns({name: self._columns[i].view() for name, i in self._names.items()}, dict(self._why))
+
+
+def _values(rows: Sequence[Metrics | Probe], count: int) -> Values:
+    """All `count` values of `rows`, NaN for each that is missing."""
+    try:
+        # Three times as fast, where no value is missing.
+        return np.fromiter(chain.from_iterable(row.v.values() for row in rows), np.float64, count)
+    except TypeError:
+        return np.array([value for row in rows for value in row.v.values()], np.float64)
+
+
+def _smallest(numbers: int) -> type[np.unsignedinteger]:
+    """The smallest type for so many numbers; numpy sorts small ones in linear time."""
+    return np.uint8 if numbers <= 1 << 8 else np.uint16 if numbers <= 1 << 16 else np.uint32

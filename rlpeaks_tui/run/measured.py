@@ -55,33 +55,49 @@ class Evaluation(Struct, frozen=True, eq=False):
 
 def reliability_of(probe: Probe) -> list[Reliability]:
     """The diagram of a probe of calibration; none where it has none, or one that cannot be."""
+    # Plain Python: a long run has ten thousands of these small tables, and an array of ten numbers is slow to ask.
     names = ("edges", "count", "confidence", "accuracy", "size")
-    read = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in names)
-    edges, count, confidence, accuracy, size = read
+    edges, count, confidence, accuracy, size = (probe.arrays.get(name, []) for name in names)
     if not len(count) == len(confidence) == len(accuracy) == len(edges) - 1:
         return []
-    measured = np.append(confidence, accuracy)
-    if not (_is_share(edges).all() and (_is_share(measured) | np.isnan(measured)).all()):
+    if not all(map(_is_share, edges)) or not all(x is None or _is_share(x) for x in (*confidence, *accuracy)):
         return []
+    whole = [0 if x is None else int(min(max(x, 0.0), 2**53)) for x in count]
     source = str(probe.facts.get("calibration/source", ""))
-    whole = np.nan_to_num(count).clip(0, 2**53).astype(np.int64)
     first = probe.facts.get("first step")
     known = first if isinstance(first, int) and not isinstance(first, bool) else None
-    fits = len(size) == len(count) and bool(((size >= 0) & (size <= whole)).all())
+    fits = len(size) == len(count) and all(x is not None and 0 <= x <= n for x, n in zip(size, whole, strict=True))
     given = probe.facts.get("overclaim_half")
     half = float(given) if isinstance(given, (int, float)) and given >= 0 else math.nan
-    counted = size if fits else None
-    return [Reliability(probe.step, edges, whole, confidence, accuracy, source, probe.t, known, counted, half)]
+    return [
+        Reliability(
+            probe.step,
+            _floats(edges),
+            np.array(whole, np.int64),
+            _floats(confidence),
+            _floats(accuracy),
+            source,
+            probe.t,
+            known,
+            _floats(size) if fits else None,
+            half,
+        )
+    ]
 
 
-def _is_share(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each lies in [0, 1], but for what single precision makes of a 1."""
-    return (values >= 0) & (values < 1 + 1e-6)
+def _is_share(value: float | None) -> bool:
+    """Whether it lies in [0, 1], but for what single precision makes of a 1."""
+    return value is not None and 0 <= value < 1 + 1e-6
+
+
+def _floats(values: list[float | None]) -> NDArray[np.float64]:
+    """NaN where there is none."""
+    return np.array(values, np.float64)
 
 
 def evaluation_of(probe: Probe) -> list[Evaluation]:
     """What a probe of held-out prompts found; nothing where it is no such record."""
-    rate, base = (np.array(probe.arrays.get(name, []), dtype=np.float64) for name in ("rate", "base_rate"))
+    rate, base = (_floats(probe.arrays.get(name, [])) for name in ("rate", "base_rate"))
     if ((rate < 0) | (rate > 1)).any():
         return []
     base = np.where((base >= 0) & (base <= 1), base, np.nan)

@@ -27,6 +27,9 @@ from .scene import Health
 from .study import Study
 from .worker import Worker
 
+LOADING = 0.25
+"""Seconds that are read at once while there is much to read."""
+
 
 class Wanted(Struct, frozen=True):
     """What the screen needs besides the snapshot.
@@ -98,15 +101,16 @@ class Reader(Worker[Reading]):
             reading = self.read(self._wanted)
             while reading.loading and not self._stopped:
                 self._deliver(reading)
-                reading = self.read(self._wanted)
+                # As often as a screen is drawn: what it cannot show in time would only wait and hold memory.
+                reading = self.read(self._wanted, LOADING)
             if not self._stopped:
                 self._deliver(reading)
 
-    def read(self, wanted: Wanted) -> Reading:
+    def read(self, wanted: Wanted, seconds: float = 0.05) -> Reading:
         """Poll once and gather what is wanted. What cannot be read is said in the reading; what was known stays."""
         trouble = ""
         try:
-            self._follower.poll()
+            self._follower.poll(seconds)
         except (OSError, NotARun) as error:
             trouble = f"cannot read the run: {error}"
         snapshot = self._follower.snapshot()

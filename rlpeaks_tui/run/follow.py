@@ -54,6 +54,8 @@ from .text import console_lines
 CONSOLE_BYTES = 64 << 10
 CONSOLE_LINES = 500
 KEPT_ERRORS = 200
+PIECE = 2 << 20
+"""Bytes of the journal that are read at once."""
 WITH_LAYERS = "sparsity"
 """The probe that writes the layers."""
 
@@ -197,11 +199,7 @@ class Follower:
 
     def poll(self, seconds: float = 0.05) -> bool:
         """Read what is new for about `seconds` at most; True when anything changed."""
-        entries = self._journal.read(seconds=seconds)
-        if entries:
-            self._take(entries)
-            self._columns = self._store.columns()
-        changed = bool(entries)
+        changed = self._read_journal(seconds)
         changed |= self._rollouts.refresh()
         if self._touched(self._layout.layers):
             self._layer_steps = layer_steps(self._layout.layers)
@@ -309,6 +307,21 @@ class Follower:
         # The first line of a tail is most likely the end of one, and the last is empty when the log ends in a newline.
         lines = lines[1:] if size > most else lines
         return tuple(lines[:-1] if lines and not lines[-1] else lines)
+
+    def _read_journal(self, seconds: float) -> bool:
+        """Read for about `seconds`, a piece at a time, so that no more than a piece is held as lines."""
+        deadline = time.monotonic() + seconds
+        changed = False
+        while True:
+            entries = self._journal.read(seconds=0.0, piece=PIECE)
+            if entries:
+                changed = True
+                self._take(entries)
+            if not self._journal.more or time.monotonic() > deadline:
+                break
+        if changed:
+            self._columns = self._store.columns()
+        return changed
 
     def _take(self, entries: list[Line]) -> None:
         rows: list[Metrics | Probe] = []

@@ -272,9 +272,9 @@ async def test_nothing_more_is_drawn_while_the_terminal_has_not_answered(run: Fa
         wire.process_message(CursorPosition(0, 0))
         assert not behind(wire)
         run.advance(1)
-        await until_seen(pilot, "step 302")
+        await until(pilot, lambda: answers._oldest is not None, "asked")
         clock.now += 1.0
-        assert behind(wire)
+        assert behind(wire) and "step 302" in screen(app)
         await until(pilot, lambda: app._pace.slow, "slowed down")
         wire.written.clear()
         run.advance(1)

@@ -54,8 +54,6 @@ from .text import console_lines
 CONSOLE_BYTES = 64 << 10
 CONSOLE_LINES = 500
 KEPT_ERRORS = 200
-PIECE = 2 << 20
-"""Bytes of the journal that are read at once."""
 WITH_LAYERS = "sparsity"
 """The probe that writes the layers."""
 
@@ -313,7 +311,7 @@ class Follower:
         deadline = time.monotonic() + seconds
         changed = False
         while True:
-            entries = self._journal.read(seconds=0.0, piece=PIECE)
+            entries = self._journal.read(seconds=0.0)
             if entries:
                 changed = True
                 self._take(entries)

@@ -86,9 +86,7 @@ def on_the_way(nodes: Sequence[Node], t: float, step: int) -> bool:
 def split(steps: Ints, nodes: Sequence[Node]) -> tuple[Ints, tuple[Left, ...]]:
     """The rows int64[n] of a series that lead to the present, in ascending order of steps, and what was left."""
     parts = list(_parts(steps, nodes))
-    # The last part tells the present of a run that went back without saying so.
-    tip = nodes[-1] if not parts or parts[-1][0] in nodes else parts[-1][0]
-    present = _rows(steps, parts, tip)
+    present = _present(steps, parts, nodes)
     left = []
     for node, _ in parts[-MOST_LEFT - 1 :]:
         rows = _rows(steps, parts, node)
@@ -115,8 +113,15 @@ def along(columns: Columns, nodes: Sequence[Node]) -> Columns:
 
 def present_of(series: Series, nodes: Sequence[Node]) -> Series:
     """What of a series leads to the present; its steps never decrease."""
-    rows, _ = split(series.steps, nodes)
+    rows = _present(series.steps, list(_parts(series.steps, nodes)), nodes)
     return Series(series.steps[rows], series.values[rows])
+
+
+def _present(steps: Ints, parts: Sequence[tuple[Node, slice]], nodes: Sequence[Node]) -> Ints:
+    """The rows that lead to the present."""
+    # The last part tells the present of a run that went back without saying so.
+    tip = nodes[-1] if not parts or parts[-1][0] in nodes else parts[-1][0]
+    return _rows(steps, parts, tip)
 
 
 def _rows(steps: Ints, parts: Sequence[tuple[Node, slice]], node: Node) -> Ints:

@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from rlpeaks_tui.cockpit import verdict
 from rlpeaks_tui.cockpit.cells import Cells, Ink, in_ascii
+from rlpeaks_tui.cockpit.herald import Herald, title
 from rlpeaks_tui.cockpit.inforce import in_force
 from rlpeaks_tui.cockpit.panels import BY_ID, STACK, cost, facts
 from rlpeaks_tui.cockpit.panels.stack import stack as drawn_stack
+from rlpeaks_tui.cockpit.roster import line_of
 from rlpeaks_tui.cockpit.scene import Finding, Health, Look, Scene, View
 from rlpeaks_tui.cockpit.whereabouts import Answered, Whereabouts
 from rlpeaks_tui.run.follow import Follower
@@ -89,6 +91,19 @@ def test_the_rank_that_hangs_stands_first_with_what_shows_it(stuck: Scene) -> No
     assert [re.match(r"^ +(\d)  waits in generating +1m 11s +╌+", row)[1] for row in rows[1:]] == ["0", "1", "2"]  # type: ignore[index]
     assert "at complete (sampler.py:212)" in said
     assert "rank 3 generating for 1m 12s" in words(cost.overview(stuck, 60, 7))
+
+
+def test_who_is_stuck_is_said_in_the_title_in_the_list_of_runs_and_by_a_call(stuck: Scene, calm: Scene) -> None:
+    assert title(stuck.snapshot, Health()) == "quickstart: RANK 3 STUCK, running 412/1000"
+    assert line_of(Path("quickstart"), stuck.snapshot, stuck.health).says == ("rank 3 stuck", Ink.BAD)
+    assert line_of(Path("quickstart"), calm.snapshot, calm.health).stuck == ""
+    written: list[str] = []
+    herald = Herald(written.append, "bell")
+    herald.tell(calm.snapshot, Health(), 0.0)
+    assert "\x07" not in written
+    for now in (1.0, 2.0):
+        herald.tell(stuck.snapshot, Health(), now)
+    assert written.count("\x07") == 1
 
 
 def test_without_colour_and_with_letters_the_lanes_still_say_the_same(stuck: Scene, calm: Scene) -> None:

@@ -49,7 +49,7 @@ def test_all_is_not_clear_while_most_checks_could_not_be_made(run: FakeRun) -> N
     unknown = tuple((f"rule {i}", "warming up") for i in range(17))
     scene = replace(scene_of(run.layout.root), health=Health(passed=2, not_applying=5, unknown=unknown))
     assert words(scene).startswith("NOTHING FOUND SO FAR  2 checks pass, 5 do not apply, 17 not measured  [x] each")
-    assert verdict.brief("running", "", scene.health)[0] == "nothing found so far"
+    assert verdict.brief("running", "", scene.health, "")[0] == "nothing found so far"
 
 
 def test_nothing_checked_is_not_all_clear(run: FakeRun) -> None:

@@ -27,11 +27,12 @@ SILENT = 600.0
 
 def title(snapshot: Snapshot, health: Health) -> str:
     """The run in one line: `quick: running 412/1000, all clear`; a finding comes first and in capitals."""
-    words, _ = verdict.brief(snapshot.state, snapshot.why, health)
+    stuck = verdict.stuck(snapshot)
+    words, _ = verdict.brief(snapshot.state, snapshot.why, health, stuck)
     limit = f"/{snapshot.max_steps}" if snapshot.max_steps else ""
     where = f"{snapshot.state} {snapshot.step}{limit}"
     said = f"{where}: {words}" if snapshot.state in ("failed", "lost") else f"{where}, {words}"
-    if health.findings and snapshot.state not in ("failed", "lost"):
+    if (stuck or health.findings) and snapshot.state not in ("failed", "lost"):
         said = f"{words.upper()}, {where}"
     if snapshot.state == "starting":
         said = "starting"
@@ -85,4 +86,6 @@ def _bad(snapshot: Snapshot, health: Health) -> frozenset[str]:
     """What is wrong with the run, by names that stay the same while it goes on."""
     if snapshot.state in ("failed", "lost"):
         return frozenset({snapshot.state})
-    return frozenset(finding.rule for finding in health.findings) if snapshot.live else frozenset()
+    if not snapshot.live:
+        return frozenset()
+    return frozenset([*(finding.rule for finding in health.findings), *(["stuck"] if snapshot.pace.ranks else [])])

@@ -53,6 +53,7 @@ class Line(Struct, frozen=True):
         created: seconds since 1970.
         reward: mean of the last LATELY steps.
         curve: steps and values of the reward, at most CURVE of each.
+        stuck: who holds it up.
         read: everything that the run has written was read; until then the verdict is not known.
     """
 
@@ -67,6 +68,7 @@ class Line(Struct, frozen=True):
     reward: float | None = None
     curve: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     health: Health = field(default_factory=Health)
+    stuck: str = ""
     read: bool = False
 
     @property
@@ -84,7 +86,7 @@ class Line(Struct, frozen=True):
             return self.why, Ink.BAD
         if not self.read:
             return "not read yet", Ink.UNKNOWN
-        return verdict.brief(self.state, self.why, self.health)
+        return verdict.brief(self.state, self.why, self.health, self.stuck)
 
 
 def line_of(path: Path, snapshot: Snapshot, health: Health) -> Line:
@@ -101,6 +103,7 @@ def line_of(path: Path, snapshot: Snapshot, health: Health) -> Line:
         snapshot.columns.get_series("reward").lately(),
         _curve(snapshot),
         health,
+        verdict.stuck(snapshot),
         read=True,
     )
 

@@ -57,10 +57,18 @@ def strip(scene: Scene, width: int, height: int) -> Cells:
     return cells
 
 
-def brief(state: str, why: str, health: Health) -> tuple[str, int]:
-    """The verdict in a few words, for a list or a title, and its ink."""
+def stuck(snapshot: Snapshot) -> str:
+    """Who holds up the run, in words that do not age; empty when nobody does."""
+    ranks = [rank.rank for rank in snapshot.pace.ranks]
+    return f"{named_ranks(ranks)} stuck" if ranks else ""
+
+
+def brief(state: str, why: str, health: Health, held: str) -> tuple[str, int]:
+    """The verdict in a few words, for a list or a title, and its ink; `held` says who is stuck."""
     if state in ("failed", "lost"):
         return why or "it is not known why", Ink.BAD
+    if held:
+        return held, Ink.BAD
     if health.findings:
         worst, more = health.findings[0], len(health.findings) - 1
         said = f"{worst.text} and {more} more" if more else worst.text
@@ -101,10 +109,9 @@ def _state(scene: Scene) -> list[tuple[str, int]]:
 
 def _stuck(cells: Cells, x: int, scene: Scene) -> None:
     """Who holds up the run, on what evidence, and the key that shows where it stands; advice can wait."""
-    pace = scene.snapshot.pace
-    who = named_ranks([rank.rank for rank in pace.ranks])
-    evidence = pace.evidence.removeprefix(f"{who} ")
-    x = _badge(cells, x, f"{who} stuck".upper(), Ink.BAD) + 1
+    said = stuck(scene.snapshot)
+    evidence = scene.snapshot.pace.evidence.removeprefix(f"{said.removesuffix(' stuck')} ")
+    x = _badge(cells, x, said.upper(), Ink.BAD) + 1
     key = "" if scene.readonly else f"[{scene.look.stack}] its stack"
     room = cells.width - x - (width_of(key) + 2 if key else 0)
     if width_of(evidence) > room and cells.height > 1:

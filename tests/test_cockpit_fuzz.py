@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual import events
+from textual.command import CommandPalette
 from textual.keys import _character_to_key
 
 from rlpeaks_tui.cockpit.app import Cockpit
@@ -15,6 +17,8 @@ from rlpeaks_tui.cockpit.commands import COMMANDS
 from rlpeaks_tui.run.mailbox import waiting
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import until, until_seen
+from tests.terminal import Terminal
+from tests.training_runs import environment
 
 KEYS = [key for command in COMMANDS for key in command.keys]
 JUNK = [
@@ -112,3 +116,32 @@ async def test_a_key_pressed_twice_at_once_answers_once(tmp_path: Path, opening:
         await pilot.pause()
         assert app._exception is None and app.is_running
         assert len(waiting(run.layout.root)) == sent
+
+
+async def test_the_palette_survives_every_width(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=220)
+    app = Cockpit(run.layout.root)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_seen(pilot, "quickstart")
+        await pilot.press(":")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette), "open")
+        for width in (*range(30, 0, -1), 100):
+            await pilot.resize_terminal(width, 30)
+            await until(pilot, lambda width=width: app.size.width == width)
+            await pilot.pause()
+            assert app._exception is None
+
+
+def test_a_cockpit_that_breaks_ends_with_a_status_that_says_so(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    broken = (
+        "import sys; from pathlib import Path; from rlpeaks_tui.cockpit import start\n"
+        "def hold(self): raise ZeroDivisionError('broken')\n"
+        "start.Cockpit.hold = hold\n"
+        "sys.exit(start.watch(Path(sys.argv[1])))"
+    )
+    terminal = Terminal([sys.executable, "-c", broken, str(run.layout.root)], environment(tmp_path), 120, 40)
+    terminal.wait("step +40 /")
+    terminal.press(" ")
+    assert terminal.wait_end() == 1
+    assert b"ZeroDivisionError" in terminal.raw and terminal.raw.count(b"\x1b[?1049l") == 1

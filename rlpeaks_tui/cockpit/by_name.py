@@ -19,6 +19,7 @@ CommandPalette #--input { border: none; }
 CommandPalette SearchIcon { display: none; }
 CommandPalette CommandInput { padding-left: 1; }
 CommandPalette CommandList {
+    min-width: 20;
     border-bottom: none; border-top: none; scrollbar-size-vertical: 1;
     scrollbar-color: $panel; scrollbar-color-hover: $panel; scrollbar-color-active: $panel;
     scrollbar-background: $surface; scrollbar-background-hover: $surface; scrollbar-background-active: $surface;

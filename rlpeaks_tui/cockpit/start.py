@@ -40,6 +40,6 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
         print(error)
         return 2
     sys.setswitchinterval(SWITCH)
-    status = cockpit.run() or 0
+    cockpit.run()
     settings.tell(mistakes)
-    return status
+    return cockpit.return_code or 0

@@ -85,6 +85,7 @@ def test_more_and_less_leave_the_bound_out() -> None:
         ("wait reward=1", 'a filter has a colon: reward:1; to look for it as text, write "reward=1"'),
         ("steps>=5", "a filter has a colon: step:>=5"),
         ("reward=", "a filter has a colon: reward:0.5-1"),
+        ("/(wait", r'stands between slashes, as in /carry\|sum/; to look for it as text, write "/\(wait"'),
     ],
 )
 def test_a_mistake_is_said_with_what_would_be_right(line: str, says: str) -> None:

@@ -77,11 +77,17 @@ def unfinished(line: str) -> bool:
 
 
 def _misspelt(word: str) -> None:
-    """Say how a filter is written where one was meant, as in `reward=1` or `reward>0.5`.
+    """Say how a filter is written where one was meant, as in `reward=1`, `reward>0.5` or `/carry`.
 
     Raises:
-        Mistake: the word is the name of a filter with a sign that is none here.
+        Mistake: the word is the name of a filter with a sign that is none here, or an expression without its end.
     """
+    # A path is looked for as it stands.
+    if word.startswith("/") and re.search(r"[\\^$*+?{}\[\]|()]", word):
+        raise Mistake(
+            "a regular expression stands between slashes, as in /carry|sum/; "
+            f'to look for it as text, write "{clean_line(word)}"'
+        )
     key, sign, value = re.fullmatch(r"([A-Za-z]*)(=?)(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
     name = SAME.get(key.lower(), key.lower())
     if name in FILTERS and (sign or value.startswith(("<", ">"))):

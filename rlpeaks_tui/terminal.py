@@ -16,7 +16,10 @@ from typing import TextIO
 SIGNS = "⣿█→"
 """Of each kind that is drawn with: a terminal that has these has the rest."""
 
-ASCII = dict(zip("…−·─╌┆│┃●◆○•▸▏⏎→←↑↓‖▲▼░▒▓█━◇", "~-.--:||o*oo>|/><^v=^v.:+#=*", strict=True)) | {"±": "+-"}
+ASCII = dict(zip("…−·─╌┆│┃●◆○•▸▏⏎←↑↓‖▲▼░▒▓█━◇", "~-.--:||o*oo>|/<^v=^v.:+#=*", strict=True)) | {
+    "±": "+-",
+    "→": "->",
+}
 """What stands for a sign where there are none but those of ASCII."""
 
 HANDLER = "rlpeaks.ascii"

@@ -80,7 +80,7 @@ def unprivileged() -> Iterator[None]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in a structure of dataclasses, containers and the like."""
+    """Every text in structures, containers and the like."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

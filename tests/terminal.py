@@ -115,4 +115,7 @@ class Terminal:
             (b"\x1b[?2026$p", b"\x1b[?2026;2$y"),
         ):
             for _ in range(self.raw.count(question, max(0, len(self.raw) - new - len(question) + 1))):
-                os.write(self._fd, reply)
+                self.reply(question, reply)
+
+    def reply(self, question: bytes, answer: bytes) -> None:
+        os.write(self._fd, answer)

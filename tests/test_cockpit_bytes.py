@@ -155,7 +155,7 @@ async def test_on_a_slow_link_a_drawing_is_a_few_rows_and_what_is_left_follows(r
         assert isinstance(wire, Stuck)
         app.action_command("hold")
         await pilot.pause()
-        app._pace.tick(behind=True)
+        app._pace.tick(busy=True)
         assert app._pace.rows == FEW
         wire.stop()
         app.action_command("back.10")

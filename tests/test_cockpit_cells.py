@@ -93,7 +93,7 @@ def test_ascii_replaces_every_foreign_sign() -> None:
     cells.put(0, 0, "0.5 ±0.1 … 漢 → ●", Ink.KL)
     plain = in_ascii(cells)
     assert plain.rows()[0].isascii()
-    assert plain.rows()[0].startswith("0.5+-0.1 ~ ?? > o")
+    assert plain.rows()[0].startswith("0.5+-0.1 ~ ??-> o")
     assert np.array_equal(plain.inks, cells.inks)
 
 

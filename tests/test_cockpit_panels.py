@@ -281,6 +281,16 @@ def test_console_keeps_the_end_and_filters(steered: Scene) -> None:
         assert kept in words and dropped not in words.replace("filter auto", "").replace("filter !auto", "")
 
 
+def test_a_long_line_of_the_console_is_shown_to_its_end(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    run.console("first", f"RuntimeError: {'word ' * 40}died with <Signals.SIGKILL: 9>")
+    cells = console.enlarged(scene_of(run.layout.root, panel="console"), 80, 20)
+    rows = [row.rstrip() for row in cells.rows() if row.strip()]
+    at = next(y for y, row in enumerate(rows) if row.startswith("RuntimeError"))
+    assert " ".join(rows[at:]) == f"RuntimeError: {'word ' * 40}died with <Signals.SIGKILL: 9>"
+    assert rows[at - 1] == "first"
+
+
 def test_the_console_reads_further_back_when_enlarged_and_underlines_what_was_looked_for(tmp_path: Path) -> None:
     run = FakeRun(tmp_path / "quickstart")
     run.console("the needle", *(f"hay {i:06} {'x' * 120}" for i in range(3000)))

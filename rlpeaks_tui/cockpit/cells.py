@@ -195,16 +195,19 @@ def in_ascii(cells: Cells) -> Cells:
     plain = Cells(cells.width, cells.height)
     plain.inks, plain.plots = cells.inks, cells.plots
     plain.chars = cells.chars.copy()
-    # The only sign that takes two, +-, has one cell and the blank before it.
-    y, x = np.nonzero((cells.chars[:, 1:] == ord("±")) & (cells.chars[:, :-1] == BLANK))
-    plain.chars[y, x], plain.chars[y, x + 1] = ord("+"), ord("-")
-    foreign[y, x + 1] = False
+    # What takes two signs has one cell and the blank before it.
+    for sign, two in _TWO.items():
+        y, x = np.nonzero((cells.chars[:, 1:] == sign) & (cells.chars[:, :-1] == BLANK))
+        plain.chars[y, x], plain.chars[y, x + 1] = two
+        foreign[y, x + 1] = False
     plain.chars[foreign] = [_ASCII.get(code, ord("?")) for code in cells.chars[foreign].tolist()]
     plain.chars[plain.chars == FOLLOWS] = ord("?")
     return plain
 
 
-_ASCII = {ord(sign): ord(plain[0]) for sign, plain in ASCII.items()}
+_TWO = {ord(sign): (ord(plain[0]), ord(plain[1])) for sign, plain in ASCII.items() if len(plain) == 2}
+_ASCII = {ord(sign): ord(plain[0]) for sign, plain in ASCII.items()} | {ord("→"): ord(">")}
+"""Where there is no blank before it, a half of an arrow is still one."""
 
 
 def text_of(codes: Chars) -> str:

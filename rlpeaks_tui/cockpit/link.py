@@ -1,11 +1,13 @@
 """How fast the terminal takes what is written, and how often to draw because of it.
 
 Textual hands its output to a thread with a queue of thirty writes; once the queue is full, every write blocks the
-whole application. Over ssh it hardly ever fills: the system and ssh take hundreds of kilobytes at once, and on a slow
-link what a key did would be seen when all of them have gone through. So the terminal is asked after a drawing
+whole application. Over ssh it hardly ever fills: the system and ssh take a hundred kilobytes and more at once, and on
+a slow link what a key did would be seen when all of them have gone through. So the terminal is asked after a drawing
 where its cursor stands, which nearly every terminal answers: once the answer has come all the way back, the drawing
-has gone all the way there. While anything is still on its way longer than the link needs, drawing more would
-only age it. This is the one place that looks into Textual's driver.
+has gone all the way there. While anything is still on its way longer than the link needs, drawing more would only age
+it. tmux, screen and mosh answer themselves, and care for slow links themselves.
+
+This is the one place that looks into Textual's driver.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from textual.driver import Driver
 from textual.events import CursorPosition
@@ -28,7 +31,11 @@ ASK = "\x1b[6n"
 DRAWING = 100
 """Bytes from which on a write is a drawing; what is shorter goes through at once."""
 SLACK = 0.1
-"""Seconds that an answer may take longer than the quickest one did."""
+"""Seconds that a drawing may be on its way longer than the link needs."""
+RECENT = 20
+"""Answers of which the quickest tells what the link needs: it may change, and one answer may be a stray one."""
+START, LEAST = 256 << 10, 2 << 10
+"""Bytes that may be on their way: until anything is known, and on the slowest link."""
 LOST = 10.0
 """Seconds after which an answer is taken to be lost, as where another program took it."""
 LAST = 2.0
@@ -44,9 +51,9 @@ class Pace:
         self.interval = self._fastest
         self._free = CALM
 
-    def tick(self, behind: bool) -> bool:
-        """Take note of whether the link is behind; True when it is free and drawing makes sense."""
-        if behind:
+    def tick(self, busy: bool) -> bool:
+        """Take note of whether the link is busy; True when it is free and drawing makes sense."""
+        if busy:
             self.interval = min(self._slowest, 2 * self.interval)
             self._free = 0
             return False
@@ -67,70 +74,97 @@ class Pace:
 
 
 class Answers:
-    """How long what was drawn has been on its way. Told of drawings in one thread and of answers in another.
+    """How much of what was drawn is on its way, and since when. Told of drawings in one thread, of answers in another.
 
     One question is open at a time, so that no terminal can answer two of them as one; what is drawn meanwhile is
-    covered by the next.
+    covered by the next. How many bytes may be on their way follows from what went through how quickly, as in TCP Vegas
+    (Brakmo and Peterson, 1995).
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._asked = 0.0
-        """When the open question was asked."""
-        self._oldest: float | None = None
-        """When the first drawing was written that it covers; None while no question is open."""
-        self._next: float | None = None
-        """When the first drawing was written that it does not cover."""
-        self._quickest: float | None = None
+        # A signal that suspends the cockpit ends it in the thread that may be in here.
+        self._lock = threading.RLock()
         self._over = threading.Event()
-        self._ended = False
+        self.begin()
 
-    def drawn(self) -> bool:
-        """A drawing is written; True where a question goes after it."""
+    def begin(self) -> None:
+        """The terminal is the cockpit's."""
+        with self._lock:
+            self._ended = False
+            self._asked = 0.0
+            """When the open question was asked."""
+            self._alone = False
+            """Whether nothing else was on its way then."""
+            self._covered: _Sent | None = None
+            """What it covers; None while no question is open."""
+            self._after: _Sent | None = None
+            """What was drawn after it."""
+            self._window = START
+            """Bytes that may be on their way."""
+            self._took: deque[float] = deque(maxlen=RECENT)
+            """Seconds that the last drawings took that were alone on their way: others tell of what they waited for."""
+
+    def drawn(self, size: int) -> bool:
+        """A drawing of `size` bytes is written; True where a question goes after it."""
         with self._lock:
             now = self._clock()
-            if self._oldest is None or now - self._asked > LOST:
-                self._asked, self._oldest, self._next = now, now, None
-                return not self._ended
-            if self._next is None:
-                self._next = now
+            if self._ended:
+                return False
+            if self._covered is not None and now - self._asked > LOST:
+                # Nobody answers any more: what is known of the link no longer holds.
+                self.begin()
+            if self._covered is None:
+                self._asked, self._alone, self._covered = now, True, _Sent(now, size)
+                return True
+            self._after = _Sent(now, size) if self._after is None else _Sent(self._after.at, self._after.size + size)
             return False
 
     def answered(self) -> bool:
         """The terminal has answered; True where it is asked again."""
         with self._lock:
-            if self._oldest is None:
+            if self._covered is None:
                 return False
             now = self._clock()
-            took = now - self._asked
-            self._quickest = took if self._quickest is None else min(took, self._quickest)
-            self._asked, self._oldest, self._next = now, self._next, None
-            if self._oldest is None or self._ended:
+            took, size = now - self._asked, self._covered.size
+            if self._alone:
+                self._took.append(took)
+            if self._took:
+                enough = min(self._took) + SLACK
+                # An answer covers what was drawn in one way there and back; as much again may wait for the next.
+                # Of what took too long, so much as would have gone through in time.
+                self._window = max(self._window, 3 * size) if took <= enough else max(LEAST, int(size * enough / took))
+            self._asked, self._alone = now, False
+            self._covered, self._after = None if self._ended else self._after, None
+            if self._covered is None:
                 self._over.set()
-                return False
-            return True
+            return self._covered is not None
 
     def late(self) -> bool:
-        """Whether a drawing is on its way for longer than the link needs; False while that is not known."""
+        """Whether more is on its way than the link takes at once, or for longer; False while that is not known."""
         with self._lock:
-            if self._oldest is None or self._quickest is None:
-                return False
             now = self._clock()
-            return now - self._asked <= LOST and now - self._oldest > self._quickest + SLACK
-
-    def begin(self) -> None:
-        """The terminal is the cockpit's."""
-        self._oldest, self._next, self._ended = None, None, False
+            if self._covered is None or not self._took or now - self._asked > LOST:
+                return False
+            size = self._covered.size + (self._after.size if self._after else 0)
+            # A drawing may first have to wait for the answer to the question before it.
+            return size > self._window or now - self._covered.at > 2 * min(self._took) + SLACK
 
     def end(self) -> None:
         """Ask nothing more, and wait for the answer: a shell would take it for something typed."""
         with self._lock:
+            waits = not self._ended and self._covered is not None and self._clock() - self._asked <= LOST
             self._ended = True
-            waits = self._oldest is not None and self._clock() - self._asked < LOST
             self._over.clear()
         if waits:
-            self._over.wait(LAST if self._quickest is not None else LAST / 4)
+            # On a link that is slower still the answer does come to the shell; nobody would wait longer to leave.
+            self._over.wait(LAST if self._took else LAST / 4)
+
+
+class _Sent(NamedTuple):
+    at: float
+    """When the first of it was written."""
+    size: int
 
 
 def asking(kind: type[Driver]) -> type[Driver]:
@@ -144,11 +178,11 @@ def asking(kind: type[Driver]) -> type[Driver]:
         def start_application_mode(self) -> None:
             super().start_application_mode()
             self.answers.begin()
-            if self.answers.drawn():
+            if self.answers.drawn(len(ASK)):
                 super().write(ASK)
 
         def write(self, data: str) -> None:
-            asks = len(data) >= DRAWING and self.answers.drawn()
+            asks = len(data) >= DRAWING and self.answers.drawn(len(data))
             super().write(data + ASK if asks else data)
 
         def process_message(self, message: Message) -> None:

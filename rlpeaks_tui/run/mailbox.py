@@ -26,7 +26,7 @@ from .text import clean_line
 BIGGEST_COMMAND = 64 << 10
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(Struct, frozen=True, kw_only=True):
     """A command on its way: `id` makes sure that it is applied once however often it is sent."""
 
     id: str

@@ -35,7 +35,7 @@ PACKS_IN_BOUND = 8
 """Dropping the oldest pack gives up at most about this part of what is kept."""
 
 
-class TokenBlock(msgspec.Struct, frozen=True, kw_only=True):
+class TokenBlock(Struct, frozen=True, kw_only=True):
     """One completion by token: arrays are little-endian float32, as long as `pieces`; nats.
 
     `js` is the Jensen-Shannon divergence between policy and starting weights at each token.
@@ -49,7 +49,7 @@ class TokenBlock(msgspec.Struct, frozen=True, kw_only=True):
     js: bytes = b""
 
 
-class Block(msgspec.Struct, frozen=True, kw_only=True):
+class Block(Struct, frozen=True, kw_only=True):
     """One generation as it lies on disk, column by column; n completions in len(prompts) groups.
 
     `logp`, `base_logp`, `entropy` and `k3` are sums over the tokens of each completion, in nats, from which the step's

@@ -45,7 +45,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
 Moment = Annotated[float, msgspec.Meta(ge=-LONGEST, le=LONGEST)]
 
 
-class RankSign(msgspec.Struct, frozen=True, kw_only=True):
+class RankSign(Struct, frozen=True, kw_only=True):
     """What one rank says of itself.
 
     Attributes:

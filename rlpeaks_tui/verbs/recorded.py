@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from ..run.bounds import check
@@ -27,7 +26,7 @@ from ..stats.steered import CHANGING, RETURNING
 REPEATED = CHANGING | {"checkpoint"}
 
 
-class _Line(msgspec.Struct, frozen=True, kw_only=True):
+class _Line(Struct, frozen=True, kw_only=True):
     """A line of a journal as far as it matters here; one written by hand needs no more than step, verb and args."""
 
     k: str = "command"

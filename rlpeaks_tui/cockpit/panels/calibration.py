@@ -201,7 +201,7 @@ def diagram(scene: Scene, found: Reliability, width: int, height: int, pick: int
             stand(cells, x, bar, plot - 1, plot, float(found.accuracy[i]), ink, scene.ascii_only)
             # At most six eighths, so that the counts never grow into the bars above them.
             level = max(1, round(count / biggest * 6))
-            mark = str(min(9, round(count / biggest * 9))) if scene.ascii_only else STANDING[level]
+            mark = " .:-=+#"[level] if scene.ascii_only else STANDING[level]
             cells.fill(plot, x, bar, mark, Ink.FAINT)
             if step >= WHISKER and plot >= 7:
                 rows = [min(plot - 1, max(0, int((1 - float(end)) * plot))) for end in (high[i], low[i])]

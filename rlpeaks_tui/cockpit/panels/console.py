@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from rlpeaks_tui.run.follow import Follower, Snapshot
 
-from ..cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of
+from ..cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of, wrap
 from ..filtering import filtered, pattern_of
 from ..scene import Scene
 from ..words import plural
@@ -19,6 +19,8 @@ WARNING = re.compile(r"\bwarn(ing)?\b", re.IGNORECASE)
 
 
 MOST_BYTES = 1 << 20
+LONGEST = 20
+"""Rows of one line at most."""
 
 
 class Printed(Struct, frozen=True):
@@ -59,15 +61,20 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     heading(cells, scene, "", "", "Console", Ink.TEXT, plural(len(lines), "line"), note, "the newest at the bottom")
     if not lines:
         return nothing(cells, "no line matches" if scene.view.filter else _silent(scene))
+    rows = [(row, ink_of(line)) for line in lines for row in _rows(line, width)]
     room = height - 3
-    end = len(lines) - scrolled(cells, len(lines), room, scene.view.scroll)
-    for y, line in enumerate(lines[max(0, end - room) : end], 2):
-        shown = fit(line, width)
-        cells.put(y, 0, shown, ink_of(line))
+    end = len(rows) - scrolled(cells, len(rows), room, scene.view.scroll)
+    for y, (shown, ink) in enumerate(rows[max(0, end - room) : end], 2):
+        cells.put(y, 0, shown, ink)
         if scene.view.filter and not scene.view.filter.startswith("!"):
             for match in pattern_of(scene.view.filter).finditer(shown):
                 cells.put(y, width_of(shown[: match.start()]), match[0], Ink.TEXT | BOLD | UNDERLINE)
     return cells
+
+
+def _rows(line: str, width: int) -> list[str]:
+    """A line, in as many rows as it needs: the end of the last one is what tells why a run died."""
+    return [line] if width_of(line) <= width else wrap(line, width, LONGEST)
 
 
 def _silent(scene: Scene) -> str:

@@ -377,7 +377,7 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
         run.advance(10)
         await until_seen(pilot, r"reward  \+0.03 ± 0.01  over set")
         await until_seen(pilot, "4  set learning_rate=2e-4  at step 200")
-        await until_seen(pilot, "any key closes this   d calls it back; now: the one before")
+        await until_seen(pilot, "any key closes this   d shows the command before")
         await pilot.press("d")
         await until_seen(pilot, "3  set learning_rate=1e-4  at step 150")
         await pilot.press("2")
@@ -398,12 +398,52 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
             await until(pilot, lambda pilot=pilot: app_of(pilot).aftermath.card is not None, "a card")  # type: ignore[misc]
 
 
-async def steered(pilot: Pilot[int], run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command of this viewer whose effect can be told."""
-    monkeypatch.setattr(effects, "lines_for", lambda snapshot, mark: ["reward  +0.03"])
+async def steered(pilot: Pilot[int], run: FakeRun, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
+    """A command of this viewer; with `monkeypatch` one whose effect can be told."""
+    if monkeypatch is not None:
+        monkeypatch.setattr(effects, "lines_for", lambda snapshot, mark: ["reward  +0.03"])
     await pilot.press("e", *"2e-4", "enter")
     await until(pilot, lambda: bool(sent(run)), "sent")
     run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2e-4", learning_rate=2e-4)
+
+
+async def test_an_open_card_follows_the_run_and_gets_no_lower(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines(snapshot: Snapshot, mark: CommandMark) -> list[str] | None:
+        after = snapshot.step - (mark.step or 0)
+        return [f"reward over {after} steps", *["entropy"] * (3 if after < 5 else 1)]
+
+    monkeypatch.setattr(effects, "lines_for", lines)
+    now = 1000.0
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        app.aftermath = Aftermath(clock=lambda: now)
+        await steered(pilot, run)
+        await until_seen(pilot, "reward over 0 steps")
+        top = next(y for y, row in enumerate(screen(app).split("\n")) if "set learning_rate=2e-4  at" in row)
+        run.advance(10)
+        await until_seen(pilot, "reward over 10 steps")
+        assert "set learning_rate=2e-4  at" in screen(app).split("\n")[top]
+        # What it says anew does not keep it open any longer.
+        now += 30.1
+        await until(pilot, lambda: app.aftermath.card is None, "folded")
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_card_with_nothing_to_tell_comes_only_when_it_is_asked_for(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    monkeypatch.setattr(
+        effects, "lines_for", lambda snapshot, mark: ["reward"] if told else [effects.NEVER, "0 of 8 steps before it"]
+    )
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        await steered(pilot, run)
+        await until_seen(pilot, "applied at step 200" if not told else "any key closes")
+        seen = app.reading
+        await until(pilot, lambda: app.reading is not seen, "looked again")
+        assert (app.aftermath.card is not None) is told
+        await pilot.press("escape", "d")
+        await until_seen(pilot, "reward" if told else "0 of 8 steps before it")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

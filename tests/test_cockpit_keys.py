@@ -677,4 +677,4 @@ async def test_help_says_how_long_it_is_and_where_one_is(run: FakeRun) -> None:
         assert "Leave the viewer" in screen(app_of(pilot)) or "Mouse" in screen(app_of(pilot))
     drawn = help.draw(160, 60).rows()
     keyless = next(row for row in drawn if "Train for some steps and hold again" in row)
-    assert ": and its name" in keyless and "palette" not in keyless
+    assert "by name  Train" in keyless, "in the words of the key that finds a command by name"

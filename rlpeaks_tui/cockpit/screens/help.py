@@ -20,8 +20,8 @@ from .board import Board
 
 KEYS = 8
 COLUMN = 58
-NO_KEY = " "
-"""In place of keys: a row with none is a heading."""
+NO_KEY = "by name"
+"""In place of keys; a row with none is a heading."""
 SCROLLS = {"down": 1, "up": -1, "page.down": 1000, "live": 1000, "page.up": -1000, "browser.first": -1000}
 """Rows by which a command scrolls here."""
 
@@ -44,7 +44,6 @@ def draw(
     rows, last = rows_of(width), scroll + max(0, height - 2)
     where = f"{scroll + 1}-{min(last, rows)} of {rows}"
     cells.put_right(0, width, closes if rows <= last - scroll else f"{where}   {scrolls}   {closes}", Ink.DIM)
-    by_name = f"{named['palette'].split()[0]} and its name"
     reasons = Counter((refused or {}).values()).most_common(1)
     # What holds for many is said once, beside the heading of those that steer.
     shared = reasons[0][0] if reasons and reasons[0][1] > 2 else ""
@@ -55,12 +54,12 @@ def draw(
         for row, (keys, title) in enumerate(lines[scroll : scroll + height - 2], 2):
             if keys:
                 why = (refused or {}).get(title, "")
-                cells.put_right(row, x + KEYS, keys, Ink.FAINT if why else Ink.KEY | BOLD)
+                usable = keys != NO_KEY and not why
+                cells.put_right(row, x + KEYS, keys, Ink.KEY | BOLD if usable else Ink.FAINT)
                 room = column_width - KEYS - 4
                 end = cells.put(row, x + KEYS + 2, fit(title, room), Ink.UNKNOWN if why else Ink.TEXT)
-                said = why if why and why != shared else by_name if keys == NO_KEY else ""
-                if said and x + KEYS + 2 + room - end > 12:
-                    cells.put(row, end + 2, fit(said, x + KEYS + room - end), Ink.FAINT)
+                if why and why != shared and x + KEYS + 2 + room - end > 12:
+                    cells.put(row, end + 2, fit(why, x + KEYS + room - end), Ink.FAINT)
             else:
                 end = cells.put(row, x, title, Ink.ACCENT | BOLD)
                 if title == STEER:

@@ -25,6 +25,7 @@ def run(folder: Path, after: int, before: int = 60, ended: bool = False, alerts:
     for step in range(1, before + 1 + after):
         jump = 0.3 if step > before else 0.0
         values = {"reward": 0.3 + jump + rng.normal(0, 0.02), "entropy": 2e-4 * step + rng.normal(0, 1e-4)}
+        values["format/effective"] = 1.0 + 2 * jump
         journal.write(Metrics(t=float(step), step=step, v=values))
         if step == before:
             journal.write(Command(t=step + 0.5, id="a", verb="set", args=["beta=0"], status="applied", step=step))
@@ -95,6 +96,11 @@ def test_the_card_says_first_whether_the_alert_that_it_answered_has_cleared(tmp_
     lines = lines_for(cleared := run(tmp_path / "a", 40, alerts=(on, off)), cleared.commands[0])
     assert lines is not None and lines[:2] == ["alert: One format has taken over: cleared at step 70", ""]
     assert lines[2].startswith("means of ")
+    # And beside the usual metrics the one that it speaks of, which is of no interest elsewhere.
+    (formats,) = (line for line in lines if line.startswith("formats in use"))
+    assert "1.00 → 1.60" in formats
+    lines = lines_for(calm := run(tmp_path / "calm", 40), calm.commands[0])
+    assert lines is not None and "formats in use" not in "".join(lines)
     lines = lines_for(stood := run(tmp_path / "b", 40, alerts=(on,)), stood.commands[0])
     assert lines is not None and lines[0] == "alert: One format has taken over: not cleared"
     # Where there are no figures it stands below why not, on a card that comes only when it is asked for.

@@ -268,7 +268,7 @@ def test_what_became_of_the_alerts_that_stood():
     assert told() == "" and told(over) == ""
     assert told(format_on, over) == "alert: One format has taken over: cleared at step 30"
     after = Alarm(70.0, "format", False, 70, "One format has taken over")
-    assert told(format_on, after) == "alert: One format has taken over: not cleared before the next change"
+    assert told(format_on, after) == "alert: One format has taken over: not cleared by the next change"
     assert told(format_on, effect=later) == "alert: One format has taken over: still firing"
     assert told(format_on, effect=later, live=False) == "alert: One format has taken over: not cleared"
     # What came only after the command was none that it answered; what came again has not cleared.
@@ -277,7 +277,7 @@ def test_what_became_of_the_alerts_that_stood():
     assert "not cleared" in told(format_on, over, again)
     kl = Alarm(6.0, "kl", True, 6, "KL leaps: 4.2"), Alarm(44.0, "kl", False, 44, "KL leaps")
     assert told(format_on, *kl, effect=found) == (
-        "alerts: 1 of 2 cleared, the last at step 44; not cleared before the next change: One format has taken over"
+        "alerts: 1 of 2 cleared, the last at step 44; not cleared by the next change: One format has taken over"
     )
     assert told(format_on, over, *kl) == "alerts: 2 of 2 cleared, the last at step 44"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rlpeaks_tui.run.entries import ENDED
 from rlpeaks_tui.run.follow import CommandMark, Snapshot
-from rlpeaks_tui.stats.answered import answered
+from rlpeaks_tui.stats.answered import answered, compared
 from rlpeaks_tui.stats.effect import IN_STEPS, Compared, effects, named, shortage, shown, thought, together
 
 from .words import plural
@@ -24,8 +24,9 @@ def lines_for(snapshot: Snapshot, mark: CommandMark) -> list[str] | None:
 
     None while there are too few steps after it to tell anything. Called by the reader in its thread.
     """
-    ended = snapshot.state in ENDED
-    for effect in effects(snapshot.columns, snapshot.commands, snapshot.branches, snapshot.phases, ended=ended):
+    ended, what = snapshot.state in ENDED, compared(snapshot.alerts, mark.t)
+    changes = snapshot.commands, snapshot.branches, snapshot.phases
+    for effect in effects(snapshot.columns, *changes, ended=ended, compared=what):
         if effect.command.id == mark.id:
             there = {title: found for title, found in effect.metrics.items() if found}
             known = [(title, found) for title, found in there.items() if found.difference is not None]

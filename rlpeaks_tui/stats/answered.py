@@ -6,8 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from rlpeaks_tui.stats.effect import Effect
+from rlpeaks_tui.stats.effect import COMPARED, Effect
 from rlpeaks_tui.stats.steered import CHANGING, Sent
+
+SPOKEN_OF: dict[str, tuple[str, tuple[str, ...]]] = {"format-lock-in": ("formats in use", ("format/effective",))}
+"""Metrics that are compared too where an alert that stood speaks of them: by rule, as in `effect.COMPARED`."""
 
 
 class Alarm(Protocol):
@@ -35,24 +38,34 @@ def answered(effect: Effect, alarms: Sequence[Alarm], commands: Sequence[Sent], 
         live: the run goes on.
     """
     began = effect.command.t
+    stood = standing(alarms, began)
     own = {effect.command.id, *(other.id for other in effect.others)}
     later = [c.t for c in commands if _changes(c) and c.t > began and c.id not in own]
     until = min(later, default=math.inf)
-    standing = {rule: alarm for rule, alarm in _newest(alarms, -math.inf, began).items() if alarm.on}
     now = _newest(alarms, began, until)
-    cleared = {rule: now[rule].step for rule in standing if rule in now and not now[rule].on}
-    left = [_title(alarm) for rule, alarm in standing.items() if rule not in cleared]
-    if not standing:
+    cleared = {rule: now[rule].step for rule in stood if rule in now and not now[rule].on}
+    left = [_title(alarm) for rule, alarm in stood.items() if rule not in cleared]
+    if not stood:
         return ""
-    if len(standing) == 1:
-        (alarm,) = standing.values()
+    if len(stood) == 1:
+        (alarm,) = stood.values()
         became = f"cleared at step {next(iter(cleared.values())):,}" if cleared else _stands(live, until)
         return f"alert: {_title(alarm)}: {became}"
     # The steps of what cleared after the run went back are lower: the last in time is the last.
     last = max(cleared, key=lambda rule: now[rule].t, default="")
     when = f", the last at step {cleared[last]:,}" if last else ""
     rest = f"; {_stands(live, until)}: {', '.join(left)}" if left else ""
-    return f"alerts: {len(cleared)} of {len(standing)} cleared{when}{rest}"
+    return f"alerts: {len(cleared)} of {len(stood)} cleared{when}{rest}"
+
+
+def standing(alarms: Sequence[Alarm], at: float) -> dict[str, Alarm]:
+    """The alerts that stood at a time, by rule."""
+    return {rule: alarm for rule, alarm in _newest(alarms, -math.inf, at).items() if alarm.on}
+
+
+def compared(alarms: Sequence[Alarm], at: float) -> dict[str, tuple[str, ...]]:
+    """What is compared of a command: what always is, and what the alerts that stood speak of."""
+    return {**COMPARED, **dict(SPOKEN_OF[rule] for rule in standing(alarms, at) if rule in SPOKEN_OF)}
 
 
 def _newest(alarms: Sequence[Alarm], after: float, until: float) -> dict[str, Alarm]:
@@ -62,7 +75,7 @@ def _newest(alarms: Sequence[Alarm], after: float, until: float) -> dict[str, Al
 
 def _stands(live: bool, until: float) -> str:
     if until < math.inf:
-        return "not cleared before the next change"
+        return "not cleared by the next change"
     return "still firing" if live else "not cleared"
 
 

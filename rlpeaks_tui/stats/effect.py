@@ -151,7 +151,7 @@ def shortage(found: Compared) -> str:
 
 
 class Effect(Struct, frozen=True):
-    """What became of the metrics of COMPARED with one command; None for one that the run does not have.
+    """What became of the metrics that are compared with one command; None for one that the run does not have.
 
     Attributes:
         others: commands that nothing was trained between, so that only what they did together can be told.
@@ -178,6 +178,7 @@ def effects(
     phases: Sequence[Entered] = (),
     *,
     ended: bool = False,
+    compared: Mapping[str, tuple[str, ...]] = COMPARED,
 ) -> tuple[Effect, ...]:
     """The effect of every applied command that changed weights or settings, in the order of the journal.
 
@@ -188,11 +189,12 @@ def effects(
         commands, branches, phases: of the run, in the order of the journal. Phases that were entered without a command
             cut windows as commands do.
         ended: nothing more will be logged.
+        compared: what is compared, as in COMPARED.
     """
     told, everywhere = places(commands, branches, phases)
     if not told:
         return ()
-    series = {title: _serving(columns, names, branches) for title, names in COMPARED.items()}
+    series = {title: _serving(columns, names, branches) for title, names in compared.items()}
     return tuple(
         Effect(
             command,

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -564,6 +565,22 @@ def test_ctrl_c_leaves_the_screen_and_not_the_training(
     assert process_alive(launcher(runs / "quickstart")) and read_exit(Layout(runs / "quickstart")) is None
     found = end_of(runs / "quickstart")
     assert found is not None and found.signal == "SIGTERM"
+
+
+def test_what_a_detached_run_says_to_type_finds_it_from_elsewhere(
+    accelerate: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    other = tmp_path / "other runs"
+    out, err = accelerate("well", "--detach", "--runs", str(other)).communicate(timeout=60)
+    assert err == "" and "watch it with: rlpeaks watch " in out
+    told = out.partition("watch it with: rlpeaks watch ")[2]
+    # As a shell takes it, from a folder that knows nothing of it.
+    command = f"{shlex.quote(sys.executable)} -m rlpeaks_tui.cli status {told}"
+    env = {name: value for name, value in os.environ.items() if name != "RLPEAKS_RUNS"}
+    env["PYTHONPATH"] = str(Path(__file__).parents[1])
+    done = subprocess.run(command, shell=True, cwd="/", env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "quickstart" in done.stdout, done.stderr
+    wait(lambda: read_exit(Layout(other / "quickstart")) is not None)
 
 
 def test_detached_runs_get_names_of_their_own_and_go_on(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -172,4 +173,5 @@ def test_without_a_terminal_it_says_what_to_use(run: FakeRun) -> None:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 2 and "`rlpeaks status quickstart` works without one" in done.stderr
+    named = shlex.quote(str(run.layout.root))
+    assert done.returncode == 2 and f"`rlpeaks status {named}` works without one" in done.stderr

@@ -16,12 +16,15 @@ from rlpeaks_tui.cockpit import commands, effects, questions
 from rlpeaks_tui.cockpit.advice import remedy
 from rlpeaks_tui.cockpit.aftermath import Aftermath
 from rlpeaks_tui.cockpit.app import Cockpit
+from rlpeaks_tui.cockpit.curriculum import coming
 from rlpeaks_tui.cockpit.expected import expected
 from rlpeaks_tui.cockpit.form import Choice
+from rlpeaks_tui.cockpit.screens import help
 from rlpeaks_tui.cockpit.screens.ask import Confirm
 from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
-from rlpeaks_tui.run.entries import Checkpoint, Metrics
+from rlpeaks_tui.cockpit.words import ago
+from rlpeaks_tui.run.entries import Checkpoint, Command, Metrics
 from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
 from rlpeaks_tui.run.mailbox import waiting
 from rlpeaks_tui.stats.preview import TaskRate
@@ -377,7 +380,7 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
         run.advance(10)
         await until_seen(pilot, r"reward  \+0.03 ± 0.01  over set")
         await until_seen(pilot, "4  set learning_rate=2e-4  at step 200")
-        await until_seen(pilot, "any key closes this   d calls it back; now: the one before")
+        await until_seen(pilot, "any key closes this   d shows the command before")
         await pilot.press("d")
         await until_seen(pilot, "3  set learning_rate=1e-4  at step 150")
         await pilot.press("2")
@@ -398,12 +401,52 @@ async def test_the_card_comes_by_itself_takes_no_key_and_can_be_called_back(
             await until(pilot, lambda pilot=pilot: app_of(pilot).aftermath.card is not None, "a card")  # type: ignore[misc]
 
 
-async def steered(pilot: Pilot[int], run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command of this viewer whose effect can be told."""
-    monkeypatch.setattr(effects, "lines_for", lambda snapshot, mark: ["reward  +0.03"])
+async def steered(pilot: Pilot[int], run: FakeRun, monkeypatch: pytest.MonkeyPatch | None = None) -> None:
+    """A command of this viewer; with `monkeypatch` one whose effect can be told."""
+    if monkeypatch is not None:
+        monkeypatch.setattr(effects, "lines_for", lambda snapshot, mark: ["reward  +0.03"])
     await pilot.press("e", *"2e-4", "enter")
     await until(pilot, lambda: bool(sent(run)), "sent")
     run.command(waiting(run.layout.root)[0].id, "set", "learning_rate=2e-4", learning_rate=2e-4)
+
+
+async def test_an_open_card_follows_the_run_and_gets_no_lower(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines(snapshot: Snapshot, mark: CommandMark) -> list[str] | None:
+        after = snapshot.step - (mark.step or 0)
+        return [f"reward over {after} steps", *["entropy"] * (3 if after < 5 else 1)]
+
+    monkeypatch.setattr(effects, "lines_for", lines)
+    now = 1000.0
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        app.aftermath = Aftermath(clock=lambda: now)
+        await steered(pilot, run)
+        await until_seen(pilot, "reward over 0 steps")
+        top = next(y for y, row in enumerate(screen(app).split("\n")) if "set learning_rate=2e-4  at" in row)
+        run.advance(10)
+        await until_seen(pilot, "reward over 10 steps")
+        assert "set learning_rate=2e-4  at" in screen(app).split("\n")[top]
+        # What it says anew does not keep it open any longer.
+        now += 30.1
+        await until(pilot, lambda: app.aftermath.card is None, "folded")
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_card_with_nothing_to_tell_comes_only_when_it_is_asked_for(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    monkeypatch.setattr(
+        effects, "lines_for", lambda snapshot, mark: ["reward"] if told else [effects.NEVER, "0 of 8 steps before it"]
+    )
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        await steered(pilot, run)
+        await until_seen(pilot, "applied at step 200" if not told else "any key closes")
+        seen = app.reading
+        await until(pilot, lambda: app.reading is not seen, "looked again")
+        assert (app.aftermath.card is not None) is told
+        await pilot.press("escape", "d")
+        await until_seen(pilot, "reward" if told else "0 of 8 steps before it")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -504,3 +547,134 @@ def test_a_question_lists_the_newest_checkpoints_and_says_that_there_are_older(r
     ]
     assert [option.value for option in choice.options] == [f"auto-{i}" for i in range(19, 13, -1)]
     assert "14 older" in choice.options[-1].note and "older" not in choice.options[0].note
+
+
+async def test_what_holds_the_view_lets_go_of_it_and_a_run_that_is_over_has_nothing_to_hold(run: FakeRun) -> None:
+    def footer(pilot: Pilot[int]) -> str:
+        return screen(app_of(pilot)).splitlines()[-1]
+
+    async with opened(run.layout.root, (200, 60)) as pilot:
+        assert "space hold view" in footer(pilot) and "g live" in footer(pilot)
+        await pilot.press("space")
+        await until(pilot, lambda: footer(pilot).strip().startswith("space let go"), "the way out comes first")
+        await pilot.press("space")
+        await until(pilot, lambda: "let go" not in footer(pilot), "let go")
+    run.state("finished")
+    run.exit(0)
+    async with opened(run.layout.root, (200, 60)) as pilot:
+        await until_seen(pilot, "● finished")
+        assert "hold view" not in footer(pilot) and "live" not in footer(pilot)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: "g back to newest" in footer(pilot), "the way back")
+
+
+async def test_in_the_last_phase_the_question_begins_with_what_works(run: FakeRun) -> None:
+    run.phase("mostly hard", 2)
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        await open_question(pilot, app, "phase")
+        await until_seen(pilot, "▸ prev +three operands")
+        assert re.search("next +there is none", screen(app)), "what is not there is said, last"
+        await pilot.press("end")
+        await until_seen(pilot, "There is no phase after the present one")
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: bool(sent(run)), "sent")
+    assert sent(run) == [("phase", "prev")]
+
+
+async def test_a_phase_that_waits_for_the_next_generation_is_told_while_it_waits(run: FakeRun) -> None:
+    async with opened(run.layout.root, (160, 40)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("c", "enter")
+        await until(pilot, lambda: bool(sent(run)), "sent")
+        run.journal.write(
+            Command(
+                t=run.t,
+                id=waiting(run.layout.root)[0].id,
+                verb="phase",
+                status="applied",
+                step=run.step,
+                args=["next"],
+                before={"phase": "three operands"},
+                after={"phase": "mostly hard"},
+            )
+        )
+        await until_seen(pilot, "three operands → mostly hard, from the next generation on")
+        await until_seen(pilot, "phase 2 of 3  three operands, then mostly hard")
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: ", then mostly hard" not in screen(app), "at an earlier step it is no news")
+        await pilot.press("g")
+        await until_seen(pilot, "three operands, then mostly hard")
+        run.advance(1)
+        run.phase("mostly hard", 2)
+        await until_seen(pilot, "phase 3 of 3  mostly hard")
+        assert ", then" not in screen(app).splitlines()[0]
+
+
+def test_a_phase_that_was_taken_back_before_it_began_waits_no_more(run: FakeRun) -> None:
+    follower = Follower(run.layout.root)
+
+    def waits(verb: str, **after: str) -> str:
+        run.journal.write(
+            Command(t=run.t, id=f"{verb}{len(after)}", verb=verb, status="applied", step=run.step, after={**after})
+        )
+        follower.poll(5.0)
+        return coming(follower.snapshot())
+
+    assert waits("phase", phase="mostly hard") == "mostly hard"
+    assert waits("undo") == ""
+
+
+async def test_going_back_says_which_settings_come_back(run: FakeRun) -> None:
+    run.advance(5)
+    run.settings(learning_rate=1e-2, beta=0.0, temperature=1.0)
+    run.checkpoint("later")
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        await open_question(pilot, app_of(pilot), "rollback")
+        await until_seen(pilot, "settings +as they are now")
+        await pilot.press("down")
+        await until_seen(pilot, "settings +learning_rate 0.010 → 1.0e-04")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-3, "just now"), (59, "just now"), (60, "1 min ago"), (3599, "59 min ago"), (7300, "2 h ago"), (2e5, "2 d ago")],
+)
+def test_an_age_is_no_more_precise_than_it_is_known(seconds: float, said: str) -> None:
+    assert ago(seconds) == said
+
+
+@pytest.mark.parametrize("size", [(20, 6), (24, 8), (30, 10), (40, 12), (60, 14)])
+async def test_a_small_question_keeps_what_is_asked_and_how_to_answer(run: FakeRun, size: tuple[int, int]) -> None:
+    async with opened(run.layout.root, size) as pilot:
+        app = app_of(pilot)
+        await pilot.press("e")
+        await until_seen(pilot, "▸ learning_r")
+        assert "enter change it" in screen(app)
+        await pilot.press("down", *"0.05")
+        await until_seen(pilot, "▸ beta")
+        await until_seen(pilot, "set beta=0.05" if size[0] > 20 else "set beta")
+        assert "0.05" in screen(app), "what was typed is seen"
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(sent(run)), "sent")
+    assert sent(run) == [("set", "beta=0.05")]
+
+
+async def test_help_says_how_long_it_is_and_where_one_is(run: FakeRun) -> None:
+    def reading(pilot: Pilot[int]) -> tuple[int, int, int]:
+        found = re.search(r"(\d+)-(\d+) of (\d+)", screen(app_of(pilot)))
+        assert found is not None
+        return int(found[1]), int(found[2]), int(found[3])
+
+    async with opened(run.layout.root, (80, 24)) as pilot:
+        await pilot.press("question_mark")
+        first, last, of = reading(pilot)
+        assert first == 1 and last < of
+        await pilot.press("down")
+        assert reading(pilot) == (2, last + 1, of)
+        await pilot.press("end")
+        assert reading(pilot) == (of - last + 1, of, of)
+        assert "Leave the viewer" in screen(app_of(pilot)) or "Mouse" in screen(app_of(pilot))
+    drawn = help.draw(160, 60).rows()
+    keyless = next(row for row in drawn if "Train for some steps and hold again" in row)
+    assert "by name  Train" in keyless, "in the words of the key that finds a command by name"

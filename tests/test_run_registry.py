@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from rlpeaks_tui.run.facts import NotARun
 from rlpeaks_tui.run.layout import SCHEMA
-from rlpeaks_tui.run.registry import free_name, resolve, runs, runs_folder
+from rlpeaks_tui.run.registry import as_argument, free_name, resolve, runs, runs_folder
 from tests.run_fakes import BEGAN, new_run, unprivileged
 
 
@@ -143,3 +144,21 @@ def test_a_free_name_is_one_that_nothing_has(folder: Path) -> None:
     assert free_name(folder, "alpha") == "alpha-3"
     (folder / "gamma").symlink_to("nowhere")
     assert free_name(folder, "gamma") == "gamma-2"
+
+
+def test_a_command_names_a_run_so_that_it_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where its folder is the one that commands look in, the name is enough, here and by the environment.
+    monkeypatch.delenv("RLPEAKS_RUNS", raising=False)
+    monkeypatch.chdir(folder.parent)
+    assert as_argument(Path("runs") / "beta") == "beta" == as_argument(folder / "beta")
+    # Elsewhere it takes the whole path, which a shell gives on as one word whatever is in it.
+    spaced = folder.parent / "my $runs"
+    run = new_run(spaced / "gamma").root
+    monkeypatch.chdir(folder.parent.parent)
+    named = [as_argument(run), as_argument(Path(os.path.relpath(run))), as_argument(folder / "beta")]
+    monkeypatch.chdir("/")
+    for argument, directory in zip(named, (run, run, folder / "beta"), strict=True):
+        (word,) = shlex.split(argument)
+        assert resolve(word, runs_folder()) == directory
+    monkeypatch.setenv("RLPEAKS_RUNS", str(spaced))
+    assert as_argument(run) == "gamma"

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Branch, Phase
 from rlpeaks_tui.run.follow import CommandMark
+from rlpeaks_tui.stats.answered import answered
 from rlpeaks_tui.stats.effect import COMPARED, LEAST, Compared, brief, card, effects
 from rlpeaks_tui.stats.longrun import automatic_bandwidth, bartlett
 from rlpeaks_tui.stats.steered import WINDOW, branch_starts
@@ -227,6 +229,59 @@ def test_a_phase_that_was_entered_by_rule_cuts_and_one_by_command_does_not():
         assert (found.rows_before, found.rows_after, found.cut) == (49, 50, ())
 
 
+def test_changes_with_no_step_between_them_are_told_as_one():
+    # A phase, then a rollback while the run is held at step 40: only what both did can be seen.
+    steps = [*range(1, 41), *range(21, 61)]
+    back = Branch(t=40.6, name="b", parent="main", step=40, at=20, checkpoint="auto-20")
+    phase, rollback = command(40, "phase", t=40.5), command(40, "rollback", t=40.7)
+    first, second = effects({"reward": logged([1.0] * 40 + [2.0] * 40, steps)}, [phase, rollback], [back])
+    for found, other in ((first, "rollback"), (second, "phase")):
+        told = found.metrics["reward"]
+        assert (told.rows_before, told.rows_after, told.verdict) == (39, 40, "rose")
+        assert card(found)[1] == f"  with {other} x=1: no step between them, so they are told as one"
+    # Where one step lies between, there is no way to tell what the first did, and it is not mixed into the second.
+    earlier = command(39, "phase", t=39.5)
+    first, second = effects({"reward": logged([1.0] * 40 + [2.0] * 40, steps)}, [earlier, rollback], [back])
+    assert (first.others, second.others) == ((), ()) and first.metrics["reward"].rows_after == 0
+
+
+# Alerts
+
+
+class Alarm(Struct, frozen=True):
+    t: float
+    rule: str
+    on: bool
+    step: int
+    text: str = ""
+
+
+def test_what_became_of_the_alerts_that_stood():
+    commands = [command(20, t=20.5), command(60, "reset", t=60.5)]
+    found, later = effects({"reward": logged(np.arange(90.0) % 7)}, commands)
+    format_on = Alarm(5.0, "format", True, 5, "One format has taken over: column has 92%")
+    over = Alarm(30.0, "format", False, 30, "One format has taken over")
+
+    def told(*alarms, effect=found, live=True):
+        return answered(effect, alarms, commands, live=live)
+
+    assert told() == "" and told(over) == ""
+    assert told(format_on, over) == "alert: One format has taken over: cleared at step 30"
+    after = Alarm(70.0, "format", False, 70, "One format has taken over")
+    assert told(format_on, after) == "alert: One format has taken over: not cleared by the next change"
+    assert told(format_on, effect=later) == "alert: One format has taken over: still firing"
+    assert told(format_on, effect=later, live=False) == "alert: One format has taken over: not cleared"
+    # What came only after the command was none that it answered; what came again has not cleared.
+    assert told(Alarm(25.0, "kl", True, 25, "KL leaps"), over) == ""
+    again = Alarm(40.0, "format", True, 40, "One format has taken over")
+    assert "not cleared" in told(format_on, over, again)
+    kl = Alarm(6.0, "kl", True, 6, "KL leaps: 4.2"), Alarm(44.0, "kl", False, 44, "KL leaps")
+    assert told(format_on, *kl, effect=found) == (
+        "alerts: 1 of 2 cleared, the last at step 44; not cleared by the next change: One format has taken over"
+    )
+    assert told(format_on, over, *kl) == "alerts: 2 of 2 cleared, the last at step 44"
+
+
 # Branches
 
 
@@ -312,20 +367,63 @@ def test_a_short_trend_that_is_continued_is_said_to_be_short(at, said):
 
 
 def test_figures_that_seem_to_contradict_each_other_are_told_as_one_thought():
-    rises, after = np.arange(60.0), np.arange(60) > 29
+    rises, after = np.arange(59.0), np.arange(59) > 29
     cases = {
-        "no effect told: higher, but the trend before led to 44.5;": rises,
-        "no effect told: lower, but the trend before led to -44.5;": -rises,
-        "no effect told: higher, yet below 44.5, where the trend before led;": np.where(after, 30 + rises % 3, rises),
-        "no effect told: as before, yet above -44.5, where the trend before led;": np.where(
+        "no clear effect: higher, but the trend before led to 44.0;": rises,
+        "no clear effect: lower, but the trend before led to -44.0;": -rises,
+        "no clear effect: higher, yet below 44.0, where the trend before led;": np.where(after, 30 + rises % 3, rises),
+        "no clear effect: as before, yet above -44.0, where the trend before led;": np.where(
             after, rises % 3 - 15, -rises
         ),
-        "no effect told;": np.zeros(60),
+        "no clear effect;": np.zeros(59),
         "rose; the trend before led to 0.00;": 1.0 * after,
     }
     for said, values in cases.items():
         (found,) = effects({"reward": logged(values)}, [command(30)])
-        assert f"  {said} 29 steps before, 30 after" in card(found)[1], card(found)
+        assert f"  {said} 29 steps before, 29 after" in card(found)[1], card(found)
+
+
+def test_a_trend_is_continued_only_as_far_as_it_was_seen():
+    # Nine rows that rise by 1 up to 9, then 40 of which the first nine go on so and the rest stay at 19.
+    values = [*range(1, 10), 10, *range(11, 20), *[19] * 31]
+    told = only(values, 10)
+    assert (told.rows_before, told.rows_after, told.continued) == (9, 40, 9)
+    assert told.expected == pytest.approx(15) and told.beyond == pytest.approx(0, abs=1e-9)
+    (found,) = effects({"reward": logged(values)}, [command(10)])
+    assert "the trend of 9 steps led to 15.0 in the next 9;" in card(found)[1]
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6])
+@pytest.mark.parametrize(("before", "after"), [(8, 50), (12, 50), (20, 50)])
+def test_of_a_short_trend_no_effect_is_seldom_called_one_long_after(rho, before, after):
+    rng = np.random.default_rng([int(10 * rho), before, 7])
+    steps = np.arange(before + 1 + after)
+    # One that goes on, one that flattens as learning does, and one that ends within a few steps, as after a change.
+    for shape in (0.1 * steps, 8 * (1 - np.exp(-steps / 40)), 3 * (1 - np.exp(-steps / 8))):
+        calls = [only(shape + ar1(rng, steps.size, rho), before + 1).verdict for _ in range(SIMULATIONS)]
+        assert 1 - calls.count("no detectable effect") / SIMULATIONS <= 0.08, shape
+
+
+@pytest.mark.parametrize(("before", "drop"), [(8, 8.0), (20, 6.0), (36, 4.0)])
+def test_a_drop_on_top_of_a_falling_trend_is_found(before, drop):
+    rng = np.random.default_rng([before, 8])
+    steps = np.arange(before + 37)
+    shape = -0.05 * steps - drop * (steps > before)
+    told = [only(shape + ar1(rng, steps.size, 0.3), before + 1).verdict for _ in range(SIMULATIONS)]
+    assert told.count("fell") / SIMULATIONS >= 0.9
+
+
+def test_what_an_undo_jumps_ahead_is_no_distance_of_the_trend():
+    # Back from 700 to 500, then by an undo ahead again from 536 to 700: 36 rows on each side, none further apart.
+    steps = [*range(1, 701), *range(501, 537), *range(701, 737)]
+    values = np.concatenate([np.zeros(700), 0.7 - 0.001 * np.arange(36), np.zeros(36)])
+    branches = [Returned(700, 500, 700.2), Returned(536, 700, 736.2)]
+    rollback, undo = command(700, "rollback", t=700.3), command(536, "undo", t=736.3)
+    _, found = effects({"reward": logged(values, steps)}, [rollback, undo], branches)
+    told = found.metrics["reward"]
+    # Rows 0 to 34 of the branch, its last being the command's own; the line at the mean of rows 36 to 70.
+    assert (told.rows_before, told.rows_after, told.verdict) == (35, 36, "fell")
+    assert told.expected == pytest.approx(0.7 - 0.001 * 53)
 
 
 def test_a_trend_leads_to_no_value_that_is_impossible():
@@ -350,7 +448,7 @@ def test_a_card_is_a_line_for_each_metric():
     head, reward, entropy, calibration, slope = card(found)
     assert head == "set x=1 at step 30"
     assert reward.startswith("  reward 0.") and " -> 0." in reward and "  rose; the trend before led" in reward
-    assert "+0.199 (0.194 to 0.204)" in reward and "no effect told" in entropy and " in 100 steps  " in slope
+    assert "+0.199 (0.194 to 0.204)" in reward and "no clear effect" in entropy and " in 100 steps  " in slope
     assert calibration == "  calibration: not enough steps (1 of 8 steps before it: it can never be told)"
     (down,) = effects({"reward": logged(-1.0 * (np.arange(60) > 29))}, [command(30)])
     assert "-> -1.00  -1.00 (-1.00 to -1.00)  fell" in card(down)[1]

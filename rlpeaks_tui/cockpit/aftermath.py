@@ -10,6 +10,7 @@ from rlpeaks_tui.stats.effect import LEAST
 
 from .card import Card
 from .cells import fit
+from .effects import tells
 from .questions import CHANGING
 from .steering import LONGEST
 from .words import asked
@@ -29,14 +30,15 @@ class Aftermath:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.card: Card | None = None
         self._clock = clock
-        self._came: tuple[Card | None, float] = (None, 0.0)
+        self._came = 0.0
         self._awaited: set[str] = set()
         self._recalled = ""
 
     @property
     def wanted(self) -> tuple[str, ...]:
         """The commands that the reader is to look at, by id."""
-        return tuple(sorted({*self._awaited, self._recalled} - {""}))
+        shown = self.card.id if self.card is not None else ""
+        return tuple(sorted({*self._awaited, self._recalled, shown} - {""}))
 
     def expect(self, mark: CommandMark) -> None:
         """A command of ours was answered."""
@@ -61,29 +63,32 @@ class Aftermath:
     def take(self, snapshot: Snapshot, found: Mapping[str, tuple[str, ...] | None], over: bool, key: str) -> str:
         """Lines by id as the reader has them, None where it is too early; gives what to tell instead of a card.
 
-        A card that nobody asked for comes only where it may lie `over` the panels; elsewhere, and when it has been
-        there for long, the `key` for it is told.
+        A card that nobody asked for comes only where it may lie `over` the panels, and with something to tell;
+        elsewhere, and when it has been there for long, the `key` for it is told. One that is there follows what is
+        known.
         """
         told = ""
-        if self.card is not self._came[0]:
-            self._came = (self.card, self._clock())
-        elif self.card is not None and self._clock() - self._came[1] >= SHOWN:
+        if self.card is not None and self._clock() - self._came >= SHOWN:
             told = f"{self.card.title}: {key} shows what became of it"
             self.card = None
         for mark in snapshot.commands:
             if mark.id not in found or mark.id not in self.wanted:
                 continue
             lines = found[mark.id]
+            asked_for = mark.id == self._recalled
             if lines is not None:
-                where = f"  at step {mark.step:,}" if mark.step is not None else ""
-                if over or mark.id == self._recalled:
-                    self.card = Card(mark.id, f"{mark.number}  {asked(mark)}{where}", lines)
-                else:
-                    told = ready(mark.number, asked(mark), key)
                 self._awaited.discard(mark.id)
-            elif mark.id == self._recalled:
-                told = f"it is too early to tell what {asked(mark)} did: that takes {LEAST} steps after it"
-            if mark.id == self._recalled:
+            if self.card is not None and self.card.id == mark.id and not asked_for:
+                self.card = self.card.with_lines(lines or self.card.lines)
+            elif lines is None:
+                if asked_for:
+                    told = f"it is too early to tell what {asked(mark)} did: that takes {LEAST} steps after it"
+            elif asked_for or (over and tells(lines)):
+                where = f"  at step {mark.step:,}" if mark.step is not None else ""
+                self.card, self._came = Card(mark.id, f"{mark.number}  {asked(mark)}{where}", lines), self._clock()
+            elif tells(lines):
+                told = ready(mark.number, asked(mark), key)
+            if asked_for:
                 self._recalled = ""
         return told
 

@@ -273,13 +273,23 @@ LEAST = (
 def hints_now(app: Cockpit) -> list[Hint]:
     """What the footer names now."""
     paused = app.snapshot is not None and app.snapshot.state == "paused"
-    return hints(refusals(app), app.table, app.view.cursor is not None, paused)
+    over = app.snapshot is not None and not app.snapshot.live
+    return hints(refusals(app), app.table, app.view.cursor is not None, paused, app.view.held, over)
 
 
 def hints(
-    refused: Mapping[str, str], table: Sequence[Keyed] = TABLE, away: bool = False, paused: bool = False
+    refused: Mapping[str, str],
+    table: Sequence[Keyed] = TABLE,
+    away: bool = False,
+    paused: bool = False,
+    held: bool = False,
+    over: bool = False,
 ) -> list[Hint]:
-    """What the footer names, by the table in force; `away` from the newest step the way back comes first."""
+    """What the footer names, by the table in force.
+
+    `away` from the newest step, or with the view `held`, the way back comes first. In a run that is `over` nothing
+    moves: there is nothing to hold and no newer step.
+    """
     shown = keyed.shown(table)
     words = {each.id: (each.shown, each.hint) for each in table if isinstance(each, Command) and each.hint}
     words["scrub"] = (f"{shown['back.1']} {shown['on.1']}", "scrub")
@@ -289,10 +299,15 @@ def hints(
     if all(shown[f"panel.{panel.id}"] == panel.key for panel in PANELS):
         words["panels"] = ("0-9", "panels")
     clicked = {"scrub": "back.1", "panels": ""}
+    if over:
+        del words["live"], words["hold"]
     first: tuple[str, ...] = ()
     if away:
         words["live"] = (shown["live"], "back to newest")
         first = ("live",)
+    if held:
+        words["hold"] = (shown["hold"], "let go")
+        first = (*first, "hold")
     order, least = ((*first, *(name for name in names if name not in first)) for names in (ORDER, LEAST))
     return [
         Hint(*words[name], least.index(name), name in refused, clicked.get(name, name))

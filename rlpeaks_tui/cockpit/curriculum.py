@@ -5,9 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from rlpeaks_tui.phases import Phase
+from rlpeaks_tui.run import present
 from rlpeaks_tui.run.follow import Snapshot
 
 from .words import percent
+
+TURNS = ("phase", "rollback", "undo")
+"""Commands that say in which phase the run is."""
 
 
 def phases_of(snapshot: Snapshot) -> list[Phase]:
@@ -29,3 +33,13 @@ def mix(phase: Phase) -> str:
     shares = weights(phase)
     total = sum(shares.values())
     return ", ".join(f"{task} {percent(weight / total)}" for task, weight in shares.items())
+
+
+def coming(snapshot: Snapshot) -> str:
+    """The phase that a command has switched to, while the run has not generated from it yet; empty where none waits."""
+    turns = [mark for mark in snapshot.commands if mark.status == "applied" and mark.verb in TURNS]
+    if not turns or turns[-1].verb != "phase":
+        return ""
+    to = turns[-1].after.get("phase")
+    entered = any(phase.t >= turns[-1].t for phase in snapshot.phases)
+    return to if isinstance(to, str) and not entered and to != present.phase(snapshot) else ""

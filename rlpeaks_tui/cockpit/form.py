@@ -20,6 +20,10 @@ from .keyed import WITHIN, shown
 Values = Mapping[str, str]
 USUAL = shown(WITHIN)
 LEAST_LIST = 3
+SPARED = ("gaps", "title", "facts", "says")
+"""What a low screen goes without, in this order."""
+NARROW, BARE = 40, 24
+"""Columns below which a list names its options only, and below which fields have no labels."""
 
 
 class Option(Struct, frozen=True):
@@ -211,25 +215,52 @@ def _type(form: Form, field: Blank, key: str, char: str | None) -> Form:
 def draw(form: Form, width: int, room: int, keys: Mapping[str, str] = USUAL) -> Cells:
     """The form in `width` columns and at most `room` rows; long lists show the part around what is chosen.
 
-    `keys` are those in force, by id, as a person reads them.
+    Where that is too low, what can be done without goes first: the gaps, then the title, the facts, and what will
+    happen. `keys` are those in force, by id, as a person reads them.
     """
+    for spared in range(len(SPARED) + 1):
+        cells, rows = _drawn(form, width, room, keys, SPARED[:spared])
+        if rows <= room:
+            break
+    taken = Cells(width, min(room, rows))
+    taken.blit(0, 0, cells)
+    if rows > room:
+        # Too low a screen: what enter and escape do stays, whatever else is cut.
+        taken.fill(room - 1, 0, width, " ")
+        ways = f"{keys['question.send']} {form.question.yes}   {keys['question.leave']} leave it"
+        taken.put(room - 1, 0, fit(ways, width), Ink.KEY | BOLD)
+    return taken
+
+
+def _drawn(form: Form, width: int, room: int, keys: Mapping[str, str], spared: Sequence[str]) -> tuple[Cells, int]:
+    """The form without what is spared, as far as there is room, and the rows that it would take."""
     question = form.question
     words, wrong = command(form)
-    facts = list(question.shows(form.values))
+    gap = int("gaps" not in spared)
+    title = int("title" not in spared)
+    facts = [] if "facts" in spared else list(question.shows(form.values))
     labels = [*(field.label for field in question.fields), *(label for label, _ in facts)]
-    left = max([width_of(label) for label in labels], default=0) + 2
-    said = [line for text in question.says(form.values) for line in (*wrap(text, width, 6), "")]
+    left = max([width_of(label) for label in labels], default=0) + 2 if width >= BARE else 0
+    said = [line for text in question.says(form.values) for line in (*wrap(text, width, 6), *[""] * gap)]
     shown = [line for label, text in facts for line in _fact(label, text, width - left)]
     lists = [field for field in question.fields if isinstance(field, Choice) and not field.inline]
-    fixed = 2 + len(question.fields) - len(lists) + len(lists) + bool(question.fields) + len(said) + 3
-    fixed += len(shown) + bool(shown)
-    each = max(LEAST_LIST, (room - fixed) // max(1, len(lists)))
+    fixed = title * (1 + gap) + len(question.fields) - len(lists) + gap * bool(question.fields) + 2 + gap
+    fixed += len(shown) + gap * bool(shown)
+    least = LEAST_LIST
+    if "says" in spared:
+        left_over = max(0, room - fixed - sum(min(LEAST_LIST, len(field.options)) for field in lists))
+        cut = len(said) > left_over > 0
+        said = [*said[: left_over - 1], fit(f"{said[left_over - 1]} …", width)] if cut else said[:left_over]
+        least = 1
+    each = max(least, (room - fixed - len(said)) // max(1, len(lists)))
     cells = Cells(width, room)
-    cells.put(0, 0, question.title, Ink.TEXT | BOLD)
-    y = 2
+    if title:
+        cells.put(0, 0, fit(question.title, width), Ink.TEXT | BOLD)
+    y = title * (1 + gap)
     for i, field in enumerate(question.fields):
         focused = i == form.focus
-        cells.put(y, 0, field.label, Ink.ACCENT if focused and len(question.fields) > 1 else Ink.DIM)
+        if left:
+            cells.put(y, 0, field.label, Ink.ACCENT if focused and len(question.fields) > 1 else Ink.DIM)
         if isinstance(field, Blank):
             _blank(cells, y, left, field, form, focused)
             y += 1
@@ -240,13 +271,13 @@ def draw(form: Form, width: int, room: int, keys: Mapping[str, str] = USUAL) -> 
             y += 1
         else:
             y += _list(cells, y, left, field, form.values[field.name], focused, each)
-            y += i + 1 < len(question.fields)
-    y += bool(question.fields)
+            y += gap * (i + 1 < len(question.fields))
+    y += gap * bool(question.fields)
     for label, line in shown:
-        cells.put(y, 0, label, Ink.DIM)
+        cells.put(y, 0, label if left else "", Ink.DIM)
         cells.put(y, left, line, Ink.TEXT)
         y += 1
-    y += bool(shown)
+    y += gap * bool(shown)
     for line in said:
         cells.put(y, 0, line, Ink.TEXT)
         y += 1
@@ -255,21 +286,23 @@ def draw(form: Form, width: int, room: int, keys: Mapping[str, str] = USUAL) -> 
         cells.put(y, 0, fit(wrong, width), Ink.WARN if typed else Ink.DIM)
     else:
         cells.put(y, 0, fit(" ".join(words), width), Ink.FAINT)
-    y += 2
+    y += 1 + gap
+    ways = [("send", question.yes), ("next", "next field"), ("leave", "leave it")]
+    if len(question.fields) < 2 or _taken(ways, keys) > width:
+        del ways[1]
+    if _taken(ways, keys) > width:
+        ways[-1] = ("leave", "")
     x = 0
-    for name, what in (("send", question.yes), ("next", "next field"), ("leave", "leave it")):
-        if name != "next" or len(question.fields) > 1:
-            off = name == "send" and bool(wrong)
-            x = cells.put(y, x, keys[f"question.{name}"], Ink.FAINT if off else Ink.KEY | BOLD) + 1
-            x = cells.put(y, x, what, Ink.FAINT if off else Ink.DIM) + 3
-    taken = Cells(width, min(room, y + 1))
-    taken.blit(0, 0, cells)
-    if y >= room:
-        # Too low a screen: what enter and escape do stays, whatever else is cut.
-        taken.fill(room - 1, 0, width, " ")
-        ways = f"{keys['question.send']} {question.yes}   {keys['question.leave']} leave it"
-        taken.put(room - 1, 0, fit(ways, width), Ink.KEY | BOLD)
-    return taken
+    for name, what in ways:
+        off = name == "send" and bool(wrong)
+        x = cells.put(y, x, keys[f"question.{name}"], Ink.FAINT if off else Ink.KEY | BOLD) + 1
+        x = cells.put(y, x, what, Ink.FAINT if off else Ink.DIM) + 3
+    return cells, y + 1
+
+
+def _taken(ways: Sequence[tuple[str, str]], keys: Mapping[str, str]) -> int:
+    """Cells of the row of keys."""
+    return sum(width_of(keys[f"question.{name}"]) + width_of(what) + 4 for name, what in ways) - 3
 
 
 def _fact(label: str, text: str, width: int) -> list[tuple[str, str]]:
@@ -304,7 +337,12 @@ def _list(cells: Cells, y: int, x: int, field: Choice, chosen: str, focused: boo
     at = names.index(chosen) if chosen in names else 0
     room = min(room, len(names))
     top = max(0, min(at - room // 2, len(names) - room))
-    column = min(x + 4 + max([width_of(name) for name in names], default=0), cells.width // 2 + 6)
+    # Too narrow for both, what can be chosen matters more than what is said beside it.
+    narrow = cells.width < NARROW
+    more = "+{}" if narrow else "{} more"
+    rest = 0 if room >= len(names) else 4 if narrow else 9
+    widest = cells.width + 3 - rest if narrow else cells.width // 2 + 6
+    column = min(x + 4 + max([width_of(name) for name in names], default=0), widest)
     for row, option in enumerate(field.options[top : top + room], y):
         picked = option.value == chosen
         ground = RAISED if picked and focused else 0
@@ -313,9 +351,11 @@ def _list(cells: Cells, y: int, x: int, field: Choice, chosen: str, focused: boo
         _option(cells, row, x, fit(option.value, column - x - 3), picked, focused)
         note = f"{option.note}  now" if option.now and option.note else "now" if option.now else option.note
         ink = Ink.UNKNOWN if option.off else Ink.TEXT if picked else Ink.DIM
-        cells.put(row, column, fit(note, cells.width - column - (9 if room < len(names) else 0)), ink | ground)
+        beside = cells.width - column - rest
+        if beside > 0:
+            cells.put(row, column, fit(note, beside), ink | ground)
     if top > 0:
-        cells.put_right(y, cells.width, f"{top} more", Ink.FAINT)
+        cells.put_right(y, cells.width, more.format(top), Ink.FAINT)
     if top + room < len(names):
-        cells.put_right(y + room - 1, cells.width, f"{len(names) - top - room} more", Ink.FAINT)
+        cells.put_right(y + room - 1, cells.width, more.format(len(names) - top - room), Ink.FAINT)
     return room

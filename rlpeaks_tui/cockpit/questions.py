@@ -16,7 +16,7 @@ from rlpeaks_tui.run.requests import BASE, BadCommand, Set, request
 from .curriculum import mix, phases_of, weights
 from .expected import Rates, expected
 from .form import Blank, Choice, Option, Question, Values
-from .words import asked, duration, outcome, setting, size
+from .words import ago, asked, outcome, setting, size
 
 Make = Callable[[Snapshot, Rates | None], Question]
 
@@ -77,12 +77,18 @@ def roll_back(snapshot: Snapshot, rates: Rates | None) -> Question:
             UNDO,
         ]
 
+    def shows(values: Values) -> Sequence[tuple[str, str]]:
+        name = values["checkpoint"]
+        told = _returning(snapshot, saved[name]) if name in saved else ""
+        return [("settings", told)] if told else []
+
     return Question(
         "Roll back to a checkpoint",
         says,
         lambda values: ["rollback", values["checkpoint"]],
         "roll back",
         (Choice("checkpoint", "to", _saved(snapshot)),),
+        shows,
     )
 
 
@@ -92,9 +98,11 @@ def curriculum(snapshot: Snapshot, rates: Rates | None) -> Question:
     phase = present.phase(snapshot)
     here = names.index(phase) if phase in names else 0
     around = {"next": here + 1, "prev": here - 1}
-    ahead = [Option(word, names[at] if 0 <= at < len(names) else "there is none") for word, at in around.items()]
-    options = [*ahead, Option("auto", "each phase ends by its own rule again")]
+    options = [Option(word, names[at]) for word, at in around.items() if 0 <= at < len(names)]
+    options += [Option("auto", "each phase ends by its own rule again")]
     options += [Option(name, mix(phase), i == here) for i, (name, phase) in enumerate(zip(names, phases, strict=True))]
+    # What is not there comes last, so that enter never stands on it unasked.
+    options += [Option(word, "there is none", off=True) for word, at in around.items() if not 0 <= at < len(names)]
 
     def chosen(values: Values) -> Phase | None:
         to = values["to"]
@@ -305,6 +313,15 @@ def unsettable(snapshot: Snapshot) -> dict[str, str]:
     return {name.removeprefix("set "): why for name, why in cannot.items() if name.startswith("set ")}
 
 
+def _returning(snapshot: Snapshot, saved: Checkpoint) -> str:
+    """The settings that come back with a checkpoint, as journaled when it was written; empty where that is unknown."""
+    then = next((told.v for told in reversed(snapshot.settings) if told.t <= saved.t), None)
+    if then is None:
+        return ""
+    changed = [(name, now, then[name]) for name, now in snapshot.settings[-1].v.items() if then.get(name, now) != now]
+    return ", ".join(f"{name} {setting(now)} → {setting(back)}" for name, now, back in changed) or "as they are now"
+
+
 def _next_branch(snapshot: Snapshot) -> str:
     # As the training process counts them; the trunk is the first.
     return f"branch-{len(snapshot.branches) + 2}"
@@ -332,7 +349,4 @@ def _saved(snapshot: Snapshot) -> tuple[Option, ...]:
 
 
 def _about(saved: Checkpoint) -> str:
-    # Minutes at least: an age in seconds would draw the question anew with every look.
-    age = max(0.0, time.time() - saved.t)
-    ago = f"{duration(age - age % 60)} ago" if age >= 60 else "just now"
-    return f"step {saved.step:>6,}  {size(saved.bytes):>7}  {ago}"
+    return f"step {saved.step:>6,}  {size(saved.bytes):>7}  {ago(time.time() - saved.t)}"

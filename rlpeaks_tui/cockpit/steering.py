@@ -61,6 +61,8 @@ def said(mark: CommandMark) -> str:
         return ""
     where = f" at step {mark.step:,}" if mark.step is not None else ""
     became = outcome(mark)
+    if became and mark.status == "applied" and mark.verb == "phase":
+        became += ", from the next generation on"
     return f"{fit(asked(mark), LONGEST)} {mark.status}{where}" + (f": {became}" if became else "")
 
 

@@ -10,6 +10,7 @@ from rlpeaks_tui.stats.catalog import called
 
 from .axes import compact
 from .cells import BOLD, UNDERLINE, Cells, Ink, fit, width_of, wrap
+from .curriculum import coming
 from .panels import calibration
 from .scene import Scene
 from .spark import spark
@@ -57,6 +58,8 @@ def header(scene: Scene, newest: int, width: int) -> Cells:
     if scene.phases:
         now = next((p for p in reversed(scene.phases) if p.step <= scene.step), scene.phases[0])
         phase = f"phase {now.index + 1} of {now.of}  {now.name}" if now.of else f"phase {now.name}"
+        if scene.view.cursor is None and (then := coming(snapshot)):
+            phase += f", then {then}"
     limit = snapshot.max_steps
     steps = f"step {newest:,}".rjust(6 + len(f"{limit:,}")) + (f" / {limit:,}" if limit else "")
     running = snapshot.state == "running"

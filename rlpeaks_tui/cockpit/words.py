@@ -75,6 +75,14 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
 
 
+def ago(seconds: float) -> str:
+    """How long something is past, in whole minutes, hours or days: in seconds it would be another with every look."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
+
+
 def plural(count: int, noun: str) -> str:
     """1 check, 2 checks."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from msgspec import Struct
@@ -70,6 +71,13 @@ def resolve(named: str | None, folder: Path) -> Path:
     names = [found.path.name for found in runs(folder)]
     there = f"there are: {', '.join(names[:6])}" if names else "there are none yet"
     raise NotARun(f"there is no run {named!r} in {folder}; {there}")
+
+
+def as_argument(directory: Path) -> str:
+    """How a command names a run so that it finds it, as a shell takes it: by its name where that does from here."""
+    if directory.parent.resolve() == runs_folder().resolve():
+        return shlex.quote(directory.name)
+    return shlex.quote(str(directory.resolve()))
 
 
 def free_name(folder: Path, stem: str) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rlpeaks_tui.stats.rule import Steps
 
@@ -93,7 +94,7 @@ def places(
     """The applied commands that changed the training, each with its place, and every place at which it was changed.
 
     Places are sorted and without repetition: what was changed at one step was changed at one place, and so was what
-    was changed just after the run went back.
+    was changed just before the run went back, and just after.
 
     Args:
         commands, branches, phases: in the order of the journal.
@@ -110,10 +111,17 @@ def places(
         for c in applied
         if c.step is not None
     ]
-    found = {place for _, place in told}
-    found |= {Place(number, True, branch.step) for number, branch in enumerate(branches)}
+    back = {Place(number, True, branch.step) for number, branch in enumerate(branches)}
+
+    def merged(place: Place) -> Place:
+        """A change just before the run went back, with nothing trained in between, is one with going back."""
+        going = replace(place, back=True)
+        return going if going in back else place
+
+    told = [(c, merged(place)) for c, place in told]
+    found = {place for _, place in told} | back
     for phase in phases[1:]:
-        place = _place(phase.step - 1, phase.t, branches)
+        place = merged(_place(phase.step - 1, phase.t, branches))
         # A command that switched the phase, and the phase that it switched to, are one change.
         if not any(place.branch == p.branch and abs(place.step - p.step) <= 1 for p in found):
             found.add(place)

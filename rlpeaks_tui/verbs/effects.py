@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from ..run.entries import ENDED
 from ..run.follow import Snapshot
 from ..run.requests import BadCommand
+from ..stats.answered import answered
 from ..stats.effect import RULE, Effect, card, effects
 
 
@@ -41,7 +42,9 @@ def effect_lines(snapshot: Snapshot, named: str | None = None) -> list[str]:
     lines: list[str] = []
     for effect in chosen:
         head, *rest = card(effect)
+        alerts = answered(effect, snapshot.alerts, snapshot.commands, live=snapshot.live)
         lines += [f"{numbers[effect.command.id]}  {head}  ({effect.command.id})", *rest]
+        lines += [f"  {alerts}"] if alerts else []
     return [*lines, f"({RULE})"]
 
 

@@ -15,7 +15,7 @@ from ..run import present
 from ..run.facts import Exit, process_alive, read_exit
 from ..run.follow import Follower, Snapshot
 from ..run.layout import Layout
-from ..run.registry import NAME, runs_folder
+from ..run.registry import NAME, as_argument, runs_folder
 from ..run.text import clean_line
 from .recorded import recorded
 
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"commands of {clean_line(options.commands)}: {again}", flush=True)
     start(directory)
     if options.detach:
-        print(f"{directory.name} is starting; watch it with: rlpeaks watch {directory.name}")
+        print(f"{directory.name} is starting; watch it with: rlpeaks watch {as_argument(directory)}")
         return 0
     if options.headless or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _follow(directory)
@@ -69,8 +69,8 @@ def _after(directory: Path) -> int:
     snapshot = follower.snapshot()
     if snapshot.live:
         print(f"{directory.name} goes on: step {snapshot.step} of {snapshot.max_steps}.")
-        print(f"  rlpeaks watch {directory.name}       bring the cockpit back")
-        print(f"  rlpeaks ctl {directory.name} stop    end the training")
+        print(f"  rlpeaks watch {as_argument(directory)}       bring the cockpit back")
+        print(f"  rlpeaks ctl {as_argument(directory)} stop    end the training")
         return 0
     return _ended(follower, snapshot)
 
@@ -86,7 +86,8 @@ def _ended(follower: Follower, snapshot: Snapshot) -> int:
         discard(directory)
         return _wrong(snapshot.why)
     if snapshot.state in ("finished", "stopped"):
-        print(f"{directory.name} {snapshot.state} at step {snapshot.step}; rlpeaks replay {directory.name} opens it")
+        opens = f"rlpeaks replay {as_argument(directory)} opens it"
+        print(f"{directory.name} {snapshot.state} at step {snapshot.step}; {opens}")
         return 0
     print(f"rlpeaks: {directory.name} {snapshot.state} at step {snapshot.step}: {snapshot.why}", file=sys.stderr)
     for line in ended.tail if ended else []:

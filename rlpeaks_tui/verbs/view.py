@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ..run.registry import resolve, runs_folder
+from ..run.registry import as_argument, resolve, runs_folder
 
 
 def watch(options: argparse.Namespace) -> int:
@@ -16,7 +16,7 @@ def watch(options: argparse.Namespace) -> int:
         what = (
             "--inline redraws its lines in place, which needs a terminal" if inline else "the cockpit needs a terminal"
         )
-        print(f"rlpeaks: {what}; `rlpeaks status {directory.name}` works without one", file=sys.stderr)
+        print(f"rlpeaks: {what}; `rlpeaks status {as_argument(directory)}` works without one", file=sys.stderr)
         return 2
     if inline:
         from ..cockpit.inline import watch as watch_inline

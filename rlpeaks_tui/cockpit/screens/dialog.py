@@ -18,6 +18,8 @@ from ..surface import Surface
 from ..theme import Palette
 
 WIDEST = 84
+SMALL = (48, 14)
+"""Columns and rows below which there is no empty space around what is asked."""
 
 
 class Dialog(ModalScreen[tuple[str, ...] | None]):
@@ -34,6 +36,7 @@ class Dialog(ModalScreen[tuple[str, ...] | None]):
     Dialog { align: center middle; }
     Dialog > Vertical { width: auto; height: auto; padding: 1 3; background: $surface; border-left: outer $accent; }
     Dialog.ascii > Vertical { border-left: ascii $accent; }
+    Dialog.small > Vertical { padding: 0 1; }
     """
     AUTO_FOCUS = ""
 
@@ -111,7 +114,9 @@ class Dialog(ModalScreen[tuple[str, ...] | None]):
 
     def _paint(self) -> None:
         width, height = self.app.size
-        wide, room = min(WIDEST, width - 8), height - 3
+        small = width < SMALL[0] or height < SMALL[1]
+        self.set_class(small, "small")
+        wide, room = min(WIDEST, width - (4 if small else 8)), height - (1 if small else 3)
         if wide < 1 or room < 1:
             return
         cells = form.draw(self._form, wide, room, shown(self._table))

@@ -20,7 +20,8 @@ from .board import Board
 
 KEYS = 8
 COLUMN = 58
-NO_KEY = "palette"
+NO_KEY = "by name"
+"""In place of keys; a row with none is a heading."""
 SCROLLS = {"down": 1, "up": -1, "page.down": 1000, "live": 1000, "page.up": -1000, "browser.first": -1000}
 """Rows by which a command scrolls here."""
 
@@ -40,7 +41,9 @@ def draw(
     cells.put(0, 0, "Keys", Ink.TEXT | BOLD)
     named = shown(table)
     closes, scrolls = f"{named['back']} closes", f"{named['down'].split()[-1]} {named['up'].split()[-1]} scroll"
-    cells.put_right(0, width, closes if rows_of(width) <= height - 2 else f"{scrolls}   {closes}", Ink.DIM)
+    rows, last = rows_of(width), scroll + max(0, height - 2)
+    where = f"{scroll + 1}-{min(last, rows)} of {rows}"
+    cells.put_right(0, width, closes if rows <= last - scroll else f"{where}   {scrolls}   {closes}", Ink.DIM)
     reasons = Counter((refused or {}).values()).most_common(1)
     # What holds for many is said once, beside the heading of those that steer.
     shared = reasons[0][0] if reasons and reasons[0][1] > 2 else ""

@@ -214,6 +214,25 @@ def test_formats_that_show_the_same_share_keep_their_places(tmp_path: Path) -> N
     assert orders == [["column", "direct", "program"]] * 3
 
 
+def test_the_start_of_all_formats_is_that_of_the_same_step(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    later = [(0.0, 0.0, 1.0), (0.625, 0.375, 0.0)]
+    rows = [{"format/column": 0.25, "format/direct": 0.75}]
+    rows += [
+        {"format/column": column, "format/direct": direct, "format/other": other} for column, direct, other in later
+    ]
+    for step, shares in enumerate(rows, 1):
+        run.journal.write(Metrics(t=run.t, step=step, v=shares | {"format/entropy": 0.5}))
+    scene = scene_of(run.layout.root)
+    small, large = text_of("formats", scene, 60, 8), text_of("formats", scene, 118, 34, enlarged=True)
+    # 62.5 is written as 62 %, from 25 %; 37.5 as 38 %, from 75 %.
+    assert re.search(r"column .* 62 % +\+37$", small, re.M) and re.search(r"direct .* 38 % +−37$", small, re.M)
+    assert re.search(r"other .* 0 % +0$", small, re.M) and "points since start" in small
+    starts = [float(re.search(rf"{name} +\d\.\d\d +(\d\.\d\d)", large)[1]) for name in ("column", "direct", "other")]  # type: ignore[index]
+    assert starts == [0.25, 0.75, 0.0]
+
+
 def test_a_unit_does_not_come_and_go_with_the_length_of_a_number(steered: Scene) -> None:
     for width in range(20, 90):
         shown = set()

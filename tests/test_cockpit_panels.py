@@ -189,6 +189,28 @@ def test_sparsity_never_stands_without_its_control_and_dtype(steered: Scene) -> 
         assert part in big
 
 
+def test_an_update_that_is_not_finite_is_said_to_be_and_not_called_precision(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", layers=2)
+    run.state("running")
+    run.advance(50)
+    whole = scene_of(run.layout.root)
+    found = whole.layers
+    assert found is not None
+    lost = replace(found, bf16=found.bf16 * 0, null=found.null * 0, delta_norm=np.full(len(found.names), np.inf))
+    for enlarged in (False, True):
+        words = text_of("sparsity", replace(whole, layers=lost), 118, 34, enlarged=enlarged)
+        assert "the length of the update is not finite" in words and "step 50" in words
+        assert "precision" not in words and "0.00" not in words
+    length = found.delta_norm.copy()
+    length[0] = np.nan
+    words = text_of("sparsity", replace(whole, layers=replace(found, delta_norm=length)), 118, 34)
+    assert "not finite in 1 of 17 modules, which are left out" in words and "embed" not in words
+    n = found.n[1:]
+    assert f"{np.average(found.bf16[1:], weights=n):.3f}  {np.average(found.null[1:], weights=n):.3f} if shuf" in words
+    all_moved = replace(found, bf16=found.bf16 * 0, null=found.null * 0)
+    assert "precision" not in text_of("sparsity", replace(whole, layers=all_moved), 118, 34)
+
+
 def test_sparsity_pools_layers_that_have_no_row(tmp_path: Path) -> None:
     run = FakeRun(tmp_path / "run", layers=30)
     run.state("running")

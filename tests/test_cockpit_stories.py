@@ -52,6 +52,12 @@ def scenes(root: Path) -> dict[str, Scene]:
     return {panel: scene_of(root, panel=panel) for panel in PANELS}
 
 
+def ewm(values: list[float], half_life: float) -> np.ndarray:
+    """The weighted mean of each value and those before it, whose weight halves every `half_life`; term by term."""
+    terms = [[0.5 ** ((i - j) / half_life) for j in range(i + 1)] for i in range(len(values))]
+    return np.array([np.average(values[: len(weights)], weights=weights) for weights in terms])
+
+
 def rows_of(scene: Scene, panel: str, title: str, width: int = 118, height: int = 34) -> list[str]:
     draw = next(each.draw for each in BY_ID[panel].stories if each.title == title)
     return [row.rstrip() for row in draw(scene, width, height).rows()]
@@ -429,14 +435,35 @@ def test_the_price_of_reward_rises_where_the_sigmoid_bends(scenes: dict[str, Sce
     assert prices == pytest.approx(true, rel=0.2, abs=1.5)
 
 
+def test_a_stretch_that_drift_fell_out_of_says_how_many_steps_were_in_it(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    drift = [0.08 * step if step <= 50 else 0.01 for step in range(1, 251)]
+    run._metrics = lambda: replace_values(make(), {"kl/base_k1": drift[run.step - 1]})  # type: ignore[method-assign]
+    run.advance(250)
+    scene = scene_of(run.layout.root, panel="kl")
+    words = words_of(scene, "kl", "reward bought")
+    assert "no price  " in words.split("\n")[0]
+    first, within, rows = re.search(r"(\d+) to 250 +(\d+) of (\d+)", words).groups()  # type: ignore[union-attr]
+    smoothed = ewm(drift, scene.half_life)
+    low = 0.75 * smoothed.max()
+    assert int(within) == (smoothed >= low).sum() < 30 and int(rows) == 251 - int(first)
+
+
 def test_the_budget_is_foreseen_where_its_line_meets_the_bound(scenes: dict[str, Scene], root: Path) -> None:
     scene = scenes["kl"]
     words = words_of(scene, "kl", "budget")
-    assert "60 % of 0.1 nats  spent by step 5" in words
+    assert "60 % of 0.1 nats  spent now, all by step 5" in words
     found = re.search(r"spent by step (\d+) \(95 % (\d+) to (\d+)\), within the 300 steps left", words)
     assert found is not None
     at, low, high = (int(group) for group in found.groups())
     assert low <= 500 <= high and low < at < high and high - low < 30
+    short = replace(scene, snapshot=replace(scene.snapshot, max_steps=400))
+    assert "60 % of 0.1 nats  spent now, not all by the last step, 400" in words_of(short, "kl", "budget")
+    ended = words_of(replace(scene, snapshot=replace(scene.snapshot, state="stopped")), "kl", "budget")
+    assert "60 % of 0.1 nats  spent when the run ended" in ended and "steps left" not in ended
+    assert re.search(r"would have been spent by step \d+ \(95 % .*\); the run is over", ended)
     assert "entropy: spent since step" in words
     floor = 0.2 * np.mean([entropy(step) for step in range(1, 6)])
     spent = budget.of_entropy(scene)

@@ -405,6 +405,18 @@ def test_a_long_list_scrolls_and_says_how_many_are_left(scenes: dict[str, Scene]
     assert "'p5'" in moved_on
 
 
+def test_what_a_reward_began_with_is_on_every_chart_of_it(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    lost = {"reward": 0.375, "rewards/correct/mean": 0.375, "reward/times_digit": 0.625}
+    run._metrics = lambda: replace_values(make(), lost if run.step <= 1 else dict.fromkeys(lost, 0.0))  # type: ignore[method-assign]
+    run.advance(90)
+    scene = scene_of(run.layout.root, panel="reward")
+    for words in (words_of(scene, "reward", "training", 118, 34), words_of(scene, "reward", "training", 118, 60)):
+        assert "▲" not in words
+
+
 # Drift.
 
 

@@ -110,7 +110,7 @@ def last_change(scene: Scene) -> int:
     return max([0, *(step for step in steps if step <= scene.step)])
 
 
-def over(scene: Scene) -> bool:
+def is_over(scene: Scene) -> bool:
     """Whether the step shown is the last that the run will have."""
     return not scene.snapshot.live and scene.step >= scene.snapshot.step
 
@@ -159,7 +159,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         return untold("KL budget", scene.why(EXACT), scene, width, height)
     end = scene.snapshot.max_steps
     value = f"{spent_share(drift.used)} of {FAR:g} nats"
-    ended = over(scene)
+    ended = is_over(scene)
     note = in_short(drift, end, ended)
     budgets = [budget for budget in (drift, entropy) if budget is not None]
     parts = [Part("share of the budgets that is spent", lambda w, h: _gauges(scene, budgets, w, h), len(budgets) + 2)]

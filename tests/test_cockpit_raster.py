@@ -182,16 +182,17 @@ def test_one_step_wide_frames_show_their_step() -> None:
 
 
 @given(
-    st.floats(-1e4, 1e4).map(lambda low: round(low, 3)),
-    st.floats(1e-3, 1e4),
+    st.integers(-30, 30),
+    st.integers(1, 40),
     st.integers(3, 60),
     st.integers(2, 9),
     st.booleans(),
 )
 def test_ticks_of_equal_steps_stand_equally_far_apart_and_beside_what_they_name(
-    low: float, span: float, height: int, count: int, ascii_only: bool
+    low: int, span: int, height: int, count: int, ascii_only: bool
 ) -> None:
-    axis = linear(low, low + span, count)
+    # Tenths are no binary numbers, so that ticks on a border are computed to lie beside it.
+    axis = linear(low / 10, (low + span) / 10, count)
     lines = [Line(np.arange(11), np.full(11, tick), Ink.KL) for tick in axis.ticks]
     places = []
     for line, label in zip(lines, axis.labels, strict=True):

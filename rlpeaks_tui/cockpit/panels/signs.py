@@ -24,8 +24,8 @@ POSITIVE, NEGATIVE, COSINE = "gradient/positive", "gradient/negative", "gradient
 WINDOW = 20
 """Probes that are averaged for what is said in words: one alone is mostly noise."""
 ROWS: tuple[Row, ...] = (
-    ("right, nats/token an update", RIGHT, Ink.SERIES_0),
-    ("wrong, nats/token an update", WRONG, Ink.SERIES_1),
+    ("right, nats/token an update", RIGHT, Ink.GOOD),
+    ("wrong, nats/token an update", WRONG, Ink.BAD),
     ("gradient of positive", POSITIVE, Ink.SERIES_2),
     ("gradient of negative", NEGATIVE, Ink.SERIES_3),
     ("cosine of both", COSINE, Ink.TEXT),
@@ -224,7 +224,7 @@ def _zero(scene: Scene) -> Line:
 
 def _changes(scene: Scene, width: int, height: int) -> Cells:
     lines, points = [_zero(scene)], []
-    for name, ink, label, sign in ((RIGHT, Ink.SERIES_0, "right", "•"), (WRONG, Ink.SERIES_1, "wrong", "x")):
+    for name, ink, label, sign in ((RIGHT, Ink.GOOD, "right", "•"), (WRONG, Ink.BAD, "wrong", "x")):
         series = scene.series(name)
         smooth = scene.smoothed(name)
         behind = scene.behind(name, smoothed=True)

@@ -90,7 +90,7 @@ def test_reward_shows_its_value_its_parts_and_how_it_misleads(steered: Scene) ->
     ends = f"means {rewards[:20].mean():.3f} → {rewards[-20:].mean():.3f}"
     assert re.search(rf"1 Reward mean +0\.\d{{3}}  {ends}", text_of("reward", steered))
     big = text_of("reward", steered, 140, 40, enlarged=True)
-    for part in ("correct", "format", "two operands", "three operands", "groups without gradient", "how it misleads"):
+    for part in ("correct", "format", "two operands", "three operands", "groups without signal", "how it misleads"):
         assert part in big
 
 

@@ -140,7 +140,7 @@ def test_held_out_is_set_against_the_base_and_the_same_tasks_in_training(scenes:
     assert f"{accuracy(300):.3f} ±0.02" in words and f"held out, +{accuracy(300) - BASE:.3f} on base" in words
     assert "no gap beyond chance" in words and "pass@4 +0.100 (90 % +0.040 to +0.170): can do more" in words
     assert (
-        "only the policy solves 4, only the base 1 of 16 prompts: as uneven by chance alone" in words
+        "only the policy solves 4, only the base 1 of 16 prompts: chance alone does as much" in words
         and "(McNemar p 0.38)" in words
     )
     assert re.search(r"sums +12 +0\.250 ", words) and re.search(r"products +4 +0\.125 ", words)
@@ -242,7 +242,7 @@ def test_what_was_generated_for_nothing_is_counted(scenes: dict[str, Scene], roo
     words = words_of(scenes["reward"], "reward", "waste")
     assert f"25 %  {IDLE * per_step * 300:,.0f} of {per_step * 300:,} completions" in words
     assert f"{int(IDLE * GENERATING * 300)}s of {int(GENERATING * 300)}s generating" in words
-    assert "25 % of groups are idle, 10 % expected: 15 % of groups beyond chance" in words
+    assert "25 % of groups without signal, 10 % expected: 15 % of groups beyond chance" in words
     assert "harder prompts would teach more" in words
     then = scene_of(root, View(cursor=100), panel="reward")
     assert isinstance(then.study, earned.Earned)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 
 from rlpeaks_tui.run.follow import CommandMark
 
 from .axes import compact
+
+PAPER = re.compile(r"(?<![\w.:/])(\d{4}\.\d{5})(?![\w.]*\d)")
 
 
 def number(value: float | None) -> str:
@@ -95,8 +98,13 @@ def duration(seconds: float | None) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """1 check, 2 checks."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """1 check, 2 checks, 1,173 checks."""
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def cited(text: str) -> str:
+    """Papers by their whole name: the bare number of one could be any number."""
+    return PAPER.sub(r"arXiv:\1", text)
 
 
 def size(count: int) -> str:

@@ -103,10 +103,10 @@ def scrolled(cells: Cells, total: int, room: int, scroll: int) -> int:
     return top
 
 
-def misleading(name: str, width: int, rows: int) -> list[str]:
-    """How a metric deceives, from the catalog."""
+def misleading(name: str, width: int, rows: int, what: str = "it") -> list[str]:
+    """How a metric deceives, from the catalog; `what` names it where several are spoken of."""
     known = lookup(name)
-    return wrap(f"how it misleads: {known.misleads}", width, rows) if known and known.misleads else []
+    return wrap(f"how {what} misleads: {known.misleads}", width, rows) if known and known.misleads else []
 
 
 def metric_table(

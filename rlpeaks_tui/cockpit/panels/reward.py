@@ -39,7 +39,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds a line for every reward function and every task, and what share of the groups taught nothing."""
+    """Adds a line for every reward function and every task, and what share of the groups was without signal."""
     value = scene.value(NAME)
     if value is None:
         return untold("Reward", scene.why(NAME), scene, width, height)
@@ -47,7 +47,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     rows: list[Row] = [("reward", NAME, Ink.REWARD), *functions, *tasks]
     rows += [
         ("spread within groups", "reward_std", Ink.TEXT),
-        ("groups without gradient", "frac_reward_zero_std", Ink.TEXT),
+        ("groups without signal", "frac_reward_zero_std", Ink.TEXT),
         ("tokens a completion", "completions/mean_length", Ink.TEXT),
         ("cut off at the limit", "completions/clipped_ratio", Ink.TEXT),
     ]
@@ -74,7 +74,7 @@ def components(scene: Scene) -> tuple[list[Row], list[Row]]:
 def _change(scene: Scene) -> str:
     idle = scene.value("frac_reward_zero_std")
     if idle is not None and idle > 0.5:
-        return f"{percent(idle)} of groups idle"
+        return f"{percent(idle)} of groups without signal"
     _, rewards = until(scene, NAME)
     # A single step is mostly noise, at either end.
     rows = min(LATELY, len(rewards) // 2)

@@ -149,7 +149,7 @@ def verdict(right: Estimate, wrong: Estimate, difference: Estimate) -> tuple[str
         case -1, -1, 1:
             return (
                 "right ones fall too",
-                "Wrong answers fall and take right ones with them: lazy likelihood displacement (2505.18830).",
+                "Wrong answers fall and take right ones with them: lazy likelihood displacement (arXiv:2505.18830).",
             )
         case -1, -1, 0:
             return "both fall", "Right and wrong answers lose, neither clearly more."
@@ -165,7 +165,7 @@ def verdict(right: Estimate, wrong: Estimate, difference: Estimate) -> tuple[str
         case _, -1, _:
             return (
                 "wrong down",
-                "Wrong answers are pushed down, right ones gain nothing clear: near displacement (2505.18830).",
+                "Wrong answers are pushed down, right ones gain nothing clear: near displacement (arXiv:2505.18830).",
             )
         case _, 1, _:
             return "wrong up", "Wrong answers gain, right ones not clearly: look at the reward."

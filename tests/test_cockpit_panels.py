@@ -447,3 +447,20 @@ def test_a_rollback_keeps_the_branch_that_was_left_in_a_quieter_ink(tmp_path: Pa
 def test_every_panel_has_a_key_of_its_own() -> None:
     assert len({panel.key for panel in PANELS}) == len(PANELS)
     assert [panel.id for panel in PANELS[:5]] == list(MISSION)
+
+
+def test_selection_names_the_steps_of_both_ends_and_writes_what_was_paid_alike(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    for step in range(1, 61):
+        column = 0.2 if step <= 20 else 0.5 if step <= 40 else 0.8
+        shares = {"format/column": column, "format/direct": 1 - column, "format/entropy": 0.5}
+        paid = {"advantage/column": 0.4 * (1 - column), "advantage/direct": -0.4 * column}
+        run.journal.write(Metrics(t=run.t, step=step, v=shares | paid))
+    draw = next(story.draw for story in BY_ID["formats"].stories if story.title == "selection")
+    words = "\n".join(draw(scene_of(run.layout.root), 118, 34).rows())
+    assert "mean of the first and last 20 steps" in words and re.search(r"first 20 +last 20 +paid", words)
+    assert re.search(r"column +20 % +80 % +\+\d\.\d{3} ", words) and re.search(
+        r"direct +80 % +20 % +−\d\.\d{3} ", words
+    )
+    assert "right at start" in words and "now right" in words and "right now" not in words

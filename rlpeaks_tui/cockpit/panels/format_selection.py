@@ -139,7 +139,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
 
 
 PAID = "paid: advantage over what all formats earned, while it had competitors"
-FORCE = ("what selection alone would move", ": sum of share x (advantage − mean)")
+FORCE = ("running sum of what selection alone would move", ": share x (advantage − mean)")
 """What is drawn, and how it is calculated where that has room."""
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rlpeaks_tui.cockpit.browse import compare, finder, group, listing, tokens
 from rlpeaks_tui.cockpit.browse.texts import flowed, lined
-from rlpeaks_tui.cockpit.cells import HEAT, UNDERLINE, Cells, in_ascii, width_of
+from rlpeaks_tui.cockpit.cells import HEAT, MEANING, UNDERLINE, Cells, Ink, in_ascii, width_of
 from rlpeaks_tui.cockpit.scene import Look
 from rlpeaks_tui.run.rollouts import Rollouts, TokenBlock
 from tests.browse_fakes import block, found_of, read, traced, words_of
@@ -65,6 +65,20 @@ def test_a_difference_is_by_word_and_marked_with_signs() -> None:
     assert "2 only in the first, 2 only in the second" in words_of(cells)
     same, _ = compare.draw(compare.compare("a b", "a b"), ("one", "other"), 0, 70, 12)
     assert "the same, word for word" in words_of(same)
+
+
+def test_the_colours_of_a_difference_do_not_judge() -> None:
+    cells, _ = compare.draw(compare.compare("5", "6"), ("one", "other"), 0, 70, 12)
+    inks = set((cells.inks & MEANING).flatten().tolist())
+    assert not inks & {Ink.GOOD, Ink.BAD, Ink.WARN} and inks >= {Ink.SERIES_0, Ink.SERIES_1}
+
+
+def test_a_group_says_how_many_of_its_texts_are_not_shown(tmp_path: Path) -> None:
+    [found] = read(tmp_path, block(1, [f"{i}: " + "x" * 22 for i in range(8)], group=[0] * 8))
+    for picked, said in ((0, "4 more after"), (7, "4 more before"), (4, "2 more before, 2 more after")):
+        words = words_of(group.draw(found, 0, picked, 0, None, 120, 30)[0])
+        assert said in words and len(re.findall(r"\d: xx", words)) == 4
+    assert "more" not in words_of(group.draw(found, 0, 0, 0, None, 250, 30)[0])
 
 
 def test_what_is_too_long_to_compare_is_counted() -> None:

@@ -18,7 +18,7 @@ from rlpeaks_tui.cockpit.panels import BY_ID, timeline
 from rlpeaks_tui.cockpit.panels.parts import axis_over
 from rlpeaks_tui.cockpit.raster import Frame, Raster
 from rlpeaks_tui.run.branches import nodes_of, on_the_way, split
-from rlpeaks_tui.run.entries import Branch, Checkpoint
+from rlpeaks_tui.run.entries import Branch, Checkpoint, Probe
 from tests.cockpit_fakes import FakeRun, scene_of
 from tests.run_fakes import Call
 
@@ -77,6 +77,48 @@ def test_the_present_is_what_the_run_went_through(done: list[tuple[str, int]]) -
     if len(model.branches) < 5:
         seen = set(present.tolist()).union(*(branch.rows.tolist() for branch in left))
         assert seen == set(range(len(model.steps)))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["train", "save", "go"]), st.integers(0, 9)), min_size=1, max_size=24),
+    st.data(),
+)
+def test_where_the_journal_tells_the_first_row_of_each_branch_rare_rows_are_known_too(
+    done: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    model = Model()
+    began = []
+    for what, number in done:
+        branches = len(model.branches)
+        if what == "train":
+            model.train(number)
+        elif what == "save":
+            model.save()
+        else:
+            model.go(number)
+        began += [len(model.steps)] * (len(model.branches) - branches)
+    kept = [i for i in range(len(model.steps)) if data.draw(st.booleans())]
+    steps = np.array([model.steps[i] for i in kept], np.int64)
+    rows = [int(np.searchsorted(kept, first)) if kept else 0 for first in began]
+    present, _ = split(steps, nodes_of(model.branches, model.checkpoints), rows)
+    assert [kept[row] for row in present.tolist()] == [row for row in model.history if row in kept]
+
+
+def test_an_evaluation_soon_after_going_back_is_of_the_present_branch(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    run.advance(60)
+    run.journal.write(Probe(t=run.t, name="eval", step=60, v={"eval/pass@1": 0.25}))
+    run.checkpoint("c60")
+    run.advance(40)
+    run.roll_back(60, "c60")
+    run.advance(20)
+    run.journal.write(Probe(t=run.t, name="eval", step=80, v={"eval/pass@1": 0.75, "eval/new": 1.0}))
+    run.advance(30)
+    scene = scene_of(run.layout.root)
+    assert scene.series("eval/pass@1").steps.tolist() == [60, 80] and not scene.behind("eval/pass@1")
+    assert scene.series("eval/new").steps.tolist() == [80] and not scene.behind("eval/new")
+    assert [part.name for part in scene.behind("reward")] == ["main"]
 
 
 def test_a_metric_of_every_25th_step_is_split_at_the_same_places() -> None:

@@ -90,7 +90,7 @@ def test_reward_shows_its_value_its_parts_and_how_it_misleads(steered: Scene) ->
     ends = f"means {rewards[:20].mean():.3f} → {rewards[-20:].mean():.3f}"
     assert re.search(rf"1 Reward mean +0\.\d{{3}}  {ends}", text_of("reward", steered))
     big = text_of("reward", steered, 140, 40, enlarged=True)
-    for part in ("correct", "format", "two operands", "three operands", "groups without gradient", "how it misleads"):
+    for part in ("correct", "format", "two operands", "three operands", "groups without signal", "how it misleads"):
         assert part in big
 
 
@@ -189,6 +189,28 @@ def test_sparsity_never_stands_without_its_control_and_dtype(steered: Scene) -> 
         assert part in big
 
 
+def test_an_update_that_is_not_finite_is_said_to_be_and_not_called_precision(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", layers=2)
+    run.state("running")
+    run.advance(50)
+    whole = scene_of(run.layout.root)
+    found = whole.layers
+    assert found is not None
+    lost = replace(found, bf16=found.bf16 * 0, null=found.null * 0, delta_norm=np.full(len(found.names), np.inf))
+    for enlarged in (False, True):
+        words = text_of("sparsity", replace(whole, layers=lost), 118, 34, enlarged=enlarged)
+        assert "the length of the update is not finite" in words and "step 50" in words
+        assert "precision" not in words and "0.00" not in words
+    length = found.delta_norm.copy()
+    length[0] = np.nan
+    words = text_of("sparsity", replace(whole, layers=replace(found, delta_norm=length)), 118, 34)
+    assert "not finite in 1 of 17 modules, which are left out" in words and "embed" not in words
+    n = found.n[1:]
+    assert f"{np.average(found.bf16[1:], weights=n):.3f}  {np.average(found.null[1:], weights=n):.3f} if shuf" in words
+    all_moved = replace(found, bf16=found.bf16 * 0, null=found.null * 0)
+    assert "precision" not in text_of("sparsity", replace(whole, layers=all_moved), 118, 34)
+
+
 def test_sparsity_pools_layers_that_have_no_row(tmp_path: Path) -> None:
     run = FakeRun(tmp_path / "run", layers=30)
     run.state("running")
@@ -212,6 +234,25 @@ def test_formats_that_show_the_same_share_keep_their_places(tmp_path: Path) -> N
         lines = text_of("formats", scene_of(run.layout.root), 40, 8).split("\n")
         orders.append([line.split()[0] for line in lines[1:4]])
     assert orders == [["column", "direct", "program"]] * 3
+
+
+def test_the_start_of_all_formats_is_that_of_the_same_step(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    later = [(0.0, 0.0, 1.0), (0.625, 0.375, 0.0)]
+    rows = [{"format/column": 0.25, "format/direct": 0.75}]
+    rows += [
+        {"format/column": column, "format/direct": direct, "format/other": other} for column, direct, other in later
+    ]
+    for step, shares in enumerate(rows, 1):
+        run.journal.write(Metrics(t=run.t, step=step, v=shares | {"format/entropy": 0.5}))
+    scene = scene_of(run.layout.root)
+    small, large = text_of("formats", scene, 60, 8), text_of("formats", scene, 118, 34, enlarged=True)
+    # 62.5 is written as 62 %, from 25 %; 37.5 as 38 %, from 75 %.
+    assert re.search(r"column .* 62 % +\+37$", small, re.M) and re.search(r"direct .* 38 % +−37$", small, re.M)
+    assert re.search(r"other .* 0 % +0$", small, re.M) and "points since start" in small
+    starts = [float(re.search(rf"{name} +\d\.\d\d +(\d\.\d\d)", large)[1]) for name in ("column", "direct", "other")]  # type: ignore[index]
+    assert starts == [0.25, 0.75, 0.0]
 
 
 def test_a_unit_does_not_come_and_go_with_the_length_of_a_number(steered: Scene) -> None:
@@ -416,3 +457,20 @@ def test_a_rollback_keeps_the_branch_that_was_left_in_a_quieter_ink(tmp_path: Pa
 def test_every_panel_has_a_key_of_its_own() -> None:
     assert len({panel.key for panel in PANELS}) == len(PANELS)
     assert [panel.id for panel in PANELS[:5]] == list(MISSION)
+
+
+def test_selection_names_the_steps_of_both_ends_and_writes_what_was_paid_alike(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    for step in range(1, 61):
+        column = 0.2 if step <= 20 else 0.5 if step <= 40 else 0.8
+        shares = {"format/column": column, "format/direct": 1 - column, "format/entropy": 0.5}
+        paid = {"advantage/column": 0.4 * (1 - column), "advantage/direct": -0.4 * column}
+        run.journal.write(Metrics(t=run.t, step=step, v=shares | paid))
+    draw = next(story.draw for story in BY_ID["formats"].stories if story.title == "selection")
+    words = "\n".join(draw(scene_of(run.layout.root), 118, 34).rows())
+    assert "mean of the first and last 20 steps" in words and re.search(r"first 20 +last 20 +paid", words)
+    assert re.search(r"column +20 % +80 % +\+\d\.\d{3} ", words) and re.search(
+        r"direct +80 % +20 % +−\d\.\d{3} ", words
+    )
+    assert "right at start" in words and "now right" in words and "right now" not in words

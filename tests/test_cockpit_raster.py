@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlpeaks_tui.cockpit.axes import linear
 from rlpeaks_tui.cockpit.cells import BLANK, Ink
+from rlpeaks_tui.cockpit.chart import Chart, Line, draw
 from rlpeaks_tui.cockpit.raster import Frame, Raster, ascii_dots, band_mask, braille, line_mask
 
 COLUMNS, ROWS = 24, 16
@@ -177,3 +179,36 @@ def test_no_room_draws_nothing(size: tuple[int, int]) -> None:
 def test_one_step_wide_frames_show_their_step() -> None:
     mask = line_mask(np.array([5]), np.array([0.5]), Frame(5, 5, 0, 1), 6, 8)
     assert mask.sum() == 1
+
+
+@given(
+    st.integers(-30, 30),
+    st.integers(1, 40),
+    st.integers(3, 60),
+    st.integers(2, 9),
+    st.booleans(),
+)
+def test_ticks_of_equal_steps_stand_equally_far_apart_and_beside_what_they_name(
+    low: int, span: int, height: int, count: int, ascii_only: bool
+) -> None:
+    # Tenths are no binary numbers, so that ticks on a border are computed to lie beside it.
+    axis = linear(low / 10, (low + span) / 10, count)
+    lines = [Line(np.arange(11), np.full(11, tick), Ink.KL) for tick in axis.ticks]
+    places = []
+    for line, label in zip(lines, axis.labels, strict=True):
+        cells = draw(Chart((0, 10), axis, [line], ascii_only=ascii_only), 60, height)
+        drawn = np.flatnonzero((cells.inks == Ink.KL).any(axis=1))
+        assert len(drawn) == 1
+        places.append(int(drawn[0]))
+        # Where two ticks share a row the first one's label has it.
+        if places.count(places[-1]) == 1:
+            assert label.strip() in cells.rows()[places[-1]]
+    apart = [above - below for above, below in pairwise(places)]
+    assert not apart or max(apart) - min(apart) <= 1
+
+
+def test_rows_of_a_chart_that_once_jumped() -> None:
+    """0.6, 0.4, 0.2 and 0 over 21 rows: their borders were computed as 27.99999999999999 and 56 dots."""
+    axis = linear(0.0, 0.6, 5, 0.0)
+    rows = draw(Chart((0, 10), axis), 60, 22).rows()
+    assert [y for y, row in enumerate(rows[:-1]) if row.strip()] == [0, 7, 14, 20]

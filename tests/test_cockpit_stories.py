@@ -52,6 +52,12 @@ def scenes(root: Path) -> dict[str, Scene]:
     return {panel: scene_of(root, panel=panel) for panel in PANELS}
 
 
+def ewm(values: list[float], half_life: float) -> np.ndarray:
+    """The weighted mean of each value and those before it, whose weight halves every `half_life`; term by term."""
+    terms = [[0.5 ** ((i - j) / half_life) for j in range(i + 1)] for i in range(len(values))]
+    return np.array([np.average(values[: len(weights)], weights=weights) for weights in terms])
+
+
 def rows_of(scene: Scene, panel: str, title: str, width: int = 118, height: int = 34) -> list[str]:
     draw = next(each.draw for each in BY_ID[panel].stories if each.title == title)
     return [row.rstrip() for row in draw(scene, width, height).rows()]
@@ -134,7 +140,7 @@ def test_held_out_is_set_against_the_base_and_the_same_tasks_in_training(scenes:
     assert f"{accuracy(300):.3f} ±0.02" in words and f"held out, +{accuracy(300) - BASE:.3f} on base" in words
     assert "no gap beyond chance" in words and "pass@4 +0.100 (90 % +0.040 to +0.170): can do more" in words
     assert (
-        "only the policy solves 4, only the base 1 of 16 prompts: as uneven by chance alone" in words
+        "only the policy solves 4, only the base 1 of 16 prompts: chance alone does as much" in words
         and "(McNemar p 0.38)" in words
     )
     assert re.search(r"sums +12 +0\.250 ", words) and re.search(r"products +4 +0\.125 ", words)
@@ -236,7 +242,7 @@ def test_what_was_generated_for_nothing_is_counted(scenes: dict[str, Scene], roo
     words = words_of(scenes["reward"], "reward", "waste")
     assert f"25 %  {IDLE * per_step * 300:,.0f} of {per_step * 300:,} completions" in words
     assert f"{int(IDLE * GENERATING * 300)}s of {int(GENERATING * 300)}s generating" in words
-    assert "25 % of groups are idle, 10 % expected: 15 % of groups beyond chance" in words
+    assert "25 % of groups without signal, 10 % expected: 15 % of groups beyond chance" in words
     assert "harder prompts would teach more" in words
     then = scene_of(root, View(cursor=100), panel="reward")
     assert isinstance(then.study, earned.Earned)
@@ -399,6 +405,18 @@ def test_a_long_list_scrolls_and_says_how_many_are_left(scenes: dict[str, Scene]
     assert "'p5'" in moved_on
 
 
+def test_what_a_reward_began_with_is_on_every_chart_of_it(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    lost = {"reward": 0.375, "rewards/correct/mean": 0.375, "reward/times_digit": 0.625}
+    run._metrics = lambda: replace_values(make(), lost if run.step <= 1 else dict.fromkeys(lost, 0.0))  # type: ignore[method-assign]
+    run.advance(90)
+    scene = scene_of(run.layout.root, panel="reward")
+    for words in (words_of(scene, "reward", "training", 118, 34), words_of(scene, "reward", "training", 118, 60)):
+        assert "▲" not in words
+
+
 # Drift.
 
 
@@ -429,14 +447,35 @@ def test_the_price_of_reward_rises_where_the_sigmoid_bends(scenes: dict[str, Sce
     assert prices == pytest.approx(true, rel=0.2, abs=1.5)
 
 
+def test_a_stretch_that_drift_fell_out_of_says_how_many_steps_were_in_it(tmp_path: Path) -> None:
+    run = StudiedRun(tmp_path / "run")
+    run.state("running")
+    make = run._metrics
+    drift = [0.08 * step if step <= 50 else 0.01 for step in range(1, 251)]
+    run._metrics = lambda: replace_values(make(), {"kl/base_k1": drift[run.step - 1]})  # type: ignore[method-assign]
+    run.advance(250)
+    scene = scene_of(run.layout.root, panel="kl")
+    words = words_of(scene, "kl", "reward bought")
+    assert "no price  " in words.split("\n")[0]
+    first, within, rows = re.search(r"(\d+) to 250 +(\d+) of (\d+)", words).groups()  # type: ignore[union-attr]
+    smoothed = ewm(drift, scene.half_life)
+    low = 0.75 * smoothed.max()
+    assert int(within) == (smoothed >= low).sum() < 30 and int(rows) == 251 - int(first)
+
+
 def test_the_budget_is_foreseen_where_its_line_meets_the_bound(scenes: dict[str, Scene], root: Path) -> None:
     scene = scenes["kl"]
     words = words_of(scene, "kl", "budget")
-    assert "60 % of 0.1 nats  spent by step 5" in words
+    assert "60 % of 0.1 nats  spent now, all by step 5" in words
     found = re.search(r"spent by step (\d+) \(95 % (\d+) to (\d+)\), within the 300 steps left", words)
     assert found is not None
     at, low, high = (int(group) for group in found.groups())
     assert low <= 500 <= high and low < at < high and high - low < 30
+    short = replace(scene, snapshot=replace(scene.snapshot, max_steps=400))
+    assert "60 % of 0.1 nats  spent now, not all by the last step, 400" in words_of(short, "kl", "budget")
+    ended = words_of(replace(scene, snapshot=replace(scene.snapshot, state="stopped")), "kl", "budget")
+    assert "60 % of 0.1 nats  spent when the run ended" in ended and "steps left" not in ended
+    assert re.search(r"would have been spent by step \d+ \(95 % .*\); the run is over", ended)
     assert "entropy: spent since step" in words
     floor = 0.2 * np.mean([entropy(step) for step in range(1, 6)])
     spent = budget.of_entropy(scene)

@@ -306,3 +306,15 @@ def test_sparsity_keeps_its_caveat_and_its_ranks_on_the_smallest_screen(scene: S
         assert f"rank 100 % of full beside stable rank {stable:.2f}" in words
         words = text_of("sparsity", 1, scene, width, height)
         assert f"stable rank {stable:.2f}" in words and "below 0.5 degrees, as published for RL" in words
+
+
+def test_one_spike_of_a_gradient_does_not_say_which_side_pulls_harder(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", probes=False)
+    run.state("running")
+    for step, negative in enumerate((0.4, 0.5, 8.0, 0.4, 0.5), 1):
+        told = {"gradient/positive": 1.0, "gradient/negative": negative, "gradient/cosine": 0.1 * step}
+        run.journal.write(Metrics(t=run.t, step=step, v={"reward": 0.5}))
+        run.journal.write(Probe(t=run.t, name="gradients", step=step, v=told))
+    words = text_of("signs", 1, scene_of(run.layout.root), 118, 34).split("\n")[0]
+    # The mean of the negative part is twice the positive one; the median ratio is a half.
+    assert "positive pulls 2.0 times as hard  cosine +0.300, medians of the last 5" in words

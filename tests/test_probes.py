@@ -19,7 +19,7 @@ from rlpeaks_tui.instrument.probes.divergence import diverge, forward_kl
 from rlpeaks_tui.instrument.probes.signs import change_by_outcome, change_sums, split_gradient
 from rlpeaks_tui.instrument.probes.texts import Selection
 from rlpeaks_tui.instrument.probes.tokens import token_metrics, token_sums
-from rlpeaks_tui.instrument.probes.update import masks_of_update, measure_ranks, measure_update
+from rlpeaks_tui.instrument.probes.update import as_layers, masks_of_update, measure_ranks, measure_update
 from rlpeaks_tui.instrument.starting_weights import StartingWeights
 from rlpeaks_tui.stats.reliability import misses
 from rlpeaks_tui.stats.texts import labels
@@ -200,6 +200,25 @@ def test_masks_of_an_update_are_torchs_and_agree_with_its_sparsity() -> None:
             np.testing.assert_array_equal(np.flatnonzero(top), farthest.sort().values.numpy())
         else:
             assert not top.any()
+
+
+def test_an_update_that_is_not_finite_has_no_shares_and_a_very_large_one_has() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(30, 20), torch.nn.LayerNorm(20), torch.nn.Linear(20, 10, bias=False))
+    base = StartingWeights(net)
+    before = net[2].weight.detach().clone()
+    with torch.no_grad():
+        net[0].weight[3, 4] = torch.inf
+        net[1].weight[0] = torch.nan
+        net[2].weight.fill_(3e20)
+    modules = measure_update(net, base, np.random.default_rng(0))
+    assert {module.name: module.finite for module in modules} == {
+        **{"0.weight": False, "0.bias": True, "1.weight": False, "1.bias": True, "2.weight": True}
+    }
+    layers = as_layers(modules, 7)
+    for shares in (layers.exact, layers.bf16, layers.relative, layers.null):
+        np.testing.assert_array_equal(np.isnan(shares), [True, False, True, False, False])
+    moved = net[2].weight.detach().double() - before.double()
+    assert layers.delta_norm[4] == pytest.approx(float(moved.norm()), rel=1e-6)
 
 
 def test_selection_finds_the_speed_of_a_replicator_that_it_was_fed() -> None:

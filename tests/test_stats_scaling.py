@@ -36,7 +36,9 @@ def test_nothing_is_identified_before_two_midpoints_are_spent():
     for reach in (0.5, 1.0, 1.5):
         found = [_fit(reach, seed, exponent=exponent) for seed in range(20) for exponent in (1.2, 1.9, 3.0)]
         assert np.mean([each.identified for each in found]) <= 0.02
-        assert all("midpoints" in each.why or "fit about as well" in each.why for each in found)
+        assert all(
+            "times as far as the middle of its rise" in each.why or "fit about as well" in each.why for each in found
+        )
 
 
 def test_most_intervals_hold_the_ceiling():

@@ -23,10 +23,13 @@ Across = Ints | Floats
 """Where values lie on the horizontal axis: steps, or another quantity; never decreasing along a line."""
 Mask = NDArray[np.bool_]
 
-# The bit of each dot in a braille cell, 4 rows of 2.
 ON_THE_BORDER = 1e-9
 """In columns: what lies on the border of two belongs to the right one, whichever way its place was rounded."""
 
+ON_THE_EDGE = 1e-6
+"""In rows of dots."""
+
+# The bit of each dot in a braille cell, 4 rows of 2.
 BRAILLE = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint8)
 
 # What 3 stacked dots look like in ASCII, by their bits (1 is the upper one), and the same for a heavy line.
@@ -60,7 +63,11 @@ class Frame(Struct, frozen=True):
         return np.floor((x - self.x0) / (self.x1 - self.x0) * (columns - 1) + 0.5 + ON_THE_BORDER)
 
     def height(self, y: Floats, rows: int) -> Floats:
-        """Distance of each y from the upper edge, in dot rows; NaN where y is NaN or, on a log axis, not positive."""
+        """Distance of each y from the upper edge, in dot rows; NaN where y is NaN or, on a log axis, not positive.
+
+        What lies on the border of two rows lies there exactly: rounding would put one tick above its border and the
+        next below, and rows of equal steps would not be equally far apart.
+        """
         if self.log:
             with np.errstate(divide="ignore", invalid="ignore"):
                 y = np.where(y > 0, np.log10(y), np.nan)
@@ -68,7 +75,9 @@ class Frame(Struct, frozen=True):
         else:
             y0, y1 = self.y0, self.y1
         span = y1 - y0 or 1.0
-        return np.asarray((y1 - y) / span * rows, np.float64)
+        height = np.asarray((y1 - y) / span * rows, np.float64)
+        border = np.round(height)
+        return np.where(np.abs(height - border) < ON_THE_EDGE, border, height)
 
 
 def line_mask(steps: Across, values: Floats, frame: Frame, columns: int, rows: int) -> Mask:

@@ -190,7 +190,7 @@ class Scene(Struct, frozen=True, eq=False, dict=True):
         if series.ordered and not self.snapshot.branches:
             return ()
         found = []
-        for left in split(series.steps, self.nodes)[1]:
+        for left in split(series.steps, self.nodes, series.began)[1]:
             values = series.values[left.rows]
             values = self._smooth(values) if smoothed else values
             found.append(Behind(series.steps[left.rows[left.start :]], values[left.start :], left.name))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 import time
+from collections.abc import Sequence
 
 from rlpeaks_tui.run.follow import CommandMark
 
 from .axes import compact
+
+PAPER = re.compile(r"(?<![\w.:/])(\d{4}\.\d{5})(?![\w.]*\d)")
 
 
 def number(value: float | None) -> str:
@@ -53,6 +57,24 @@ def percent(share: float | None) -> str:
     return f"{share * 100:.0f} %"
 
 
+def percents(shares: Sequence[float | None]) -> list[str]:
+    """Shares of one whole as whole percent that add up to 100: the largest remainders are rounded up.
+
+    "<1 %" counts as none, and "-" is what is not known.
+    """
+    whole = sum(share for share in shares if share is not None and math.isfinite(share)) or 1.0
+    exact = [100 * share / whole if share is not None and math.isfinite(share) else 0.0 for share in shares]
+    counts = [math.floor(each) for each in exact]
+    # What rounds to nothing stays "<1 %" as long as others can take what is left.
+    order = sorted(range(len(exact)), key=lambda i: (exact[i] < 0.5, counts[i] - exact[i], -exact[i]))
+    for i in order[: 100 - sum(counts) if any(exact) else 0]:
+        counts[i] += 1
+    return [
+        "-" if share is None or not math.isfinite(share) else "<1 %" if each > 0 and not count else f"{count} %"
+        for share, each, count in zip(shares, exact, counts, strict=True)
+    ]
+
+
 def clock(t: float, form: str = "%H:%M:%S") -> str:
     """A time in seconds since 1970 as a clock here shows it; "unknown" for what no clock can show."""
     try:
@@ -84,8 +106,13 @@ def ago(seconds: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """1 check, 2 checks."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """1 check, 2 checks, 1,173 checks."""
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def cited(text: str) -> str:
+    """Papers by their whole name: the bare number of one could be any number."""
+    return PAPER.sub(r"arXiv:\1", text)
 
 
 def size(count: int) -> str:

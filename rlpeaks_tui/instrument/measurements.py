@@ -16,7 +16,7 @@ from ..config import Probes
 from ..run.branches import Node
 from ..run.entries import Metrics, Value
 from ..stats.drift import features
-from ..stats.sparsity import ETA, ModuleSparsity, pool
+from ..stats.sparsity import ETA, NOT_FINITE, ModuleSparsity, pool
 from ..stats.transfer import Stage
 from .alerts import Alerts
 from .answering import Answering
@@ -327,6 +327,9 @@ class Measurements:
             "update/norm": total.delta_norm / total.weight_norm if total.weight_norm else math.nan,
         }
         reasons: dict[str, str] = {}
+        if not total.finite:
+            reasons = dict.fromkeys(values, NOT_FINITE)
+            values = dict.fromkeys(values)
         if self._drift is not None:
             self._drift.add(step)
             values |= self._drift.metrics()

@@ -1,9 +1,9 @@
 """A run that went back to a checkpoint, as a tree: which rows of a series lead to where it is now, and which were left.
 
-A series holds its rows in the order of logging and does not say on which branch each was logged. It is told from the
-steps: a step that comes again begins a branch, and so does one beyond the place at which the branch before was
-left. What fits both, which only a metric that is recorded now and then can do, counts as logged before the run
-went back.
+A series holds its rows in the order of logging, and which of them was the first on each branch where the journal tells.
+Where it does not, the steps tell it: a step that comes again begins a branch, and so does one beyond the place
+at which the branch before was left. What fits both, which only a metric that is recorded now and then can do, then
+counts as logged before the run went back.
 """
 
 from __future__ import annotations
@@ -83,9 +83,12 @@ def on_the_way(nodes: Sequence[Node], t: float, step: int) -> bool:
     return any(node is then and step <= limit for node, limit in way(nodes[-1]))
 
 
-def split(steps: Ints, nodes: Sequence[Node]) -> tuple[Ints, tuple[Left, ...]]:
-    """The rows int64[n] of a series that lead to the present, in ascending order of steps, and what was left."""
-    parts = list(_parts(steps, nodes))
+def split(steps: Ints, nodes: Sequence[Node], began: Sequence[int] = ()) -> tuple[Ints, tuple[Left, ...]]:
+    """The rows int64[n] of a series that lead to the present, in ascending order of steps, and what was left.
+
+    `began` is that of the series: its first row on each branch but the trunk.
+    """
+    parts = list(_parts(steps, nodes, began))
     present = _present(steps, parts, nodes)
     left = []
     for node, _ in parts[-MOST_LEFT - 1 :]:
@@ -113,7 +116,7 @@ def along(columns: Columns, nodes: Sequence[Node]) -> Columns:
 
 def present_of(series: Series, nodes: Sequence[Node]) -> Series:
     """What of a series leads to the present; its steps never decrease."""
-    rows = _present(series.steps, list(_parts(series.steps, nodes)), nodes)
+    rows = _present(series.steps, list(_parts(series.steps, nodes, series.began)), nodes)
     return Series(series.steps[rows], series.values[rows])
 
 
@@ -135,8 +138,17 @@ def _rows(steps: Ints, parts: Sequence[tuple[Node, slice]], node: Node) -> Ints:
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def _parts(steps: Ints, nodes: Sequence[Node]) -> Iterator[tuple[Node, slice]]:
+def _parts(steps: Ints, nodes: Sequence[Node], began: Sequence[int]) -> Iterator[tuple[Node, slice]]:
     """Stretches of rows, each with the node on which it was logged; steps ascend within each."""
+    if len(began) != len(nodes) - 1:
+        yield from _told_from_steps(steps, nodes)
+        return
+    for node, start, stop in zip(nodes, (0, *began), (*began, len(steps)), strict=True):
+        for part, rows in _told_from_steps(steps[start:stop], (node,)):
+            yield part, slice(start + rows.start, start + rows.stop)
+
+
+def _told_from_steps(steps: Ints, nodes: Sequence[Node]) -> Iterator[tuple[Node, slice]]:
     falls = (np.flatnonzero(steps[1:] <= steps[:-1]) + 1).tolist()
     node, behind = nodes[0], list(nodes[1:])
     for start, stop in pairwise([0, *falls, len(steps)]):

@@ -21,6 +21,8 @@ Values = NDArray[np.float64]
 
 MOST_SHAPES = 10_000
 """Sets of names that are kept at hand: an honest run has hundreds."""
+MOST_BRANCHES = 1000
+"""Branches whose first rows are kept: a person goes back some ten times."""
 LATELY = 20
 """Steps over which a run's newest values are averaged where one number stands for it: a single step is mostly noise."""
 
@@ -28,12 +30,14 @@ LATELY = 20
 class Series(Struct, frozen=True):
     """One metric: `steps` int64[n] and `values` float64[n], NaN where there was none. Views: do not write.
 
-    Steps grow except where a run went back to a checkpoint; `ordered` tells whether it ever did.
+    Steps grow except where a run went back to a checkpoint; `ordered` tells whether it ever did. `began` has the row
+    that came first after each time that it did, where that is on record.
     """
 
     steps: Steps
     values: Values
     ordered: bool = True
+    began: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -80,11 +84,13 @@ EMPTY = Series(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 class _Column:
-    def __init__(self) -> None:
+    def __init__(self, began: int) -> None:
+        """Of a metric that was not there yet when the run had gone back `began` times."""
         self.steps = np.empty(64, np.int64)
         self.values = np.empty(64, np.float64)
         self.n = 0
         self.ordered = True
+        self.began = [0] * began
 
     def extend(self, steps: Steps, values: Values) -> None:
         end = self.n + len(steps)
@@ -101,7 +107,7 @@ class _Column:
         self.n = end
 
     def view(self) -> Series:
-        return Series(self.steps[: self.n], self.values[: self.n], self.ordered)
+        return Series(self.steps[: self.n], self.values[: self.n], self.ordered, tuple(self.began))
 
 
 class Columns(Mapping[str, Series]):
@@ -154,6 +160,7 @@ class ColumnStore:
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
         self._columns: list[_Column] = []
+        self._branches = 0
         self._shapes: dict[tuple[str, ...], NDArray[np.int32]] = {}
         """Of each set of names that a row had, the numbers of its columns."""
         self._why: dict[str, str] = {}
@@ -180,13 +187,20 @@ class ColumnStore:
                     last[name] = int(row[end - 1])
         self._explain(rows, last)
 
+    def branch(self) -> None:
+        """The run goes back here: all rows from now on are of another branch than those so far."""
+        self._branches += 1
+        if self._branches <= MOST_BRANCHES:
+            for column in self._columns:
+                column.began.append(column.n)
+
     def _shape(self, names: tuple[str, ...]) -> NDArray[np.int32]:
         found = self._shapes.get(names)
         if found is None:
             for name in names:
                 if name not in self._names:
                     self._names[name] = len(self._columns)
-                    self._columns.append(_Column())
+                    self._columns.append(_Column(min(self._branches, MOST_BRANCHES)))
             found = np.array([self._names[name] for name in names], np.int32)
             if len(self._shapes) < MOST_SHAPES:
                 self._shapes[names] = found

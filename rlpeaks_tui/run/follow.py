@@ -355,6 +355,9 @@ class Follower:
                 case Settings():
                     self._settings.append(entry)
                 case Branch():
+                    self._store.extend(rows)
+                    self._store.branch()
+                    rows = []
                     self._branches.append(entry)
                     self._step = entry.at
                 case Note():

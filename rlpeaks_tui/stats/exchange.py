@@ -50,6 +50,7 @@ class Stretch(Struct, frozen=True):
         low, high: drift at its ends, nats a token.
         first, last: steps of its rows.
         rows: how many.
+        within: how many of them have a smoothed drift within its ends: one that fell back leaves its stretch.
         reward: mean over the rows.
         price: None where there are too few rows, or the drift did not clearly rise.
     """
@@ -59,6 +60,7 @@ class Stretch(Struct, frozen=True):
     first: int
     last: int
     rows: int
+    within: int
     reward: float
     price: Price | None
 
@@ -119,6 +121,7 @@ def stretches(
                     first=int(x[first]),
                     last=int(x[last - 1]),
                     rows=int(last - first),
+                    within=int((s[rows] >= top * part / parts).sum()) if part else int(last - first),
                     reward=float(r[rows].mean()),
                     price=price(x[rows], k[rows], r[rows]),
                 )

@@ -26,7 +26,7 @@ LEAST = 6
 """Evaluations that it takes, for three parameters."""
 
 PASSED = 2.0
-"""How many midpoints of compute a run must have spent."""
+"""How many times as far as the middle of its rise a run must have gone, in compute."""
 
 NARROW = 0.1
 """Width of the range of ceilings that fit, below which the ceiling is identified."""
@@ -168,12 +168,13 @@ def _fit(x: Floats, y: Floats, se: Floats, first: float, lowest: float, rng: np.
     low, high = first + np.quantile(again[0], [0.1, 0.9])
     c, midpoint = float(np.exp(x[-1])), float(np.exp(best[1, 0]))
     passed, narrow = c >= PASSED * midpoint, likely[-1] - likely[0] < NARROW
+    gone = f"{c / midpoint:.1f} times as far as the middle of its rise"
     if not passed:
-        why = f"only {c / midpoint:.1f} midpoints of compute spent; it takes {PASSED:g}"
+        why = f"only {gone}; it takes {PASSED:g}"
     elif not narrow:
         why = f"ceilings from {likely[0]:.3f} to {likely[-1]:.3f} fit about as well"
     else:
-        why = f"{c / midpoint:.1f} midpoints of compute spent; ceilings from {likely[0]:.3f} to {likely[-1]:.3f} fit"
+        why = f"{gone}; ceilings from {likely[0]:.3f} to {likely[-1]:.3f} fit"
     return Sigmoid(
         asymptote=float(first + best[0, 0]),
         low=float(low),

@@ -44,6 +44,7 @@ class Selection(Struct, frozen=True):
     """F formats over n steps.
 
     Attributes:
+        span: steps that either end is averaged over.
         start, now: shape [F], mean share at both ends.
         paid: shape [F], mean advantage over what all formats earned, weighted by the format's share; nan for one
             that had no advantage that is known.
@@ -51,6 +52,7 @@ class Selection(Struct, frozen=True):
         kinds: of each format.
     """
 
+    span: int
     start: Floats
     now: Floats
     paid: Floats
@@ -82,6 +84,7 @@ def selection(shares: ArrayLike, advantages: ArrayLike) -> Selection:
     start, now = first.mean(axis=1), last.mean(axis=1)
     sums = weight.sum(axis=1)
     return Selection(
+        span=span,
         start=start,
         now=now,
         paid=np.divide(push.sum(axis=1), sums, out=np.full(len(s), np.nan), where=sums > 0),

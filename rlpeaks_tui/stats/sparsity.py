@@ -30,6 +30,8 @@ CHUNK = 1 << 15
 LEADING = 16
 """Most singular directions whose turning is measured."""
 
+NOT_FINITE = "the update is not finite: it cannot be measured"
+
 Array = NDArray[np.floating]
 Float32s = NDArray[np.float32]
 
@@ -67,6 +69,11 @@ class ModuleSparsity(Struct, frozen=True):
     def structure(self) -> float:
         """bf16 - null: what the size of the changes alone does not explain."""
         return self.bf16 - self.null
+
+    @property
+    def finite(self) -> bool:
+        """Whether all weights are finite. Where they are not, each differs from its start: no finding."""
+        return math.isfinite(self.delta_norm)
 
 
 class UpdateRank(Struct, frozen=True):
@@ -165,8 +172,8 @@ def measure(
             bf16 += int(np.count_nonzero(b0 == b1))
             relative += int(np.count_nonzero(np.abs(delta) <= bound))
             atol += int(np.count_nonzero(np.abs(b1 - b0) <= _ATOL))
-            delta_square += float(np.square(delta).sum())
-            weight_square += float(np.square(w0).sum())
+            delta_square += _square(delta)
+            weight_square += _square(w0)
         null, null_n = _shuffled_null(before, after, rng, null_sample)
     n = before.size
     return ModuleSparsity(
@@ -181,6 +188,12 @@ def measure(
         delta_norm=math.sqrt(delta_square),
         weight_norm=math.sqrt(weight_square),
     )
+
+
+def _square(x: Float32s) -> float:
+    """|x|^2. Squares of what is beyond 1e19 overflow float32, though the values are finite."""
+    found = float(np.square(x).sum())
+    return found if math.isfinite(found) else float(np.square(x, dtype=np.float64).sum())
 
 
 def pool(modules: Iterable[ModuleSparsity], name: str = "all") -> ModuleSparsity:

@@ -109,7 +109,7 @@ def verdict(correct: float) -> tuple[str, int]:
     """Right or wrong as a word."""
     if math.isnan(correct):
         return "-", Ink.UNKNOWN
-    return ("right", Ink.GOOD) if correct >= RIGHT else ("wrong", Ink.DIM)
+    return ("right", Ink.GOOD) if correct >= RIGHT else ("wrong", Ink.BAD)
 
 
 def known(value: float, sign: bool = False, ink: int = Ink.TEXT) -> tuple[str, int]:

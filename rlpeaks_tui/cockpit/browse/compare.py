@@ -66,7 +66,8 @@ def compare(one: str, other: str) -> Difference:
 
 
 _WORDS = re.compile(r"\s*\S+\s*|\s+")
-_INKS = {SAME: int(Ink.TEXT), ONE: Ink.BAD | BOLD, OTHER: Ink.GOOD | BOLD | UNDERLINE}
+_INKS = {SAME: int(Ink.TEXT), ONE: Ink.SERIES_0 | BOLD, OTHER: Ink.SERIES_1 | BOLD | UNDERLINE}
+"""Those of two series: which text is the first says nothing about which is right."""
 
 
 @lru_cache(maxsize=4)

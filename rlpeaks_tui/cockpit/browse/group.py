@@ -132,7 +132,7 @@ def _columns(block: Rollouts, among: list[int]) -> list[Column[int]]:
         *functions,
         Column("conf", 5, late + 1, lambda i: known(float(block.confidence[i]))),
         Column("length", 6, late, lambda i: (f"{int(block.length[i]):,}", Ink.DIM)),
-        Column("", 3, late, lambda i: ("cut" if block.truncated[i] else "", Ink.WARN), left=True, fits=True),
+        Column("cut", 3, late, lambda i: ("cut" if block.truncated[i] else "", Ink.WARN), left=True, fits=True),
         Column("format", 14, late + 2, lambda i: (block.format[i] or "", Ink.FORMAT), left=True, fits=True),
         Column("", 8, late + 3, lambda i: ("by token" if i in traced else "", Ink.ACCENT), left=True, fits=True),
     ]
@@ -162,6 +162,9 @@ def _side_by_side(cells: Cells, block: Rollouts, among: list[int], member: int, 
     size = (width - GAP * (count - 1)) // count
     first = max(0, min(member - count // 2, len(among) - count))
     top, _, _ = lined(block.completions[among[member]], size).window(scroll, height - y - 1)
+    before, after = first, len(among) - first - count
+    more = [f"{n:,} more {where}" for n, where in ((before, "before"), (after, "after")) if n]
+    cells.put_right(y - 1, width, fit(", ".join(more), width), Ink.FAINT)
     for i, index in enumerate(among[first : first + count]):
         x = i * (size + GAP)
         picked = first + i == member

@@ -32,7 +32,7 @@ COLUMNS: tuple[Column[Row], ...] = (
         fits=True,
     ),
     Column("length", 6, 4, lambda row: (f"{row.length:,}", Ink.DIM)),
-    Column("", 3, 6, lambda row: ("cut" if row.truncated else "", Ink.WARN), left=True, fits=True),
+    Column("cut", 3, 6, lambda row: ("cut" if row.truncated else "", Ink.WARN), left=True, fits=True),
     Column("format", 10, 7, lambda row: (row.format, Ink.FORMAT), left=True, fits=True),
     Column("task", 16, 9, lambda row: (row.task, Ink.DIM), left=True, fits=True),
 )

@@ -110,8 +110,13 @@ def last_change(scene: Scene) -> int:
     return max([0, *(step for step in steps if step <= scene.step)])
 
 
-def outlook(budget: Budget, now: int, end: int) -> str:
-    """When the budget is spent, in words; `end` is the last step of the run, or 0."""
+def is_over(scene: Scene) -> bool:
+    """Whether the step shown is the last that the run will have."""
+    return not scene.snapshot.live and scene.step >= scene.snapshot.step
+
+
+def outlook(budget: Budget, now: int, end: int, over: bool = False) -> str:
+    """When the budget is spent, in words; `end` is the last step of the run, or 0, and `over` that it came to one."""
     found = budget.forecast
     if found.state == "beyond" or (found.state == "too few" and budget.spent is not None):
         return "spent" if budget.spent is None else f"spent since step {budget.spent:,}"
@@ -124,6 +129,8 @@ def outlook(budget: Budget, now: int, end: int) -> str:
         case "away":
             return f"not foreseeable: it leads away from the bound ({signed(found.slope)} a step)"
     when = f"spent by step {found.at:,.0f} (95 % {found.low:,.0f} to {found.high:,.0f})"
+    if over:
+        return f"would have been {when}; the run is over"
     if not end or end <= now:
         return when
     left = f"{end - now:,} steps left"
@@ -132,10 +139,15 @@ def outlook(budget: Budget, now: int, end: int) -> str:
     return f"{when}, after the {left}" if found.low > end else f"{when}, perhaps within the {left}"
 
 
-def in_short(budget: Budget) -> str:
-    """The same in a few words."""
-    if budget.forecast.state == "ahead":
-        return f"spent by step {budget.forecast.at:,.0f}, if it goes on"
+def in_short(budget: Budget, end: int, over: bool) -> str:
+    """The same in a few words, after the share that is spent."""
+    found = budget.forecast
+    if found.state == "ahead":
+        if over:
+            return "spent when the run ended"
+        if 0 < end < found.low:
+            return f"spent now, not all by the last step, {end:,}, if it goes on"
+        return f"spent now, all by step {found.at:,.0f}, if it goes on"
     when = outlook(budget, 0, 0)
     return when if when.startswith("spent") else "end not foreseeable"
 
@@ -147,7 +159,8 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         return untold("KL budget", scene.why(EXACT), scene, width, height)
     end = scene.snapshot.max_steps
     value = f"{spent_share(drift.used)} of {FAR:g} nats"
-    note = in_short(drift)
+    ended = is_over(scene)
+    note = in_short(drift, end, ended)
     budgets = [budget for budget in (drift, entropy) if budget is not None]
     parts = [Part("share of the budgets that is spent", lambda w, h: _gauges(scene, budgets, w, h), len(budgets) + 2)]
     parts += [
@@ -162,7 +175,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         "line and dotted: trend with its 95 % band, straight on",
         "bounds: the health rules'",
     ]
-    said = [f"{budget.name}: {outlook(budget, scene.step, end)}" for budget in budgets]
+    said = [f"{budget.name}: {outlook(budget, scene.step, end, ended)}" for budget in budgets]
     said.append(f"{FAR:g} nats is the target of verl's controller, folklore: what counts is what drift buys")
     said.append(
         f"the floor of entropy is {percent(SPENT)} of its first {EARLY} steps; its budget is the way down to there"

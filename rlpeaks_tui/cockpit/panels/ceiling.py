@@ -60,7 +60,8 @@ def _said(scene: Scene, fit: Sigmoid | None) -> list[str]:
     if fit is None:
         return ["no evaluation up to this step"]
     if not fit.identified:
-        return [f"why: {fit.why}", "it takes 6 evaluations, twice the compute of the midpoint, and a range below 0.1"]
+        takes = "6 evaluations, twice the compute of the middle of its rise, and a range below 0.1"
+        return [f"why: {fit.why}", f"it takes {takes}"]
     when = f"half of the gain was reached at step {fit.midpoint:,.0f}"
     said = [f"{when}, exponent B {fit.exponent:.1f}", fit.why]
     left = scene.snapshot.max_steps

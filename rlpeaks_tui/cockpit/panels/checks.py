@@ -22,7 +22,7 @@ from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
 from ..chart import Line, draw
 from ..filtering import filtered
 from ..scene import Scene
-from ..words import number, plural
+from ..words import cited, number, plural
 from .parts import axis_over, chart, heading, nothing, ticks_for, written
 from .picking import first_shown, pick, picked, raise_row
 
@@ -143,7 +143,7 @@ def _detail(scene: Scene, one: Judged, width: int, height: int) -> Cells:
         ("evidence", one.evidence, Ink.TEXT, 2 if tight else 4),
         ("remedy", _remedy(scene, one), Ink.ACCENT if one.state == "firing" else Ink.DIM, 1 if tight else 2),
         ("history", _held(scene, one), Ink.TEXT, 1 if tight else 3),
-        ("rests on", f"{one.rule.source} ({STRENGTH[one.rule.strength]})", Ink.DIM, 1 if tight else 4),
+        ("rests on", f"{cited(one.rule.source)} ({STRENGTH[one.rule.strength]})", Ink.DIM, 1 if tight else 4),
     ]
     if not tight:
         rows.append(("judged", _judged(one), Ink.DIM, 3))

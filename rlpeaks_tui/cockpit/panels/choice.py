@@ -22,7 +22,7 @@ from ..chart import Line, draw
 from ..raster import Ints
 from ..scene import Scene
 from ..words import number, percent, signed
-from .budget import last_change, of_entropy, outlook
+from .budget import is_over, last_change, of_entropy, outlook
 from .parts import Row, axis_over, chart, metric_table, nothing, raw_and_smooth, ticks_for, typical_span
 from .story import Part, Told, both, level, plus_minus, tell, until, untold
 
@@ -209,7 +209,7 @@ def _moves(scene: Scene, mean: float, half: float) -> list[str]:
         said.append(f"the largest {100 * TOP_SHARE:.1g} % of terms{few} hold {percent(share)} of all that is positive")
     floor = of_entropy(scene)
     if floor is not None:
-        when = outlook(floor, scene.step, scene.snapshot.max_steps)
+        when = outlook(floor, scene.step, scene.snapshot.max_steps, is_over(scene))
         said.append(f"down to {percent(SPENT)} of its start: {when}")
     said.append("first order only: optimizer, clipping and shared weights move entropy as well")
     return said

@@ -64,7 +64,7 @@ def one(cells: Cells, rollouts: Rollouts, y: int, name: str, index: int, width: 
         return 0
     earned = earnings(rollouts, index)
     good = rollouts.reward[index] > 0 and rollouts.advantage[index] >= 0
-    end = cells.put(y, 0, name, (Ink.GOOD if good else Ink.WARN) | BOLD)
+    end = cells.put(y, 0, name, (Ink.GOOD if good else Ink.BAD) | BOLD)
     end = cells.put(y, end + 2, earned, Ink.TEXT)
     extra = [f"{int(rollouts.length[index])} tokens", rollouts.format[index] or ""]
     extra.append("cut off" if rollouts.truncated[index] else "")

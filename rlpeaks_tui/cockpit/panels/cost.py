@@ -5,39 +5,27 @@ from __future__ import annotations
 from rlpeaks_tui.run.pace import spell
 
 from ..bars import lying
-from ..cells import BOLD, Cells, Ink, fit
+from ..cells import BOLD, Cells, Ink, fit, width_of
 from ..scene import Scene
-from ..words import percent, plural, size
-from .lanes import PARTS, lanes, recent
+from ..words import percents, plural, size
+from .lanes import PARTS, lanes
+from .made import Made, made, recent
 from .page import lay
 from .parts import Row, heading, metric_table, nothing
 from .probes import probes, watching
-from .story import until
 
-WINDOW = 50
-"""Steps whose mean is told, as many as the ranks' own signs cover."""
 HELD = "held"
 """Paused by a command, or applying one."""
 
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
-    step = _lately(scene, "time/step")
-    if step is None or step <= 0:
+    recent_steps = made(scene)
+    if recent_steps is None:
         heading(cells, scene, "cost", "t", "Clock", Ink.UNKNOWN)
         return nothing(cells, scene.why("time/step"))
-    heading(cells, scene, "cost", "t", "Clock", Ink.TEXT, spell(step), f"a step, last {WINDOW}")
-    shares = _shares(scene, step)
-    bar = width - 16
-    room = height - 1 - (1 if height > 3 else 0)
-    for y, (label, share, ink) in enumerate(shares[:room], 1):
-        cells.put(y, 0, label, Ink.DIM if share is not None else Ink.UNKNOWN)
-        if share is None:
-            cells.put_right(y, width, "-", Ink.UNKNOWN)
-            continue
-        if bar >= 4:
-            cells.put(y, 9, lying(share, bar, scene.ascii_only), ink)
-        cells.put_right(y, width, percent(share), Ink.TEXT)
+    heading(cells, scene, "cost", "t", "Clock", Ink.TEXT, *_mean(recent_steps))
+    _shares(cells, scene, recent_steps, 1, height - 1 - (1 if height > 3 else 0), 9, width - 16)
     if height > 3:
         stuck = scene.snapshot.pace.evidence
         ink = Ink.BAD | BOLD if stuck else Ink.WARN if scene.snapshot.lost else Ink.DIM
@@ -48,19 +36,23 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 def clock(scene: Scene, width: int, height: int) -> Cells:
     """What each rank does now, and what the recent steps were made of."""
     cells = Cells(width, height)
-    step = _lately(scene, "time/step")
+    recent_steps = made(scene)
     live = bool(scene.snapshot.ranks) and scene.view.cursor is None
-    if not live and (step is None or step <= 0):
+    if not live and recent_steps is None:
         heading(cells, scene, "", "", "Clock", Ink.UNKNOWN)
         return nothing(cells, scene.why("time/step"))
-    said = spell(step) if step else "-"
-    note = f"a step, last {WINDOW}"
+    said, note = _mean(recent_steps) if recent_steps else ("-", "a step")
     heading(cells, scene, "", "", "Clock", Ink.TEXT, said, note, "" if live else f"at step {scene.step:,}")
     if not live:
-        lay(cells, scene, [_bars(scene, step or 0.0, width), _why_no_ranks(scene, width)])
+        parts = [_bars(scene, recent_steps, width)] if recent_steps else []
+        lay(cells, scene, [*parts, _why_no_ranks(scene, width)])
         return cells
-    lay(cells, scene, [lanes(scene, width), recent(scene, width), _memory(scene, width)])
+    lay(cells, scene, [lanes(scene, width), recent(scene, recent_steps, width), _memory(scene, width)])
     return cells
+
+
+BY_REST = {"update": "update and the rest"}
+"""What the journal takes as one: it has the update as what is left of a step."""
 
 
 def over_time(scene: Scene, width: int, height: int) -> Cells:
@@ -68,7 +60,7 @@ def over_time(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     heading(cells, scene, "", "", "Clock", Ink.TEXT, "", "", "seconds a step, on the first rank")
     rows: list[Row] = [("step", "time/step", Ink.TEXT)]
-    rows += [(part.label, part.metric, part.ink) for part in PARTS if part.metric]
+    rows += [(BY_REST.get(part.label, part.label), part.metric, part.ink) for part in PARTS if part.metric]
     rows.append((HELD, "time/wait", Ink.SERIES_3))
     rows.append(("measuring, share of time", "probes/share", Ink.TEXT))
     cells.blit(2, 0, metric_table(scene, rows, width, min(len(rows) + 1, max(0, height - 2))))
@@ -83,23 +75,46 @@ def cost(scene: Scene, width: int, height: int) -> Cells:
     return cells
 
 
-def _bars(scene: Scene, step: float, width: int) -> Cells:
-    shares = _shares(scene, step)
-    cells = Cells(width, len(shares))
+def _bars(scene: Scene, recent_steps: Made, width: int) -> Cells:
+    cells = Cells(width, len(recent_steps.parts) + (recent_steps.was_held))
     bar = max(0, min(80, width - 24))
-    for y, (label, share, ink) in enumerate(shares):
-        cells.put(y, 0, label, Ink.DIM)
-        cells.put(y, 12, lying(share or 0.0, bar, scene.ascii_only), ink)
-        cells.put_right(y, 12 + bar + 8, percent(share), Ink.TEXT)
+    _shares(cells, scene, recent_steps, 0, cells.height, 12, bar, 12 + bar + 8)
     return cells
 
 
+def _shares(
+    cells: Cells, scene: Scene, recent_steps: Made, y: int, rows: int, x: int, bar: int, end: int | None = None
+) -> None:
+    """A row for each part from row `y` on: its name, its bar from column `x` on, its share up to column `end`; what
+    held the run beside its steps comes last."""
+    end = cells.width if end is None else end
+    shares = recent_steps.shares
+    for (part, _), share, text in list(zip(recent_steps.parts, shares, percents(shares), strict=True))[:rows]:
+        cells.put(y, 0, part.label, Ink.DIM if share is not None else Ink.UNKNOWN)
+        if share is not None and bar >= 4:
+            cells.put(y, x, lying(share, bar, scene.ascii_only), Ink.FAINT if part.label == "other" else part.ink)
+        cells.put_right(y, end, text, Ink.TEXT if share is not None else Ink.UNKNOWN)
+        y += 1
+    if recent_steps.was_held and len(recent_steps.parts) < rows:
+        text = spell(recent_steps.held)
+        cells.put(y, 0, HELD, Ink.DIM)
+        cells.put(y, x, fit("beside the steps, for each", end - x - width_of(text) - 1), Ink.FAINT)
+        cells.put_right(y, end, text, Ink.TEXT)
+
+
+def _mean(recent_steps: Made) -> tuple[str, str]:
+    return spell(recent_steps.seconds), f"a step, mean of last {recent_steps.steps:,}"
+
+
 def _why_no_ranks(scene: Scene, width: int) -> Cells:
-    cells = Cells(width, 1)
+    cells = Cells(width, 2)
+    cells.put(
+        0, 0, fit("the first rank's journal: what is no generating, scoring or probing is update", width), Ink.FAINT
+    )
     why = f"what each rank does is known for the present only; {scene.look.live} goes there"
     if not scene.snapshot.ranks:
         why = "its ranks have given no signs of life, so what each one does is not known"
-    cells.put(0, 0, fit(why, width), Ink.UNKNOWN)
+    cells.put(1, 0, fit(why, width), Ink.UNKNOWN)
     return cells
 
 
@@ -155,17 +170,3 @@ def _errors(scene: Scene, width: int) -> Cells:
         last = error.text.strip().rpartition("\n")[2]
         cells.put(y, 0, fit(f"{at}{error.where}: {last}", width), Ink.WARN)
     return cells
-
-
-def _lately(scene: Scene, name: str) -> float | None:
-    """Mean of the last WINDOW steps up to the one shown: a probe that is due now and then makes single ones uneven."""
-    _, values = until(scene, name)
-    return float(values[-WINDOW:].mean()) if len(values) else None
-
-
-def _shares(scene: Scene, step: float) -> list[tuple[str, float | None, int]]:
-    """Parts of the last steps, on the first rank. Time in which the run was held is beside the step, not in it."""
-    parts = [(part.label, _lately(scene, part.metric), int(part.ink)) for part in PARTS if part.metric]
-    rest = step - sum(value for _, value, _ in parts if value is not None)
-    parts += [(HELD, _lately(scene, "time/wait"), int(Ink.SERIES_3)), ("other", max(0.0, rest), int(Ink.FAINT))]
-    return [(label, None if value is None else min(1.0, value / step), ink) for label, value, ink in parts]

@@ -65,7 +65,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         "price: rise of reward over rise of drift within a stretch, 95 % interval",
         "a way that bends over pays more for less",
     ]
-    value = "-" if whole is None or whole.price is None else signed(whole.price.value)
+    value = "no price" if whole is None or whole.price is None else signed(whole.price.value)
     estimator = called(drift_metric(scene))
     unit = f"reward a nat/token of {estimator} since the start"
     said = [in_all(whole, estimator), *_said(scene, path, cut)]
@@ -135,7 +135,7 @@ def _written(found: Price) -> str:
 
 
 def _unpriced(part: Stretch) -> str:
-    return f"{plural(part.rows, 'row')}, too few" if part.rows < LEAST else "drift did not clearly rise"
+    return f"{plural(part.rows, 'step')}, too few" if part.rows < LEAST else "drift did not clearly rise"
 
 
 def _path(scene: Scene, path: Way, width: int, height: int) -> Cells:
@@ -177,12 +177,14 @@ def _held_out(scene: Scene, path: Way, width: int, height: int) -> Cells:
 
 
 def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
-    """A row a stretch: its drift, its steps, the mean reward, and what a nat bought within it."""
+    """A row a stretch: its drift, what a nat bought within it, the mean reward, its steps, and how many of them there
+    still were at that drift: after a fall the last stretch goes on far from its own."""
     cells = Cells(width, height)
     if not cut:
         return nothing(cells, "no drift so far")
-    stops = [16, 45, 54, 70]
-    for stop, title in zip(stops, ("nats/token", "reward a nat within", "reward", "steps"), strict=True):
+    stops = [16, 45, 54, 70, 87]
+    titles = ("nats/token", "reward a nat within", "reward", "steps", "at that drift")
+    for stop, title in zip(stops, titles, strict=True):
         if stop <= width:
             cells.put_right(0, stop, title, Ink.FAINT)
     for y, part in enumerate(cut[: height - 1], 1):
@@ -191,6 +193,7 @@ def _prices(cut: tuple[Stretch, ...], width: int, height: int) -> Cells:
             _written(part.price) if part.price else _unpriced(part),
             number(part.reward),
             f"{part.first:,} to {part.last:,}",
+            f"{part.within:,} of {part.rows:,}",
         )
         for stop, figure in zip(stops, figures, strict=True):
             if stop <= width:

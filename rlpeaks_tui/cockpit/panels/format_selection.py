@@ -120,7 +120,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
     steps, what = told
     title, ink = "Selection of formats", Ink.FORMAT
     heading(cells, scene, "", "", title, ink, point(found, what), speed(scene), effective(scene))
-    said = "paid: advantage over what all formats earned, while it had competitors"
+    said = f"shares: mean of the first and last {plural(what.span, 'step')}; {PAID}"
     cells.put(1, 0, fit(said, width), Ink.FAINT)
     at = picked(cells, scene, len(found))
     room = min(len(found) + 1, max(3, height - 10))
@@ -131,13 +131,16 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         if width >= WIDE:
             half = (width - 3) // 2
             _titled(cells, y, 0, "share, smoothed", _shares(scene, found, half, body - 1))
-            _titled(cells, y, half + 3, FORCE, _force(scene, found, steps, what, width - half - 3, body - 1))
+            moved = _force(scene, found, steps, what, width - half - 3, body - 1)
+            _titled(cells, y, half + 3, FORCE[0], moved, FORCE[1])
         else:
-            _titled(cells, y, 0, FORCE, _force(scene, found, steps, what, width, body - 1))
+            _titled(cells, y, 0, FORCE[0], _force(scene, found, steps, what, width, body - 1), FORCE[1])
     return cells
 
 
-FORCE = "running sum of share x (advantage - mean): what selection alone would move"
+PAID = "paid: advantage over what all formats earned, while it had competitors"
+FORCE = ("running sum of what selection alone would move", ": share x (advantage − mean)")
+"""What is drawn, and how it is calculated where that has room."""
 
 
 def point(found: Sequence[str], what: Selection) -> str:
@@ -177,15 +180,18 @@ def _plain(name: str) -> str:
     return fit(name.removeprefix(PREFIX), 20)
 
 
-def _titled(cells: Cells, y: int, x: int, title: str, drawing: Cells) -> None:
-    cells.put(y, x, fit(title, drawing.width), Ink.FAINT)
+def _titled(cells: Cells, y: int, x: int, title: str, drawing: Cells, more: str = "") -> None:
+    """`more` is written whole or not at all."""
+    whole = title + more
+    cells.put(y, x, fit(whole if width_of(whole) <= drawing.width else title, drawing.width), Ink.FAINT)
     cells.blit(y + 1, x, drawing)
 
 
 def _rows(scene: Scene, found: Sequence[str], what: Selection, at: int, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     label = min(20, max(width_of(name.removeprefix(PREFIX)) for name in found))
-    columns = {"start": 8, "now": 8, "paid": 9, "right at start": 16, "right now": 16}
+    first, last = (f"{which} {what.span}" for which in ("first", "last"))
+    columns = {first: 10, last: 10, "paid": 9, "right at start": 16, "now right": 16}
     words = max(len(kind) for kind in what.kinds) + 3
     while label + 4 + sum(columns.values()) + words > width and len(columns) > 2:
         columns.popitem()
@@ -203,11 +209,11 @@ def _rows(scene: Scene, found: Sequence[str], what: Selection, at: int, width: i
         cells.put(y, 1, SIGN.get(kind, "−"), ink | BOLD)
         cells.put(y, 3, fit(name, label), SERIES[order.index(found[i]) % len(SERIES)])
         texts = {
-            "start": percent(float(what.start[i])),
-            "now": percent(float(what.now[i])),
-            "paid": signed(float(what.paid[i])),
+            first: percent(float(what.start[i])),
+            last: percent(float(what.now[i])),
+            "paid": signed(float(what.paid[i]), 3),
             "right at start": _right(earned.first, name),
-            "right now": _right(earned.last, name),
+            "now right": _right(earned.last, name),
         }
         for title, stop in stops.items():
             cells.put_right(y, stop, texts[title], Ink.TEXT)

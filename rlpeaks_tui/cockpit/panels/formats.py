@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from rlpeaks_tui.stats.catalog import has_entry
 
 from ..bars import lying
@@ -23,6 +27,27 @@ def names(scene: Scene) -> list[str]:
     return sorted(found, key=lambda name: (-round(scene.value(name) or 0.0, 2), name))
 
 
+def starts(scene: Scene, found: Sequence[str]) -> dict[str, float | None]:
+    """The share of each format in the first step that told any: none of one that was not seen yet.
+
+    Each one's own first share would be of other steps, and they would not add up to all completions.
+    """
+    known = [series for name in (ENTROPY, *found) if len(series := scene.series(name))]
+    first = min((int(series.steps[0]) for series in known), default=0)
+    shares: dict[str, float | None] = {}
+    for name in found:
+        series = scene.series(name)
+        here = len(series) > 0 and int(series.steps[0]) == first and bool(np.isfinite(series.values[0]))
+        shares[name] = float(series.values[0]) if here else 0.0
+    return shares
+
+
+def points(share: float, start: float) -> str:
+    """A change in percentage points, that of the two shares as they are written."""
+    change = round(100 * share) - round(100 * start)
+    return f"{signed(change, 0) if change else '0'}"
+
+
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
     found = names(scene)
@@ -34,8 +59,9 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
     heading(cells, scene, "formats", "6", "Formats", Ink.FORMAT, value, "nats of entropy" if value else "", "share")
     label = min(max(width_of(name.removeprefix(PREFIX)) for name in found), width // 3)
     bar = width - label - 15
+    began = starts(scene, found)
     for y, name in enumerate(found[: height - 1], 1):
-        share, start = scene.value(name), scene.start(name)
+        share, start = scene.value(name), began[name]
         cells.put(y, 0, fit(name.removeprefix(PREFIX), label), Ink.TEXT)
         if share is None:
             cells.put(y, label + 2, fit(scene.why(name), width - label - 2), Ink.UNKNOWN)
@@ -44,8 +70,8 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
             cells.put(y, label + 2, lying(share, bar, scene.ascii_only), Ink.FORMAT)
         cells.put_right(y, width - 7, percent(share), Ink.TEXT)
         if start is not None:
-            cells.put_right(y, width, signed(round(share - start, 2))[:5], Ink.DIM)
-    cells.put_right(len(found) + 1, width, fit("share now, since start", width), Ink.FAINT)
+            cells.put_right(y, width, points(share, start), Ink.DIM)
+    cells.put_right(len(found) + 1, width, fit("share now, points since start", width), Ink.FAINT)
     return cells
 
 
@@ -75,7 +101,9 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         label = fit(name.removeprefix(PREFIX), 20)
         lines.append(Line(series.steps, scene.smoothed(name), inks[name], label, behind=behind))
     caption = f"share of each step's completions, smoothed over a half-life of {scene.half_life:.0f} steps"
-    chart_over_table(cells, scene, lines, lambda count: axis_over(lines, count, 0.0, 1.0), rows, caption)
+    chart_over_table(
+        cells, scene, lines, lambda count: axis_over(lines, count, 0.0, 1.0), rows, caption, starts=starts(scene, found)
+    )
     raise_row(cells, height - min(len(rows) + 1, max(4, height // 3)) + 1 + at - top, 0, width)
     return cells
 

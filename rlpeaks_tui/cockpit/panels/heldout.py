@@ -180,7 +180,7 @@ def _solved(scene: Scene, study: Earned) -> str:
     prompts = study.passes.policy.problems if study.passes else 0
     only, other = (f"{round(share * prompts)}" if prompts else percent(share) for share in (mine, its))
     of = f" of {prompts} prompts" if prompts else " of the prompts"
-    told = "not by chance" if p < 0.05 else "as uneven by chance alone"
+    told = "not by chance" if p < 0.05 else "chance alone does as much"
     chance = "< 0.01" if p < 0.01 else f"{p:.2f}"
     return f"only the policy solves {only}, only the base {other}{of}: {told} (McNemar p {chance})"
 

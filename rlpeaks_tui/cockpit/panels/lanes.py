@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from rlpeaks_tui.run.pace import SILENT, Pace, named_ranks, spell, spell_times
+from rlpeaks_tui.run.pace import SILENT, Pace, spell, spell_times
 from rlpeaks_tui.run.signs import ENDED, PHASES, RankClock
 
 from ..cells import BOLD, Cells, Ink, fit, width_of
@@ -94,9 +94,9 @@ def _head(cells: Cells, fast: bool, typical: float, scale: float) -> None:
     cells.put_right(0, AGE, "for", Ink.FAINT)
     cells.put_right(0, TIMES, "x median", Ink.FAINT)
     if cells.width - LANE >= 24:
-        x = cells.put(0, LANE, "a typical step" if fast else "this step", Ink.FAINT)
+        x = cells.put(0, LANE, f"a typical step, {spell(typical)} of medians" if fast else "this step", Ink.FAINT)
         usual = f"   {USUAL} typical, {spell(typical)}" if typical and not fast else ""
-        end = cells.put_right(0, cells.width, spell(scale), Ink.FAINT)
+        end = cells.put_right(0, cells.width, f"lane ends at {spell(scale)}", Ink.FAINT)
         if x + width_of(usual) + 2 <= end:
             cells.put(0, x, usual, Ink.FAINT)
 
@@ -161,38 +161,3 @@ def _scale(typical: float, longest: float) -> float:
     while scale < longest:
         scale *= 2
     return scale
-
-
-def recent(scene: Scene, width: int) -> Cells:
-    """Share of each part in the recent steps of all ranks, its median, and the rank that takes longest for it."""
-    ranks = [rank for rank in scene.snapshot.ranks if rank.steps]
-    total = sum(sum(rank.total.values()) for rank in ranks)
-    if not total:
-        return Cells(width, 0)
-    cells = Cells(width, 1 + len(PARTS))
-    several = len(ranks) > 1
-    steps = max(rank.steps for rank in ranks)
-    bar = max(0, min(60, width - (54 if several else 32)))
-    end = 12 + bar
-    cells.put(0, 0, fit(f"last {steps} steps", max(0, end - 1)), Ink.FAINT)
-    cells.put_right(0, end + 8, "share", Ink.FAINT)
-    cells.put_right(0, end + 19, "median", Ink.FAINT)
-    if several:
-        cells.put(0, end + 23, "longest", Ink.FAINT)
-    for y, part in enumerate(PARTS, 1):
-        share = sum(rank.total.get(part.activity, 0.0) for rank in ranks) / total
-        medians = sorted((rank.typical[part.activity], rank.rank) for rank in ranks if part.activity in rank.typical)
-        cells.put(y, 0, part.letter if scene.ascii_only else part.sign, part.ink)
-        cells.put(y, 2, part.label, Ink.DIM if medians else Ink.UNKNOWN)
-        length = round(share * bar) if share < 1 / max(1, bar) else max(1, round(share * bar))
-        cells.fill(y, 12, length, part.letter if scene.ascii_only else part.sign, part.ink)
-        if not medians:
-            cells.put_right(y, end + 19, "none seen", Ink.UNKNOWN)
-            continue
-        cells.put_right(y, end + 8, f"{share * 100:.0f} %", Ink.TEXT)
-        cells.put_right(y, end + 19, spell(medians[len(medians) // 2][0]), Ink.TEXT)
-        longest, who = medians[-1]
-        if several and longest > UNEVEN * medians[len(medians) // 2][0]:
-            cells.put_right(y, end + 31, spell(longest), Ink.DIM)
-            cells.put(y, end + 33, named_ranks([who]), Ink.DIM)
-    return cells

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from ..words import number
 
 NUMBER, LONGEST = re.compile(r"[−+]?\d+\.\d+(e[−-]\d+)?"), 7
 """A number within a text that is no count, and the cells that `words.number` fills at most."""
+
+EMPTY: Mapping[str, float | None] = MappingProxyType({})
 
 Row = tuple[str, str, int]
 """A metric in a table: its label, its name, its ink."""
@@ -100,16 +103,18 @@ def scrolled(cells: Cells, total: int, room: int, scroll: int) -> int:
     return top
 
 
-def misleading(name: str, width: int, rows: int) -> list[str]:
-    """How a metric deceives, from the catalog."""
+def misleading(name: str, width: int, rows: int, what: str = "it") -> list[str]:
+    """How a metric deceives, from the catalog; `what` names it where several are spoken of."""
     known = lookup(name)
-    return wrap(f"how it misleads: {known.misleads}", width, rows) if known and known.misleads else []
+    return wrap(f"how {what} misleads: {known.misleads}", width, rows) if known and known.misleads else []
 
 
-def metric_table(scene: Scene, rows: Sequence[Row], width: int, height: int) -> Cells:
+def metric_table(
+    scene: Scene, rows: Sequence[Row], width: int, height: int, starts: Mapping[str, float | None] = EMPTY
+) -> Cells:
     """Metrics one a row: label, value at the step shown and at the start, extremes, and the whole curve.
 
-    A metric without a value says why instead.
+    A metric without a value says why instead. `starts` are those that are not a metric's own first value.
     """
     cells = Cells(width, height)
     label_width = min(30, max([width_of(label) for label, _, _ in rows], default=0) + 2)
@@ -126,7 +131,8 @@ def metric_table(scene: Scene, rows: Sequence[Row], width: int, height: int) -> 
             cells.put(y, label_width + 2, fit(scene.why(name), width - label_width - 2), Ink.UNKNOWN)
             continue
         low, high = span_of(series.values) or (value, value)
-        for stop, item in zip(stops, (value, scene.start(name), low, high), strict=False):
+        start = starts[name] if name in starts else scene.start(name)
+        for stop, item in zip(stops, (value, start, low, high), strict=False):
             cells.put_right(y, stop, written(name, item), Ink.TEXT if stop == stops[0] else Ink.DIM)
         room = min(width - stops[-1] - 3, 100)
         if room >= 8:
@@ -203,10 +209,11 @@ def chart_over_table(
     rows: Sequence[Row],
     caption: str,
     points: Sequence[Points] = (),
+    starts: Mapping[str, float | None] = EMPTY,
 ) -> None:
     """The body of an enlarged curve: lines with their names, how to read them, and the metrics that belong to them.
 
-    `axis` makes the y axis for a number of ticks.
+    `axis` makes the y axis for a number of ticks; `starts` are for `metric_table`.
     """
     table_height = min(len(rows) + 1, max(4, cells.height // 3))
     warnings = misleading(rows[0][1], cells.width, 2 if cells.height >= 24 else 0)
@@ -220,4 +227,4 @@ def chart_over_table(
     for y, line in enumerate(warnings, plot_height + 3):
         cells.put(y, 0, line, Ink.DIM)
     y = cells.height - table_height
-    cells.blit(y, 0, metric_table(scene, rows, cells.width, table_height))
+    cells.blit(y, 0, metric_table(scene, rows, cells.width, table_height, starts))

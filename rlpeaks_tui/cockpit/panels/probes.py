@@ -29,7 +29,7 @@ def watching(scene: Scene) -> str:
     """What the instruments cost and lost."""
     share = scene.value("probes/share")
     lost, errors = scene.snapshot.lost, len(scene.snapshot.errors)
-    parts = [f"measuring {share * 100:.1f} %" if share is not None else "cost of measuring unknown"]
+    parts = [f"measuring {share * 100:.1f} % of the run" if share is not None else "cost of measuring unknown"]
     parts.append(f"{plural(lost, 'entry').replace('entrys', 'entries')} lost" if lost else "nothing lost")
     if errors:
         parts.append(plural(errors, "error"))
@@ -59,7 +59,7 @@ def probes(scene: Scene, width: int) -> Cells:
     budget, share = allowed(scene), scene.value("probes/share")
     of = f", {budget * 100:.3g} % allowed" if budget is not None else ""
     took = f"{share * 100:.2f} %" if share is not None else "unknown"
-    cells.put(0, 0, fit(f"measuring takes {took} of training time lately{of}", width), Ink.TEXT)
+    cells.put(0, 0, fit(f"measuring takes {took} of training time so far{of}", width), Ink.TEXT)
     rest = "over the run, probe by probe; what is missing to the whole keeps and judges completions at every step"
     cells.put(1, 0, fit(rest, width), Ink.FAINT)
     stops = (32, 42, 49, 58, 67)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+
 from rlpeaks_tui.run.columns import LATELY
 
-from ..axes import Axis, span_of
+from ..axes import Axis, linear, span_of
 from ..cells import Cells, Ink
 from ..chart import Line, draw
 from ..scene import Scene
 from ..words import number, percent
-from .parts import Row, axis_over, chart, heading, misleading, nothing, raw_and_smooth, ticks_for
+from .parts import Row, chart, heading, misleading, nothing, raw_and_smooth, ticks_for, typical_span
 from .story import Told, tell_by_kind, until, untold
 from .tasks import task_ink
 
@@ -37,7 +39,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 
 
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
-    """Adds a line for every reward function and every task, and what share of the groups taught nothing."""
+    """Adds a line for every reward function and every task, and what share of the groups was without signal."""
     value = scene.value(NAME)
     if value is None:
         return untold("Reward", scene.why(NAME), scene, width, height)
@@ -45,7 +47,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     rows: list[Row] = [("reward", NAME, Ink.REWARD), *functions, *tasks]
     rows += [
         ("spread within groups", "reward_std", Ink.TEXT),
-        ("groups without gradient", "frac_reward_zero_std", Ink.TEXT),
+        ("groups without signal", "frac_reward_zero_std", Ink.TEXT),
         ("tokens a completion", "completions/mean_length", Ink.TEXT),
         ("cut off at the limit", "completions/clipped_ratio", Ink.TEXT),
     ]
@@ -72,7 +74,7 @@ def components(scene: Scene) -> tuple[list[Row], list[Row]]:
 def _change(scene: Scene) -> str:
     idle = scene.value("frac_reward_zero_std")
     if idle is not None and idle > 0.5:
-        return f"{percent(idle)} of groups idle"
+        return f"{percent(idle)} of groups without signal"
     _, rewards = until(scene, NAME)
     # A single step is mostly noise, at either end.
     rows = min(LATELY, len(rewards) // 2)
@@ -82,7 +84,11 @@ def _change(scene: Scene) -> str:
 
 
 def _axis(scene: Scene, lines: Sequence[Line], count: int) -> Axis:
-    """From 0 to 1 for rewards that stay within; otherwise around what there is."""
+    """From 0 to 1 for rewards that stay within; otherwise around what there is. What a reward began with is no spike:
+    where it was lost at once, that level is the whole story."""
     span = span_of(scene.series(NAME).values)
     bounded = span is not None and span[0] >= 0 and span[1] <= 1
-    return axis_over(lines, count, 0.0 if bounded else None, 1.0 if bounded else None)
+    usual = typical_span(lines) or (0.0, 1.0)
+    first = span_of(*(line.values[np.isfinite(line.values)][:1] for line in lines)) or usual
+    low, high = min(usual[0], first[0]), max(usual[1], first[1])
+    return linear(low, high, count, 0.0 if bounded else None, 1.0 if bounded else None)

@@ -24,8 +24,8 @@ POSITIVE, NEGATIVE, COSINE = "gradient/positive", "gradient/negative", "gradient
 WINDOW = 20
 """Probes that are averaged for what is said in words: one alone is mostly noise."""
 ROWS: tuple[Row, ...] = (
-    ("right, nats/token an update", RIGHT, Ink.SERIES_0),
-    ("wrong, nats/token an update", WRONG, Ink.SERIES_1),
+    ("right, nats/token an update", RIGHT, Ink.GOOD),
+    ("wrong, nats/token an update", WRONG, Ink.BAD),
     ("gradient of positive", POSITIVE, Ink.SERIES_2),
     ("gradient of negative", NEGATIVE, Ink.SERIES_3),
     ("cosine of both", COSINE, Ink.TEXT),
@@ -86,9 +86,10 @@ def gradients(scene: Scene, width: int, height: int) -> Cells:
     if all(scene.value(name) is None for name in (COSINE, POSITIVE, NEGATIVE)):
         heading(cells, scene, "", "", "Gradients by sign", Ink.UNKNOWN)
         return nothing(cells, scene.why(COSINE))
-    positive, negative, angle_now = (recent(scene, name) for name in (POSITIVE, NEGATIVE, COSINE))
-    said = balance(positive.mean, negative.mean)
-    note = f"cosine {signed(angle_now.mean)}, means of the last {max(positive.n, negative.n, angle_now.n)}"
+    ratios, angles = pulls(scene), _known(scene, COSINE)[1][-WINDOW:]
+    said = balance(float(np.median(ratios))) if len(ratios) else "one part is not known"
+    cosine = f"cosine {signed(float(np.median(angles)))}, " if len(angles) else ""
+    note = f"{cosine}medians of the last {max(len(ratios), len(angles))}"
     heading(cells, scene, "", "", "Gradients by sign", Ink.REWARD, said, note, "of positive and negative advantage")
     rows = _rows(scene)
     table = min(len(rows) + 1, max(3, height // 3))
@@ -148,7 +149,7 @@ def verdict(right: Estimate, wrong: Estimate, difference: Estimate) -> tuple[str
         case -1, -1, 1:
             return (
                 "right ones fall too",
-                "Wrong answers fall and take right ones with them: lazy likelihood displacement (2505.18830).",
+                "Wrong answers fall and take right ones with them: lazy likelihood displacement (arXiv:2505.18830).",
             )
         case -1, -1, 0:
             return "both fall", "Right and wrong answers lose, neither clearly more."
@@ -164,7 +165,7 @@ def verdict(right: Estimate, wrong: Estimate, difference: Estimate) -> tuple[str
         case _, -1, _:
             return (
                 "wrong down",
-                "Wrong answers are pushed down, right ones gain nothing clear: near displacement (2505.18830).",
+                "Wrong answers are pushed down, right ones gain nothing clear: near displacement (arXiv:2505.18830).",
             )
         case _, 1, _:
             return "wrong up", "Wrong answers gain, right ones not clearly: look at the reward."
@@ -176,11 +177,20 @@ def figures(scene: Scene) -> str:
     return "  ".join(f"{word} {_mean(recent(scene, name))}" for word, name in (("right", RIGHT), ("wrong", WRONG)))
 
 
-def balance(positive: float, negative: float) -> str:
-    """Which part of the objective has the larger gradient."""
-    if not (positive > 0 and negative > 0):
+def pulls(scene: Scene) -> NDArray[np.float64]:
+    """Gradient of the negative part over that of the positive one, of the last WINDOW probes that have both."""
+    (at_positive, positive), (at_negative, negative) = (_known(scene, name) for name in (POSITIVE, NEGATIVE))
+    _, i, j = np.intersect1d(at_positive, at_negative, return_indices=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.asarray(negative[j] / positive[i])
+    return ratios[~np.isnan(ratios)][-WINDOW:]
+
+
+def balance(ratio: float) -> str:
+    """Which part of the objective has the larger gradient, by the median ratio: single ones are many times as large."""
+    if not 0 < ratio < np.inf:
         return "one part has no gradient"
-    larger, times = ("negative", negative / positive) if negative > positive else ("positive", positive / negative)
+    larger, times = ("negative", ratio) if ratio > 1 else ("positive", 1 / ratio)
     return "both pull alike" if times < 1.5 else f"{larger} pulls {times:.1f} times as hard"
 
 
@@ -214,7 +224,7 @@ def _zero(scene: Scene) -> Line:
 
 def _changes(scene: Scene, width: int, height: int) -> Cells:
     lines, points = [_zero(scene)], []
-    for name, ink, label, sign in ((RIGHT, Ink.SERIES_0, "right", "•"), (WRONG, Ink.SERIES_1, "wrong", "x")):
+    for name, ink, label, sign in ((RIGHT, Ink.GOOD, "right", "•"), (WRONG, Ink.BAD, "wrong", "x")):
         series = scene.series(name)
         smooth = scene.smoothed(name)
         behind = scene.behind(name, smoothed=True)

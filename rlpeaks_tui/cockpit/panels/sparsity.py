@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.follow import Follower, Snapshot
@@ -21,6 +22,7 @@ from ..cells import BOLD, Cells, Ink, fit
 from ..chart import Line, Points, draw
 from ..heatmap import half_blocks, shaded
 from ..scene import Scene
+from ..words import plural
 from .parts import Row, chart, clauses, heading, metric_table, nothing, ticks_for
 from .update_geometry import rank_said
 
@@ -30,6 +32,8 @@ MAP_COLUMNS = 48
 MAP = "by layer and probe: bright where nothing moved"
 BF16, EXACT, RELATIVE, NULL = "sparsity/bf16", "sparsity/exact", "sparsity/relative", "sparsity/null"
 ATOL = "sparsity/atol"
+_SHARES = ("exact", "bf16", "relative", "null")
+NO_LENGTH = "the length of the update is not finite: its shares say nothing"
 
 SHARES: tuple[Row, ...] = (
     ("unchanged in bfloat16", BF16, Ink.SPARSITY),
@@ -42,10 +46,10 @@ SHARES: tuple[Row, ...] = (
 
 def overview(scene: Scene, width: int, height: int) -> Cells:
     cells = Cells(width, height)
-    layers = scene.layers
+    layers = measured(scene.layers)
     if layers is None:
         heading(cells, scene, "sparsity", "5", "Update sparsity", Ink.UNKNOWN)
-        return nothing(cells, scene.why(BF16))
+        return nothing(cells, _why(scene))
     value, note = headline(layers)
     unit = "share of weights unchanged in bfloat16" if width > 90 else "unchanged in bfloat16" if width > 62 else ""
     if scene.view.cursor is not None:
@@ -67,10 +71,10 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
     """Adds the four shares over time, and a map of every layer at every probe."""
     cells = Cells(width, height)
-    layers = scene.layers
+    layers = measured(scene.layers)
     if layers is None:
         heading(cells, scene, "", "", "Update sparsity", Ink.UNKNOWN)
-        return nothing(cells, scene.why(BF16))
+        return nothing(cells, _why(scene))
     value, note = headline(layers)
     unit = f"at step {layers.step:,}"
     heading(cells, scene, "", "", "Update sparsity", Ink.SPARSITY, value, note, unit)
@@ -106,6 +110,22 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
     return cells
 
 
+def measured(layers: Layers | None) -> Layers | None:
+    """Without the shares of modules whose update is not finite: there each weight differs from its start, and so it
+    does after shuffling, which is no finding. None where that leaves nothing."""
+    if layers is None or np.isfinite(layers.delta_norm).all():
+        return layers
+    known = np.isfinite(layers.delta_norm)
+    if not known.any():
+        return None
+    return replace(layers, **{name: np.where(known, getattr(layers, name), np.nan) for name in _SHARES})
+
+
+def _why(scene: Scene) -> str:
+    """Why there is nothing to show."""
+    return scene.why(BF16) if scene.layers is None else f"{NO_LENGTH} (step {scene.layers.step:,})"
+
+
 def _titled(cells: Cells, y: int, x: int, title: str, drawing: Cells) -> None:
     cells.put(y, x, title, Ink.FAINT)
     cells.blit(y + 1, x, drawing)
@@ -119,7 +139,7 @@ def _length(layers: Layers) -> Floats:
 
 def headline(layers: Layers) -> tuple[str, str]:
     """The share that bfloat16 cannot see, beside its control."""
-    return f"{_pooled(layers, layers.bf16):.2f}", f"{_pooled(layers, layers.null):.2f} if shuffled"
+    return f"{_pooled(layers, layers.bf16):.3f}", f"{_pooled(layers, layers.null):.3f} if shuffled"
 
 
 def caveat(scene: Scene, layers: Layers) -> list[str]:
@@ -131,6 +151,8 @@ def caveat(scene: Scene, layers: Layers) -> list[str]:
     structure = bf16 - null
     if not np.isfinite(null):
         said = "no control was measured"
+    elif max(bf16, null) < 0.005:
+        said = "nothing is left unchanged, shuffled or not: no structure to be seen"
     elif abs(structure) < 0.005:
         said = "all of it is precision: shuffled updates leave as much"
     elif structure < 0:
@@ -139,6 +161,10 @@ def caveat(scene: Scene, layers: Layers) -> list[str]:
         said = f"most of it is precision, {structure:+.2f} is structure"
     else:
         said = f"{structure:+.2f} is structure beyond precision"
+    broken = int((~np.isfinite(layers.delta_norm)).sum())
+    if broken:
+        of = plural(len(layers.names), "module")
+        said = f"not finite in {broken:,} of {of}, which are left out; in the others {said}"
     return [part.replace("-", "−") for part in (said, *others)]
 
 
@@ -224,12 +250,14 @@ def layer_map(scene: Scene, width: int, height: int) -> Cells:
         return nothing(cells, "one probe so far; a map needs two")
     rows = grid(history[-1].names)[0]
     columns = []
-    for layers in history[-(width - 10) :]:
+    for layers in filter(None, map(measured, history[-(width - 10) :])):
         kinds = grid(layers.names)[1]
         matrix = by_place(layers, layers.bf16, rows, kinds)
         weight = np.nan_to_num(by_place(layers, layers.n.astype(np.float64), rows, kinds, total=True))
         sums, sizes = np.nansum(np.nan_to_num(matrix) * weight, axis=1), weight.sum(axis=1)
         columns.append(np.where(sizes > 0, sums / np.maximum(sizes, 1), np.nan))
+    if not columns:
+        return nothing(cells, NO_LENGTH)
     picture = np.stack(columns, axis=1)
     stretch = max(1, (width - 10) // picture.shape[1])
     tall = 2 * (height - 1) // max(1, picture.shape[0])

@@ -57,7 +57,7 @@ def training(scene: Scene, width: int, height: int) -> Cells:
     unit = f"of steps {min(steps):,} to {max(steps):,}"
     heading(cells, scene, "", "", "Training groups", Ink.REWARD, value, note or rest, unit)
     left = width if width < WIDE else max(80, width // 2)
-    said = f"hardest first; all right or all wrong teaches nothing; {scene.look.open}: its completions"
+    said = f"hardest first; all right or all wrong: without signal; {scene.look.open}: its completions"
     if height >= 8:
         cells.put(1, 0, fit(said, left), Ink.FAINT)
     at = picked(cells, scene, len(found))

@@ -53,7 +53,9 @@ def geometry(scene: Scene, width: int, height: int) -> Cells:
         cells.put(y, 0, line, Ink.TEXT)
     rows = [row for row in ROWS if len(scene.series(row[1]))]
     table = min(len(rows) + 1, max(5, height // 3))
-    warnings = misleading(STABLE, width, 1) + misleading(ANGLE, width, 2) if height >= 24 else []
+    warnings = []
+    if height >= 24:
+        warnings = misleading(STABLE, width, 1, "the stable rank") + misleading(ANGLE, width, 2, "the angle")
     probe = scene.probe("rank")
     matrices = of_matrices(scene)
     listed = min(len(matrices) + 1, 6) if matrices and height >= 24 else 0

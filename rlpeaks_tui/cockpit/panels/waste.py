@@ -90,16 +90,16 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         Part("now and over the run", lambda w, h: metric_table(scene, _ROWS, w, h), len(_ROWS) + 2),
     ]
     caption = ["dots: as recorded", "lines: smoothed", "expected: p^G + (1 − p)^G for prompts that are equally hard"]
-    unit = "completions so far that bought no gradient"
+    unit = "completions so far without signal"
     return tell(Told("Waste", Ink.REWARD, value, note, unit, _said(scene, spent), caption, parts), scene, width, height)
 
 
 _ROWS: list[Row] = [
-    ("groups without gradient", IDLE, Ink.REWARD),
+    ("groups without signal", IDLE, Ink.REWARD),
     ("expected by chance", EXPECTED, Ink.SERIES_1),
     ("all right", RIGHT, Ink.GOOD),
     ("all wrong", WRONG, Ink.BAD),
-    ("completions without gradient", NONE, Ink.TEXT),
+    ("completions without signal", NONE, Ink.TEXT),
     ("learning from rare successes", "groups/rare_success", Ink.TEXT),
     ("seconds of generating a step", GENERATE, Ink.TEXT),
 ]
@@ -120,7 +120,7 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
     said = []
     if idle is not None and chance is not None:
         what = _beyond(_apart(scene, IDLE, EXPECTED), idle - chance)
-        said.append(f"lately {percent(idle)} of groups are idle, {percent(chance)} expected: {what}")
+        said.append(f"lately {percent(idle)} of groups without signal, {percent(chance)} expected: {what}")
     if right is not None and wrong is not None and right + wrong > SEEN:
         more = _apart(scene, RIGHT, WRONG).sign()
         if more > 0 and right > 2 * wrong:
@@ -134,7 +134,7 @@ def _said(scene: Scene, spent: Waste | None) -> list[str]:
         said.append(f"all right {percent(right)}, all wrong {percent(wrong)}: {advice}")
     if spent is not None and spent.completions:
         said.append(
-            "a completion without gradient still costs its generation; it counts here only where its advantage is 0"
+            "a completion without signal still costs its generation; it counts here only where its advantage is 0"
         )
     return said
 

@@ -92,8 +92,11 @@ def masks_of_update(model: nn.Module, base: StartingWeights, step: int = 0) -> M
 
 
 def as_layers(modules: list[ModuleSparsity], step: int) -> Layers:
+    """No shares of a module whose update is not finite."""
+
     def column(name: str) -> NDArray[np.float64]:
-        return np.array([getattr(module, name) for module in modules], dtype=np.float64)
+        told = [getattr(module, name) if module.finite or name in _NORMS else math.nan for module in modules]
+        return np.array(told, dtype=np.float64)
 
     return Layers(
         step=step,

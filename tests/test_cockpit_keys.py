@@ -25,8 +25,9 @@ from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
 from rlpeaks_tui.cockpit.words import ago
 from rlpeaks_tui.run.entries import Checkpoint, Command, Metrics
-from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
+from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.mailbox import waiting
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.stats.preview import TaskRate
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import app_of, opened, screen, until, until_seen

@@ -11,8 +11,8 @@ import pytest
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.facts import process_alive, read_heartbeat
-from rlpeaks_tui.run.follow import CommandMark
 from rlpeaks_tui.run.layout import Layout
+from rlpeaks_tui.run.marks import CommandMark
 from tests.terminal import Terminal
 from tests.training_runs import RLPEAKS, end_all, environment, rlpeaks, sets, wait
 

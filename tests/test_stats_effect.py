@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Branch, Phase
-from rlpeaks_tui.run.follow import CommandMark
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.stats.answered import answered
 from rlpeaks_tui.stats.effect import COMPARED, LEAST, Compared, brief, card, effects
 from rlpeaks_tui.stats.longrun import automatic_bandwidth, bartlett

@@ -15,9 +15,10 @@ from rlpeaks_tui.config import Checkpoints, Probes
 from rlpeaks_tui.instrument import policy
 from rlpeaks_tui.run.checkpoints import whole_checkpoints
 from rlpeaks_tui.run.facts import PlannedCommand, read_facts, write_facts
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.layout import Layout
 from rlpeaks_tui.run.mailbox import send
+from rlpeaks_tui.run.marks import CommandMark
 from tests.small_trainings import read, trainer, watched
 
 QUIET = Probes(budget=1.0, heldout_prompts=4, heldout_samples=2)

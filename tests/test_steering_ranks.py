@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from rlpeaks_tui.run import pace
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.mailbox import send
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.run.stacks import ask
 from tests.small_trainings import read
 from tests.training_runs import wait

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.branches import on_the_way
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.run.requests import BASE
 
 from .curriculum import phases_of

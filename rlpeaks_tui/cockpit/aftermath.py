@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.stats.effect import LEAST
 
 from .card import Card

@@ -21,7 +21,8 @@ from textual.driver import Driver
 from textual.message import Message
 
 from rlpeaks_tui.run.facts import NotARun
-from rlpeaks_tui.run.follow import CommandMark, Follower, Snapshot
+from rlpeaks_tui.run.follow import Follower, Snapshot
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.run.stacks import NoStack, Stack
 
 from . import acts, appearance, by_name, commands, mouse, picture, travel, walk, whereabouts

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rlpeaks_tui.run.entries import ENDED
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.stats.answered import answered, compared
 from rlpeaks_tui.stats.effect import IN_STEPS, Compared, effects, named, shortage, shown, thought, together
 

@@ -10,7 +10,8 @@ from rlpeaks_tui.run import present
 from rlpeaks_tui.run.bounds import bounds_of
 from rlpeaks_tui.run.bounds import far as far_from
 from rlpeaks_tui.run.entries import Checkpoint
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.run.requests import BASE, BadCommand, Set, request
 
 from .curriculum import mix, phases_of, weights

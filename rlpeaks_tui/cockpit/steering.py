@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlpeaks_tui.run.follow import CommandMark, Snapshot
+from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.mailbox import send
+from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.run.requests import BadCommand
 
 from .cells import fit

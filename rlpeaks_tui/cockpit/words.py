@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from rlpeaks_tui.run.follow import CommandMark
+from rlpeaks_tui.run.marks import CommandMark
 
 from .axes import compact
 

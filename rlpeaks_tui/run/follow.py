@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from msgspec import Struct, field
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .checkpoints import Manifest, whole_checkpoints
@@ -44,6 +44,7 @@ from .layers import Layers, layer_steps, read_layers
 from .layout import Layout, open_regular
 from .liveness import Condition, judge
 from .mailbox import Order, waiting
+from .marks import CommandMark, marks
 from .measured import Evaluation, Reliability, evaluation_of, reliability_of
 from .outcomes import Outcomes, recent_outcomes
 from .pace import Pace, judge_pace
@@ -56,22 +57,6 @@ CONSOLE_LINES = 500
 KEPT_ERRORS = 200
 WITH_LAYERS = "sparsity"
 """The probe that writes the layers."""
-
-
-class CommandMark(Struct, frozen=True):
-    """A command as a viewer shows it: sent and waiting, or answered."""
-
-    number: int
-    id: str
-    verb: str
-    args: tuple[str, ...]
-    who: str
-    t: float
-    step: int | None
-    status: str
-    why: str = ""
-    before: dict[str, float | int | str | bool | None] = field(default_factory=dict)
-    after: dict[str, float | int | str | bool | None] = field(default_factory=dict)
 
 
 class Snapshot(Struct, frozen=True, dict=True):
@@ -249,7 +234,7 @@ class Follower:
             speed=speed,
             phases=tuple(self._phases),
             columns=self._columns,
-            commands=self._marks(ended),
+            commands=marks(self._commands, self._orders, ended),
             alerts=tuple(self._alerts),
             errors=tuple(self._errors),
             checkpoints=tuple(self._checkpoints),
@@ -376,21 +361,6 @@ class Follower:
             Checkpoint(t=manifest.created, step=manifest.step, name=name, bytes=manifest.bytes)
             for name, manifest in self._whole.items()
         )
-
-    def _marks(self, ended: bool) -> tuple[CommandMark, ...]:
-        marks = [
-            CommandMark(i, c.id, c.verb, tuple(c.args), c.who, c.t, c.step, c.status, c.why, c.before, c.after)
-            for i, c in enumerate(self._commands, 1)
-        ]
-        answered = {c.id for c in self._commands}
-        for order in self._orders:
-            if order.id not in answered:
-                status = "too late" if ended else "sent"
-                number = len(marks) + 1
-                marks.append(
-                    CommandMark(number, order.id, order.verb, tuple(order.args), order.who, order.sent, None, status)
-                )
-        return tuple(marks)
 
     def _touched(self, path: Path) -> bool:
         try:

@@ -12,7 +12,8 @@ from msgspec.structs import asdict
 
 from ..run import endings, present
 from ..run.columns import LATELY
-from ..run.follow import CommandMark, Follower, Snapshot
+from ..run.follow import Follower, Snapshot
+from ..run.marks import CommandMark
 from ..run.registry import resolve, runs, runs_folder
 from ..run.text import clean_tree
 from ..stats.effect import brief

@@ -7,7 +7,7 @@ from functools import partial
 
 from rlpeaks_tui.run.branches import on_the_way
 from rlpeaks_tui.run.entries import Phase
-from rlpeaks_tui.run.follow import CommandMark
+from rlpeaks_tui.run.marks import CommandMark
 
 from ..cells import BOLD, TINT, Cells, Ink, Plot, fit, text_of, width_of, wrap
 from ..chart import clusters

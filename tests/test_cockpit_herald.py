@@ -41,6 +41,9 @@ def test_the_title_says_state_and_verdict_and_a_finding_first(snapshot: Snapshot
     assert title(snapshot, sick("entropy")) == "quickstart: ENTROPY IS BAD, running 41/100"
     dead = replace(snapshot, state="failed", why="killed by SIGKILL")
     assert title(dead, WELL) == "quickstart: failed 41/100: killed by SIGKILL"
+    assert title(dead, sick("entropy", "KL")) == (
+        "quickstart: failed 41/100: killed by SIGKILL; before that entropy is bad and 1 more"
+    )
     assert title(replace(snapshot, state="starting", step=0), Health()) == "quickstart: starting"
 
 

@@ -285,6 +285,7 @@ def test_rows_fit_any_width(width: int) -> None:
         HOSTILE,
         replace(HOSTILE, health=SICK),
         replace(HOSTILE, state="failed", why="killed by SIGKILL", created=1.0),
+        replace(HOSTILE, state="failed", why="killed by SIGKILL", health=SICK, created=1.0),
     ]
     for height in (1, 2, 20):
         cells = roster.draw(lines, 1, 0, 100.0, width, height, Path("/runs"))
@@ -292,6 +293,9 @@ def test_rows_fit_any_width(width: int) -> None:
     if width >= 80:
         text = "\n".join(roster.draw(lines, 1, 0, 100.0, width, 20, Path("/runs")).rows())
         assert "entropy falls" in text and "killed by SIG" in text and "3/10" in text
+        assert re.search("kil.*; (before that )?entropy", text), "what killed it and what it had, at any width"
+    if width >= 200:
+        assert "killed by SIGKILL; before that entropy falls" in text
 
 
 @pytest.mark.parametrize(

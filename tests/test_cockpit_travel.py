@@ -72,6 +72,7 @@ async def test_n_goes_from_event_to_event_and_says_what_it_is(run: FakeRun) -> N
         await until_seen(pilot, "step 80: command 1: set beta=0.1")
         app.action_command("prev.alert")
         assert app.view.cursor == 40
+        await until_seen(pilot, "step 40: alert: entropy falls")
         app.action_command("next.checkpoint")
         assert app.view.cursor == 50
         app.action_command("next.checkpoint")

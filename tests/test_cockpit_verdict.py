@@ -188,6 +188,48 @@ def test_a_kill_names_its_signal_and_the_usual_cause(run: FakeRun) -> None:
     assert "memory" not in words(scene_of(run.layout.root))
 
 
+DIVERGED = Health(
+    (
+        Finding("left-start", "The policy has left its start without gain", "critical", 7, "KL 6.8", "set beta=1"),
+        Finding("reward-zero", "No rollout earns anything", "critical", 21),
+    ),
+    passed=3,
+)
+
+
+@pytest.mark.parametrize("width", [60, 78, 118, 200])
+def test_a_run_that_was_killed_says_what_the_checks_had_found_before(run: FakeRun, width: int) -> None:
+    run.exit(None, "SIGKILL")
+    scene = replace(scene_of(run.layout.root), health=DIVERGED)
+    said = " ".join(words(scene, width).split())
+    assert "killed by SIGKILL" in said
+    assert "before that THE POLICY HAS LEFT ITS START WITHOUT GAIN since 7 and 1 more [x]" in said
+    assert "try" not in said, "no advice to a run that is dead"
+    assert all(len(row) <= width for row in words(scene, width).split("\n"))
+    back = replace(scene, view=View(cursor=150))
+    assert "at step 150 THE POLICY HAS LEFT" in " ".join(words(back, width).split())
+
+
+def test_a_verdict_in_a_few_words_keeps_both_what_killed_a_run_and_what_it_had() -> None:
+    why = "RuntimeError: probability tensor contains either `inf`, `nan` or element < 0"
+    assert verdict.brief("failed", "killed by SIGKILL", DIVERGED, "")[0] == (
+        "killed by SIGKILL; before that The policy has left its start without gain and 1 more"
+    )
+    for room in (100, 80):
+        said = verdict.brief("failed", why, DIVERGED, "", room)[0]
+        assert said.startswith("RuntimeError: probab") and "left its start without gain and 1 more" in said
+    assert "before that The policy" in verdict.brief("lost", why, DIVERGED, "", 50)[0][:50]
+    assert verdict.brief("failed", why, Health(passed=9), "")[0] == why
+    assert verdict.brief("failed", "", Health(), "")[0] == "it is not known why"
+
+
+def test_one_row_of_a_failed_run_says_both(run: FakeRun) -> None:
+    run.exit(None, "SIGKILL")
+    scene = replace(scene_of(run.layout.root), health=DIVERGED)
+    (row,) = verdict.strip(scene, 110, 1).rows()
+    assert "killed by SIGKILL" in row and "before that The policy has left its start without gain" in row
+
+
 def test_lost_comes_before_any_advice(run: FakeRun) -> None:
     scene = scene_of(run.layout.root)
     lost = replace(scene, snapshot=replace(scene.snapshot, state="lost", why="no sign of life from node7 for 75 s"))

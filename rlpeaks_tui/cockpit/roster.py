@@ -82,11 +82,15 @@ class Line(Struct, frozen=True):
     @property
     def says(self) -> tuple[str, int]:
         """The verdict in a few words, and its ink."""
+        return self.says_in(MOST_WORDS)
+
+    def says_in(self, room: int) -> tuple[str, int]:
+        """The verdict in about so many cells, and its ink."""
         if self.state == "unreadable":
             return self.why, Ink.BAD
         if not self.read:
             return "not read yet", Ink.UNKNOWN
-        return verdict.brief(self.state, self.why, self.health, self.stuck)
+        return verdict.brief(self.state, self.why, self.health, self.stuck, room)
 
 
 def line_of(path: Path, snapshot: Snapshot, health: Health) -> Line:
@@ -216,7 +220,7 @@ def _row(cells: Cells, y: int, line: Line, columns: Sequence[_Column], now: floa
     cells.fill(y, 0, cells.width, " ", Ink.TEXT | ground)
     cells.put(y, 0, "▸" if picked else " ", Ink.ACCENT | ground)
     cells.put(y, 2, "+" if shown else " ", Ink.ACCENT | ground)
-    words, ink = line.says
+    words, ink = line.says_in(next((wide for title, wide, _ in columns if title == "verdict"), MOST_WORDS))
     limit = f"/{line.max_steps:,}" if line.max_steps else ""
     x = 4
     for title, wide, right in columns:

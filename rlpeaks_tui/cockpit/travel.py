@@ -37,9 +37,7 @@ def stops(scene: Scene, kind: str = "") -> list[Stop]:
         for command in snapshot.commands
         if command.number in numbered
     ]
-    happened = [
-        ("alert", alert.t, alert.step, f"alert: {alert.text or alert.rule}") for alert in snapshot.alerts if alert.on
-    ]
+    happened = [("alert", alert.t, alert.step, alert.text or alert.rule) for alert in snapshot.alerts if alert.on]
     happened += [("checkpoint", saved.t, saved.step, saved.name) for saved in snapshot.checkpoints]
     happened += [("note", note.t, note.step, note.text) for note in snapshot.notes]
     happened += [("phase", phase.t, phase.step, phase.name) for phase in snapshot.phases]
@@ -87,7 +85,7 @@ def jump(app: Cockpit, forward: bool, kind: str = "") -> None:
     step = min(there) if forward else max(there)
     app.go_to(step)
     told = "; ".join(
-        f"{stop.kind} {stop.text}" if stop.kind != "command" else stop.text
+        f"{stop.kind}{':' if stop.kind == 'alert' else ''} {stop.text}" if stop.kind != "command" else stop.text
         for stop in stops(scene, kind)
         if stop.step == step
     )

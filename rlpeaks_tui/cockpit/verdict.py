@@ -24,6 +24,10 @@ ONE_ROW = 118
 """Columns in which one row is enough."""
 LEAST = 14
 """Cells of a text that is cut which still tell something."""
+BRIEF = 80
+"""Cells of a verdict in a few words, where there is no less room."""
+ROOMY = 48
+"""Cells of it from which on there is room for how two things hang together."""
 
 
 def rows(scene: Scene, width: int) -> int:
@@ -40,6 +44,10 @@ def strip(scene: Scene, width: int, height: int) -> Cells:
     state, snapshot = scene.snapshot.state, scene.snapshot
     if state in ("failed", "lost"):
         x = _badge(cells, 0, state.upper(), Ink.BAD) + 1
+        if height == 1:
+            why = endings.why(snapshot)
+            cells.put(0, x, fit(brief(state, why, scene.health, "", width - x)[0], width - x), Ink.TEXT)
+            return cells
         for y, (row, ink) in enumerate(_failure(scene, width)[:height]):
             cells.put(y, 0 if y else x, fit(row, width if y else width - x), ink)
         return cells
@@ -63,19 +71,30 @@ def stuck(snapshot: Snapshot) -> str:
     return f"{named_ranks(ranks)} stuck" if ranks else ""
 
 
-def brief(state: str, why: str, health: Health, held: str) -> tuple[str, int]:
-    """The verdict in a few words, for a list or a title, and its ink; `held` says who is stuck."""
+def brief(state: str, why: str, health: Health, held: str, room: int = BRIEF) -> tuple[str, int]:
+    """The verdict in a few words, for a list or a title, and its ink; `held` says who is stuck.
+
+    What the checks had found of a run that failed is said within `room` cells: why it failed is cut for it, by two
+    thirds at most.
+    """
     if state in ("failed", "lost"):
-        return why or "it is not known why", Ink.BAD
+        why = why or "it is not known why"
+        if not health.findings:
+            return why, Ink.BAD
+        before = f"; {'before that ' if room >= ROOMY else ''}{_found(health)}"
+        return fit(why, max(room - width_of(before), room // 3)) + before, Ink.BAD
     if held:
         return held, Ink.BAD
     if health.findings:
-        worst, more = health.findings[0], len(health.findings) - 1
-        said = f"{worst.text} and {more} more" if more else worst.text
-        return said, Ink.BAD if worst.severity == "critical" else Ink.WARN
+        return _found(health), Ink.BAD if health.findings[0].severity == "critical" else Ink.WARN
     if not health.passed:
         return "no verdict yet", Ink.UNKNOWN
     return ("all clear", Ink.GOOD) if enough(health) else ("nothing found so far", Ink.TEXT)
+
+
+def _found(health: Health) -> str:
+    worst, more = health.findings[0], len(health.findings) - 1
+    return f"{worst.text} and {more} more" if more else worst.text
 
 
 def enough(health: Health) -> bool:
@@ -203,12 +222,14 @@ def _flow(cells: Cells, y: int, x: int, parts: Sequence[tuple[str, int]]) -> tup
 
 
 def _failure(scene: Scene, width: int) -> list[tuple[str, int]]:
-    """Why it failed, where in the person's own code, how to go on, and the key for the rest: rows with inks."""
+    """Why it failed, what the checks had found, where in the person's own code, how to go on, and the key for the rest:
+    rows with inks."""
     snapshot = scene.snapshot
     badge = width_of(f" {snapshot.state.upper()} ") + 1
     # The badge stands before the first row, so that row is shorter.
     first, *more = wrap(endings.why(snapshot), max(1, width - badge), WHY_ROWS) or [""]
     rows = [(first, int(Ink.TEXT)), *((row, int(Ink.TEXT)) for row in more)]
+    rows += _before(scene, width)
     if snapshot.state == "failed":
         where, (told, typed) = endings.place(snapshot), endings.onward(snapshot)
         # The end of a path tells most.
@@ -217,3 +238,17 @@ def _failure(scene: Scene, width: int) -> list[tuple[str, int]]:
         rows += [(row, int(Ink.DIM)) for row in wrap(told, width, 2)]
         rows += [(row, int(Ink.ACCENT)) for row in wrap(typed, width, 3)]
     return [*rows, (f"[{scene.look.console}] all that it printed", int(Ink.DIM))]
+
+
+def _before(scene: Scene, width: int) -> list[tuple[str, int]]:
+    """What the checks say of a run that has failed: what killed it often began long before it died."""
+    health = scene.health
+    if not health.findings:
+        return []
+    worst, more = health.findings[0], len(health.findings) - 1
+    when = "before that" if scene.view.cursor is None else f"at step {scene.step:,}"
+    since = f" since {worst.since:,}" if worst.since is not None else ""
+    others = f" and {more} more" if more else ""
+    ink = int(Ink.BAD if worst.severity == "critical" else Ink.WARN) | BOLD
+    said = f"{when} {worst.text.upper()}{since}{others} [{scene.look.checks}]"
+    return [(row, ink) for row in wrap(said, width, 2)]

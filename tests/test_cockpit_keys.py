@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from rlpeaks_tui.cockpit import commands, effects, questions
+from rlpeaks_tui.cockpit import acts, commands, effects, questions
 from rlpeaks_tui.cockpit.advice import remedy
 from rlpeaks_tui.cockpit.aftermath import Aftermath
 from rlpeaks_tui.cockpit.app import Cockpit
@@ -332,10 +332,10 @@ async def test_the_verdicts_advice_opens_its_question(tmp_path: Path) -> None:
     async with opened(run.layout.root, (160, 45)) as pilot:
         app = app_of(pilot)
         await until_seen(pilot, r"COMPLETIONS ARE CUT OFF.*\[a\] try rollback good")
-        assert app.advice
+        assert acts.advice(app)
         await pilot.press("a")
         await until(pilot, dialog_open(app), "asked")
-        await until(pilot, lambda: app.advice.split()[0] in screen(app))
+        await until(pilot, lambda: acts.advice(app).split()[0] in screen(app))
     async with opened(run.layout.root, (160, 45), readonly=True) as pilot:
         await until_seen(pilot, "COMPLETIONS ARE CUT OFF")
         assert "[a]" not in screen(app_of(pilot))

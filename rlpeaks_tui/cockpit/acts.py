@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import questions, whereabouts
-from .advice import lacking, remedy
+from .advice import advised, lacking, remedy
 from .card import ROOMY
 from .form import Question, Values
+from .panels import checks
 from .questions import Make
 from .screens.ask import Confirm
 from .screens.dialog import Dialog
@@ -130,7 +131,7 @@ def follow_advice(app: Cockpit) -> None:
     if _stuck(app):
         whereabouts.show(app)
         return
-    verb, given = remedy(app.advice)
+    verb, given = remedy(advice(app))
     if verb in ("pause", "stop"):
         {"pause": pause, "stop": stop}[verb](app)
     else:
@@ -141,10 +142,20 @@ def no_advice(app: Cockpit) -> str:
     """Why there is nothing to follow; empty when there is."""
     if _stuck(app):
         return whereabouts.refusal(app)
-    if not app.advice:
+    if not advice(app):
         return f"the {'picked check' if app.enlarged == 'checks' else 'verdict'} advises no command"
-    return refusal(app, app.advice.split(" ")[0])
+    return refusal(app, advice(app).split(" ")[0])
 
 
 def _stuck(app: Cockpit) -> bool:
     return app.snapshot is not None and bool(app.snapshot.pace.ranks)
+
+
+def advice(app: Cockpit) -> str:
+    """The command that the verdict advises, in the panel of the checks the picked one; empty when there is none, as
+    where a rank is stuck."""
+    if app.reading is None or _stuck(app):
+        return ""
+    if app.enlarged == "checks" and app.scene is not None:
+        return checks.advice(app.scene)
+    return advised(app.reading.snapshot, app.reading.health.findings)

@@ -26,11 +26,9 @@ from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.run.stacks import NoStack, Stack
 
 from . import acts, appearance, by_name, commands, mouse, picture, travel, walk, whereabouts
-from .advice import advised
 from .aftermath import Aftermath
 from .herald import Herald, Notify
 from .link import Pace, asking, behind
-from .panels import checks as each_check
 from .reader import Reader, Reading, Wanted
 from .scene import Scene, View
 from .screens.dialog import Dialog
@@ -386,16 +384,6 @@ class Cockpit(App[int]):
         if self.view.held:
             self._shown = self._newest
         self.look_at(held=not self.view.held)
-
-    @property
-    def advice(self) -> str:
-        """The command that the verdict advises, in the panel of the checks the picked one; empty when there is none, as
-        where a rank is stuck."""
-        if self._newest is None or self._newest.snapshot.pace.ranks:
-            return ""
-        if self.enlarged == "checks" and self.scene is not None:
-            return each_check.advice(self.scene)
-        return advised(self._newest.snapshot, self._newest.health.findings)
 
     def open_help(self) -> None:
         self.push_screen(Help(self.palette, self.look.ascii_only, commands.refusals(self), self.table))

@@ -29,7 +29,6 @@ from rlpeaks_tui.stats.judging import (
     Logged,
     align,
     apart,
-    as_bad,
     conclude,
     is_idle,
     judge,
@@ -252,7 +251,6 @@ class _Track:
         self._stale_from: int | None = _FROM_THE_START
         self._line = _Line()
         self._shown: Shown = {}  # of the last evaluation
-        self._told: tuple[int, Shown] | None = None  # of one as bad as what a rule that fires tells of
 
     def taken_back_to(self, step: int) -> None:
         """What was judged from `step` on no longer holds, or is yet to be judged."""
@@ -268,14 +266,7 @@ class _Track:
         if count <= 0:
             return None
         shown = self._shown if count == len(self._raw) else judge(rule, *self._with_context(count - 1, count))[1]
-        level, at = self._levels[count - 1], count - 1
-        if level:
-            newest = max(count - CLEAR_AFTER, 0)
-            at = newest + as_bad(_levels(self._raw, newest, count))
-            if at == count - 1:
-                self._told = (at, shown)
-            elif self._told is None or self._told[0] != at:
-                self._told = (at, judge(rule, *self._with_context(at, at + 1))[1])
+        level = self._levels[count - 1]
         quiet = self._levels.rfind(0, 0, count)  # never -1: firing takes FIRE_AFTER evaluations
         return Judged(
             names=self.names,
@@ -287,8 +278,6 @@ class _Track:
             idle=is_idle(_levels(self._raw, count - 1, count)[0]),
             since=self._step(quiet + 2 - FIRE_AFTER) if level else None,
             shown=shown,
-            at=self._step(at),
-            told=self._told[1] if level and self._told else shown,
             moves=None if moving_line(shown) is None else self._line.first(count),
         )
 
@@ -300,8 +289,6 @@ class _Track:
         start = first.before(begin, rule.finite)
         # A row that moves the first evaluation stands at or before it, so that nothing is kept then.
         kept = min(max(first.before(stale_from, rule.finite) - start, 0), len(self._raw))
-        if start != self._start or (self._told and self._told[0] >= kept):
-            self._told = None
         self._start = start
         del self._raw[kept:], self._levels[kept:]
         self._line.cut(kept)

@@ -24,7 +24,6 @@ from rlpeaks_tui.stats.judging import (
     Logged,
     align,
     apart,
-    as_bad,
     conclude,
     is_idle,
     judge,
@@ -84,8 +83,6 @@ def _finding(rule: Rule, columns: Mapping[str, Logged], step: int, dtype: str | 
         return apart(rule)
     raw, shown = judge(rule, steps, values)
     levels = settle(raw, np.empty(0, np.int8), 0)
-    at = as_bad(raw) if levels[-1] else steps.size - 1
-    told = judge(rule, steps[: at + 1], [own[: at + 1] for own in values])[1]
     quiet = np.flatnonzero(levels == 0)  # never empty: firing takes FIRE_AFTER evaluations
     judged = Judged(
         names=tuple(name for name, _ in chosen),
@@ -97,8 +94,6 @@ def _finding(rule: Rule, columns: Mapping[str, Logged], step: int, dtype: str | 
         idle=is_idle(int(raw[-1])),
         since=int(steps[quiet[-1] + 2 - FIRE_AFTER]) if levels[-1] else None,
         shown=shown,
-        at=int(steps[at]),
-        told=told,
         moves=None if (line := moving_line(shown)) is None else (steps, line),
     )
     return conclude(rule, step, judged)

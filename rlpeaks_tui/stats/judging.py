@@ -76,8 +76,6 @@ class Judged(Struct, frozen=True):
         idle: the judge found in the last one that the question does not arise.
         since: step of the first of the evaluations that made it fire; None unless `level`.
         shown: numbers of the last one, each the last entry of its array.
-        at: step of the one that is told: the last, or of a rule that fires the last that was as bad as that.
-        told: numbers of that one.
         moves: as in a finding.
     """
 
@@ -90,8 +88,6 @@ class Judged(Struct, frozen=True):
     idle: bool
     since: int | None
     shown: Shown
-    at: int
-    told: Shown
     moves: tuple[Steps, Floats] | None
 
 
@@ -138,11 +134,9 @@ def conclude(rule: Rule, step: int, judged: Judged) -> Finding:
     if judged.count < rule.least:
         return silent(rule, "unknown", f"{judged.count} of the {rule.least} evaluations that it takes")
     text = rule.idle if judged.idle and not judged.level else rule.evidence
-    shown = {key: _shown(rule, judged.names, key, value) for key, value in judged.told.items()}
+    shown = {key: _shown(rule, judged.names, key, value) for key, value in judged.shown.items()}
     evidence = text.format(metric=called(judged.names[0]), **shown)
     line, moves = _line(judged.shown), judged.moves
-    if judged.at < judged.last:
-        evidence = f"{evidence} (at step {judged.at:,}; within bounds since)"
     if judged.level:
         severity = _SEVERITY[judged.level - 1]
         return Finding(rule, "firing", severity, judged.since, evidence, rule.remedy, line, moves)
@@ -265,15 +259,6 @@ def _hysteresis(raw: Flags, skip: int, before: bool) -> Flags:
     latest = np.maximum.accumulate(np.where(decided >= 0, at[: decided.size], -1))
     on: Flags = np.where(latest >= 0, decided[latest] == 1, before)
     return on
-
-
-def as_bad(raw: Levels) -> int:
-    """Place of the last of the newest evaluations that made a rule fire; the last of all where none did.
-
-    A rule goes on for CLEAR_AFTER evaluations that are good again, whose numbers would refute it.
-    """
-    bad = np.flatnonzero(raw >= 1)
-    return int(bad[-1]) if bad.size else raw.size - 1
 
 
 def is_idle(raw: int) -> bool:

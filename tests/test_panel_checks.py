@@ -69,12 +69,50 @@ def test_the_picked_check_gives_evidence_history_remedy_and_threshold_on_every_s
     for width, height in SIZES:
         words = text_of(sick, width, height, scroll=at)
         assert re.search(r"▸! firing +Completions are cut off +since \d", words)
-        assert "7% of completions reach the limit on length" in words
+        assert "7.0% of completions reach the limit on length, more than 5%" in words
         assert "told 2 times: 0 to 40, 60 to now" in words and "history   holds since step" in words
         assert "2510.13786" in words and "fires at 0.05" in words
     unknown = next(i for i, one in enumerate(in_order(sick)) if one.state == "unknown")
     words = text_of(sick, 118, 34, scroll=unknown)
     assert f"? unknown  {in_order(sick)[unknown].rule.title}" in words and "if it fired" in words
+
+
+def test_checks_that_fire_stand_in_the_order_of_the_verdict(sick: Scene) -> None:
+    told = [finding.rule for finding in sick.health.findings]
+    assert [one.rule.id for one in in_order(sick)][: len(told)] == told
+    # The verdict begins with what is grave, and then with what began first, whatever the order of the rules.
+    turned = replace(sick, health=replace(sick.health, findings=sick.health.findings[::-1]))
+    assert [one.rule.id for one in in_order(turned)][: len(told)] == told[::-1]
+
+
+def test_a_check_in_order_does_not_say_that_it_fires(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "quickstart", max_steps=200, probes=False)
+    run.state("running")
+    v = {"reward": 0.5, "kl/base_k1": 0.0144}
+    run.journal.write(*(Metrics(t=run.t, step=step, v=v) for step in range(1, 101)))
+    run.step = 100
+    run.beat()
+    scene = scene_of(run.layout.root, panel="checks")
+    at = [one.rule.id for one in in_order(scene)].index("left-start")
+    words = text_of(scene, 118, 54, scroll=at)
+    assert re.search(r"• ok +The policy has left its start without gain +KL k1 0.0144 nats/token, fi", words)
+    assert "evidence  KL k1 0.0144 nats/token, fires above 1 unless reward exceeds" in words
+
+
+def test_the_number_at_the_limit_is_that_of_the_curve_and_not_the_last_value(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "quickstart", max_steps=200, probes=False)
+    run.state("running")
+    shares = [0.7] * 99 + [0.0]
+    run.journal.write(
+        *(Metrics(t=run.t, step=i, v={"reward": 0.5, "frac_reward_zero_std": x}) for i, x in enumerate(shares, 1))
+    )
+    run.step = 100
+    run.beat()
+    scene = scene_of(run.layout.root, panel="checks")
+    at = [one.rule.id for one in in_order(scene)].index("zero-variance")
+    words = text_of(scene, 118, 34, scroll=at)
+    ends = [float(label) for label in re.findall(r"[⠀-⣿] (0\.\d+) *$", words, re.MULTILINE)]
+    assert "fires 0.50" in words and len(ends) == 1 and 0.4 < ends[0] < 0.7
 
 
 def test_a_filter_keeps_states_and_words(sick: Scene) -> None:

@@ -169,7 +169,7 @@ def test_every_rule_has_a_sickness():
 
 def test_evidence_and_since_tell_the_story():
     found = _find(SICK["truncation"][0](), "truncation")
-    assert found.evidence == "8% of completions reach the limit on length"
+    assert found.evidence == "8.0% of completions reach the limit on length, more than 5%"
     # From the first evaluation at which the mean of ten passed the threshold of 5 %.
     clipped = SICK["truncation"][0]()["completions/clipped_ratio"].values
     passed = np.convolve(clipped, np.ones(10) / 10)[: clipped.size] > 0.05

@@ -61,7 +61,9 @@ def test_a_clip_that_binds_on_one_side_only_is_seen():
     parts = {"region_mean": 0.06, "low_mean": 0.005, "high_mean": 0.055}
     columns = {f"clip_ratio/{part}": _series(np.full(100, share)) for part, share in parts.items()}
     assert _find(columns, "clip-ratio", 100).state == "firing"
-    assert _find(columns, "clip-ratio", 100).evidence == "6.0% of tokens clipped: 0.5% low, 5.5% high"
+    assert _find(columns, "clip-ratio", 100).evidence == (
+        "6.0% of tokens clipped, more than 2%: 0.50% low, 5.50% high, one more than 5 times the other"
+    )
     columns["clip_ratio/low_mean"] = _series(np.full(100, 0.02))
     assert _find(columns, "clip-ratio", 100).state == "ok"
 

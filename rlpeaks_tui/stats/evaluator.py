@@ -27,10 +27,12 @@ from rlpeaks_tui.stats.judging import (
     Finding,
     Judged,
     Logged,
+    Numbers,
     align,
     apart,
     conclude,
-    is_idle,
+    entry,
+    grave,
     judge,
     lacking,
     members,
@@ -39,7 +41,7 @@ from rlpeaks_tui.stats.judging import (
     plain_needs,
     settle,
 )
-from rlpeaks_tui.stats.rule import Levels, Rule, Shown, Steps
+from rlpeaks_tui.stats.rule import Levels, Rule, Steps
 from rlpeaks_tui.stats.rules import RULES
 from rlpeaks_tui.stats.summaries import Floats
 
@@ -214,6 +216,9 @@ class _Line:
         self._values: Floats = np.empty(0)
         self._size = 0
 
+    def __bool__(self) -> bool:
+        return self._size > 0
+
     def first(self, count: int) -> tuple[Steps, Floats]:
         """Of the first `count` evaluations."""
         return self._steps[:count], self._values[:count]
@@ -250,7 +255,7 @@ class _Track:
         self._start = 0
         self._stale_from: int | None = _FROM_THE_START
         self._line = _Line()
-        self._shown: Shown = {}  # of the last evaluation
+        self._newest: dict[int, Numbers] = {}  # of the last CLEAR_AFTER evaluations, as far as they were judged
 
     def taken_back_to(self, step: int) -> None:
         """What was judged from `step` on no longer holds, or is yet to be judged."""
@@ -265,8 +270,9 @@ class _Track:
         count = first.before(step, rule.finite, or_at=True) - self._start
         if count <= 0:
             return None
-        shown = self._shown if count == len(self._raw) else judge(rule, *self._with_context(count - 1, count))[1]
         level = self._levels[count - 1]
+        raw = _levels(self._raw, max(count - CLEAR_AFTER, 0), count)
+        shown, met = self._numbers(count - 1), count - raw.size + grave(raw, level)
         quiet = self._levels.rfind(0, 0, count)  # never -1: firing takes FIRE_AFTER evaluations
         return Judged(
             names=self.names,
@@ -275,10 +281,11 @@ class _Track:
             last=self._step(count - 1),
             count=count,
             level=level,
-            idle=is_idle(_levels(self._raw, count - 1, count)[0]),
+            raw=int(raw[-1]),
             since=self._step(quiet + 2 - FIRE_AFTER) if level else None,
             shown=shown,
-            moves=None if moving_line(shown) is None else self._line.first(count),
+            met=shown if met == count - 1 else self._numbers(met),
+            moves=self._line.first(count) if self._line else None,
         )
 
     def _advance(self, stale_from: int) -> None:
@@ -293,17 +300,28 @@ class _Track:
         del self._raw[kept:], self._levels[kept:]
         self._line.cut(kept)
         count = first.size(rule.finite) - start
+        self._newest = {at: numbers for at, numbers in self._newest.items() if count - CLEAR_AFTER <= at < kept}
         if count <= kept:
-            self._shown = judge(rule, *self._with_context(kept - 1, kept))[1] if kept else {}
             return
         steps, values = self._with_context(kept, count)
-        raw, self._shown = judge(rule, steps, values)
+        raw, shown = judge(rule, steps, values)
         raw = raw[kept - count :]
-        if (line := moving_line(self._shown)) is not None:
+        self._newest |= {at: entry(shown, at - count) for at in range(max(kept, count - CLEAR_AFTER), count)}
+        if (line := moving_line(shown)) is not None:
             self._line.extend(steps[kept - count :], line[kept - count :])
         context = _levels(self._raw, max(kept - CLEAR_AFTER + 1, 0), kept)
         self._levels += settle(raw, context, self._levels[-1] if kept else 0).astype(np.int8).tobytes()
         self._raw += raw.tobytes()
+
+    def _numbers(self, at: int) -> Numbers:
+        """What the judge shows of one evaluation; of older ones, and of those to which the run went back, it is judged
+        again."""
+        found = self._newest.get(at)
+        if found is None:
+            found = entry(judge(self._rule, *self._with_context(at, at + 1))[1], -1)
+            if at >= len(self._raw) - CLEAR_AFTER:
+                self._newest[at] = found
+        return found
 
     def _with_context(self, begin: int, end: int) -> tuple[Steps, list[Floats]]:
         """The evaluations `begin` to `end`, last in what is given, and before them all that they depend on."""

@@ -25,7 +25,8 @@ from rlpeaks_tui.stats.judging import (
     align,
     apart,
     conclude,
-    is_idle,
+    entry,
+    grave,
     judge,
     lacking,
     members,
@@ -91,9 +92,10 @@ def _finding(rule: Rule, columns: Mapping[str, Logged], step: int, dtype: str | 
         last=int(steps[-1]),
         count=steps.size,
         level=int(levels[-1]),
-        idle=is_idle(int(raw[-1])),
+        raw=int(raw[-1]),
         since=int(steps[quiet[-1] + 2 - FIRE_AFTER]) if levels[-1] else None,
-        shown=shown,
+        shown=entry(shown, -1),
+        met=entry(shown, grave(raw, int(levels[-1]))),
         moves=None if (line := moving_line(shown)) is None else (steps, line),
     )
     return conclude(rule, step, judged)

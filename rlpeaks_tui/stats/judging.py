@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from rlpeaks_tui.stats.catalog import called, has_entry
 from rlpeaks_tui.stats.rule import IDLE, Flags, Levels, Rule, Severity, Shown, Steps
@@ -25,6 +24,10 @@ STALE_AFTER = 3
 
 RECENT = 11
 """Values that a metric's usual interval is taken from."""
+
+Number = np.generic | float
+Numbers = dict[str, Any]
+"""What a judge shows, of one evaluation: numbers, numpy's own among them."""
 
 _SEVERITY: tuple[Severity, Severity] = ("warn", "critical")
 
@@ -46,7 +49,8 @@ class Finding:
         state: "unknown" when it cannot be told, "n/a" when the question does not arise; `evidence` says why.
         severity: of a firing rule, else None.
         since: step of the first of the evaluations that made it fire, else None.
-        evidence: one line with numbers.
+        evidence: one line with numbers; of a firing rule those of the last evaluation that meets its condition, and
+            where that is not the newest, the newest as well.
         remedy: the command that would act on it; "" unless firing.
         line: value of the rule's first metric at which it begins to fire, at this step; None where there is no such
             value, or none yet.
@@ -73,9 +77,10 @@ class Judged(Struct, frozen=True):
         first, last: steps of the first and the last evaluation.
         count: evaluations.
         level: of the last one, hysteresis applied.
-        idle: the judge found in the last one that the question does not arise.
+        raw: of the last one, as judged.
         since: step of the first of the evaluations that made it fire; None unless `level`.
-        shown: numbers of the last one, each the last entry of its array.
+        shown: numbers of the last one.
+        met: numbers of the last one that was judged as grave as `level` says, which may be a few before.
         moves: as in a finding.
     """
 
@@ -85,9 +90,10 @@ class Judged(Struct, frozen=True):
     last: int
     count: int
     level: int
-    idle: bool
+    raw: int
     since: int | None
-    shown: Shown
+    shown: Numbers
+    met: Numbers
     moves: tuple[Steps, Floats] | None
 
 
@@ -133,19 +139,38 @@ def conclude(rule: Rule, step: int, judged: Judged) -> Finding:
         return silent(rule, "unknown", f"warming up: {done} of {rule.warmup} steps")
     if judged.count < rule.least:
         return silent(rule, "unknown", f"{judged.count} of the {rule.least} evaluations that it takes")
-    text = rule.idle if judged.idle and not judged.level else rule.evidence
-    shown = {key: _shown(rule, judged.names, key, value) for key, value in judged.shown.items()}
-    evidence = text.format(metric=called(judged.names[0]), **shown)
-    line, moves = _line(judged.shown), judged.moves
+    text = rule.idle if judged.raw == IDLE else rule.evidence
+    evidence, line, moves = _said(rule, judged, text, judged.shown), _line(judged.shown), judged.moves
     if judged.level:
+        texts = rule.fires or (rule.evidence,)
+        fired = _said(rule, judged, texts[int(judged.met.get("case", 0))], judged.met)
+        if judged.raw < judged.level:
+            fired = f"{fired}; at step {judged.last:,}: {evidence}"
         severity = _SEVERITY[judged.level - 1]
-        return Finding(rule, "firing", severity, judged.since, evidence, rule.remedy, line, moves)
-    return Finding(rule, "n/a" if judged.idle else "ok", None, None, evidence, "", line, moves)
+        return Finding(rule, "firing", severity, judged.since, fired, rule.remedy, line, moves)
+    return Finding(rule, "n/a" if judged.raw == IDLE else "ok", None, None, evidence, "", line, moves)
 
 
-def _line(shown: Shown) -> float | None:
-    given = shown.get("line", np.nan)
-    last = float(given[-1] if isinstance(given, np.ndarray) else given)
+def _said(rule: Rule, judged: Judged, text: str, numbers: Numbers) -> str:
+    shown = {key: _shown(rule, judged.names, key, value) for key, value in numbers.items()}
+    return text.format(metric=called(judged.names[0]), **shown)
+
+
+def entry(shown: Shown, at: int) -> Numbers:
+    """What a judge shows of one evaluation."""
+    return {key: value[at] if isinstance(value, np.ndarray) else value for key, value in shown.items()}
+
+
+def grave(raw: Levels, level: int) -> int:
+    """Which of the evaluations in `raw` is the last that was judged as grave as `level`, the last one where that is 0.
+
+    There is one among the last CLEAR_AFTER, else the rule would have cleared.
+    """
+    return int(np.flatnonzero(raw >= level)[-1]) if level else raw.size - 1
+
+
+def _line(numbers: Numbers) -> float | None:
+    last = float(numbers.get("line", np.nan))
     return last if np.isfinite(last) else None
 
 
@@ -162,8 +187,7 @@ class _Unknown:
         return "unknown"
 
 
-def _shown(rule: Rule, names: Sequence[str], key: str, value: NDArray[np.generic] | float) -> object:
-    last = value[-1] if isinstance(value, np.ndarray) else value
+def _shown(rule: Rule, names: Sequence[str], key: str, last: Number) -> object:
     if key == "member":
         prefix = rule.needs[-1].partition("<")[0]
         return names[plain_needs(rule) + int(last)].removeprefix(prefix)
@@ -259,8 +283,3 @@ def _hysteresis(raw: Flags, skip: int, before: bool) -> Flags:
     latest = np.maximum.accumulate(np.where(decided >= 0, at[: decided.size], -1))
     on: Flags = np.where(latest >= 0, decided[latest] == 1, before)
     return on
-
-
-def is_idle(raw: int) -> bool:
-    """Whether a level as judged says that the question does not arise."""
-    return raw == IDLE

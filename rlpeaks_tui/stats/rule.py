@@ -40,8 +40,10 @@ class Rule(Struct, frozen=True):
         source: where the threshold comes from.
         strength: "published" (measured in a paper), "folklore" (common practice) or "ours".
         remedy: a steering command; words in capitals are for the person to fill in.
-        evidence: text with the numbers that `judge` shows. A number called `member` is shown as the name of that
-            member of the family.
+        evidence: what is measured, and where it would fire, with the numbers that `judge` shows. A number called
+            `member` is shown as the name of that member of the family.
+        fires: the same where it fires, with the condition that the numbers meet; the number called `case` says which
+            of the texts, the first where there is none. () where `evidence` serves for both.
         judge: (steps [n], one array [n] per metric, those it wants last) -> (levels [n]: 0, 1 warn, 2 critical,
             IDLE; numbers to show). Entry t must depend on the last `window` entries up to t and on those of the
             warm-up only. A number called `line` is the value of the first metric at which the rule begins to fire.
@@ -75,4 +77,5 @@ class Rule(Struct, frozen=True):
     pooled: bool = False
     absence: Literal["unknown", "n/a"] = "unknown"
     idle: str = ""
+    fires: tuple[str, ...] = ()
     cause: bool = False

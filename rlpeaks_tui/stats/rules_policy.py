@@ -28,8 +28,9 @@ REFITS = 5
 def _zero_variance(steps: Steps, share: Floats, reward: Floats) -> tuple[Levels, Shown]:
     now, line = mean(share, 40), 0.5
     # Of most of the last 20: with a few groups a step, one half is crossed to and fro by chance.
-    many = total((now > line).astype(np.float64), 20) > 10
-    return levels(many, now > 0.8), {"now": now, "reward": mean(reward, 40), "line": line}
+    many, most = total((now > line).astype(np.float64), 20), now > 0.8
+    shown: Shown = {"now": now, "many": many, "reward": mean(reward, 40), "line": line, "case": np.where(most, 1, 0)}
+    return levels(many > 10, most), shown
 
 
 def _rare_success(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
@@ -41,10 +42,10 @@ def _repetition(steps: Steps, repeated: Floats, stated: Floats) -> tuple[Levels,
     loops, again = mean(repeated, 10), mean(stated, 10)
     first, first_again = start(steps, repeated), start(steps, stated)
     line = first + 0.05
-    return (
-        levels((loops > line) | (again > first_again + 0.05)),
-        {"loops": loops, "start": first, "again": again, "start_again": first_again, "line": line},
-    )
+    more = loops > line
+    shown: Shown = {"loops": loops, "start": first, "again": again, "start_again": first_again, "line": line}
+    shown |= {"line_again": first_again + 0.05, "case": np.where(more, 0, 1)}
+    return levels(more | (again > first_again + 0.05)), shown
 
 
 def _skipped_work(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
@@ -148,7 +149,15 @@ POLICY: tuple[Rule, ...] = (
         source="2503.14476 filters such groups; expected share is p^G + (1 - p)^G",
         strength="ours",
         remedy="phase NAME",
-        evidence="{now:.0%} of groups have equal rewards; reward {reward:.3g} tells solved from hopeless",
+        evidence="{now:.0%} of groups have equal rewards, fires above 50%; reward {reward:.3g}: where it is high such "
+        "groups are solved, where it is low too hard",
+        fires=(
+            "more than 50% of groups had equal rewards, on average over 40 steps, at {many:.0f} of the last 20 steps, "
+            "{now:.0%} at the last; reward {reward:.3g}: where it is high such groups are solved, where it is low too "
+            "hard",
+            "{now:.1%} of groups have equal rewards, more than 80%; reward {reward:.3g}: where it is high such groups "
+            "are solved, where it is low too hard",
+        ),
         judge=_zero_variance,
     ),
     Rule(
@@ -161,7 +170,8 @@ POLICY: tuple[Rule, ...] = (
         source="standard-score rewards weigh one success of G by (G - 1) / sqrt(G); motivated by 2605.28388",
         strength="ours",
         remedy="phase prev",
-        evidence="{now:.0%} of positive advantage comes from groups with at most one success in eight",
+        evidence="{now:.0%} of positive advantage comes from groups with at most one success in eight, fires above 30%",
+        fires=("{now:.1%} of positive advantage comes from groups with at most one success in eight, more than 30%",),
         judge=_rare_success,
     ),
     Rule(
@@ -175,7 +185,12 @@ POLICY: tuple[Rule, ...] = (
         strength="ours",
         remedy="rollback CHECKPOINT",
         evidence="{loops:.0%} of completions are repetitive, {start:.0%} at the start; {again:.0%} state one answer "
-        "three times, {start_again:.0%} at the start",
+        "three times, {start_again:.0%} at the start; fires five in a hundred above either",
+        fires=(
+            "{loops:.1%} of completions are repetitive, more than {line:.1%}; {start:.1%} at the start",
+            "{again:.1%} of completions state one answer three times, more than {line_again:.1%}; {start_again:.1%} at "
+            "the start",
+        ),
         judge=_repetition,
     ),
     Rule(
@@ -188,7 +203,8 @@ POLICY: tuple[Rule, ...] = (
         source="three times the tenth that it is by construction; motivated by 2605.28388",
         strength="ours",
         remedy="phase prev",
-        evidence="{now:.0%} of successes are shorter than nine tenths of the base's on the same task",
+        evidence="{now:.0%} of successes are shorter than nine tenths of the base's on the same task, fires above 30%",
+        fires=("{now:.1%} of successes are shorter than nine tenths of the base's on the same task, more than 30%",),
         judge=_skipped_work,
     ),
     Rule(
@@ -198,10 +214,12 @@ POLICY: tuple[Rule, ...] = (
         needs=("format/entropy", "format/<name>"),
         window=10,
         warmup=20,
-        source="2504.07912 for the effect, which need not be a fault; a share above 0.9 from below 0.7 is ours",
+        source="2504.07912 for the effect, which need not be a fault; a share above 0.9 from below 0.7",
         strength="ours",
         remedy="set beta=VALUE",
-        evidence="format {member} has {now:.0%} of completions, {start:.0%} at the start",
+        evidence="format {member} has {now:.0%} of completions, {start:.0%} at the start; fires above 90%, where "
+        "it had less than 70%",
+        fires=("format {member} has {now:.0%} of completions, {start:.0%} at the start",),
         judge=_format_lock_in,
         idle="format {member} had {start:.0%} of completions at the start already",
     ),
@@ -216,7 +234,11 @@ POLICY: tuple[Rule, ...] = (
         strength="ours",
         remedy="rollback CHECKPOINT",
         evidence="reward {reward:.3g}, Kendall's S {paid:+.0f} of 15 over six evaluations; held-out pass@1 {now:.3f}, "
-        "S {earned:+.0f}",
+        "S {earned:+.0f}; fires when the first S is 11 or more and the second 3 or less",
+        fires=(
+            "reward {reward:.3g}, Kendall's S {paid:+.0f} of 15 over six evaluations; held-out pass@1 {now:.3f}, "
+            "S {earned:+.0f}",
+        ),
         judge=_reward_hacking,
         least=TREND,
         pooled=True,
@@ -231,7 +253,11 @@ POLICY: tuple[Rule, ...] = (
         source="two standard errors of the difference; motivated by 2605.28388",
         strength="ours",
         remedy="rollback CHECKPOINT",
-        evidence="{now:.3f} +/- {se:.3f} on prompts that the base solves, {start:.3f} at first",
+        evidence="{now:.3f} +/- {se:.3f} on prompts that the base solves, {start:.3f} at first; fires below {line:.3f}",
+        fires=(
+            "{now:.3f} +/- {se:.3f} on prompts that the base solves, less than {line:.3f}, two standard errors below "
+            "{start:.3f} at first",
+        ),
         judge=_skill_damage,
         least=2,
     ),
@@ -242,11 +268,15 @@ POLICY: tuple[Rule, ...] = (
         needs=("exhaustion/left", "eval/pass@1_se", "exhaustion/r2"),
         window=1,
         warmup=0,
-        source="2505.22617 for the law; that a gain below one standard error of the evaluation is none is ours",
+        source="2505.22617 for the law; a gain below one standard error of the evaluation is taken for none",
         strength="ours",
         remedy="phase NAME",
-        evidence="{left:.3f} of accuracy left by the law, standard error of an evaluation {se:.3f}; the law explains "
-        "{fit:.0%} of the variance",
+        evidence="{left:.3f} of accuracy left by the law, fires below {se:.3f}, the standard error of an evaluation; "
+        "the law explains {fit:.0%} of the variance",
+        fires=(
+            "{left:.3f} of accuracy left by the law, less than {se:.3f}, the standard error of an evaluation; the law "
+            "explains {fit:.0%} of the variance",
+        ),
         judge=_exhaustion,
         idle="accuracy does not follow entropy in this run: the law explains {fit:.0%} of the variance",
     ),
@@ -258,11 +288,16 @@ POLICY: tuple[Rule, ...] = (
         wants=("eval/base_pass@1", "eval/base_only", "eval/policy_only"),
         window=1,
         warmup=0,
-        source="2504.13837 finds the base ahead at large k; the 90 % interval and two standard errors are ours",
+        source="2504.13837 finds the base ahead at large k; the 90 % interval and two standard errors are our own",
         strength="published",
         remedy="set beta=VALUE",
         evidence="pass@1 {once:.3f}, {before:.3f} before; at large k {gain:+.3f} against the base, at most {high:+.3f}"
-        "; solved by the base only {base_only:.1%}, by the policy only {policy_only:.1%}",
+        "; solved by the base only {base_only:.1%}, by the policy only {policy_only:.1%}; fires where pass@1 is "
+        "higher than before and that at large k below 0 at most",
+        fires=(
+            "pass@1 {once:.3f}, {before:.3f} before; at large k {gain:+.3f} against the base, at most {high:+.3f}; "
+            "solved by the base only {base_only:.1%}, by the policy only {policy_only:.1%}",
+        ),
         judge=_narrowing,
     ),
     Rule(
@@ -272,11 +307,16 @@ POLICY: tuple[Rule, ...] = (
         needs=("eval/ceiling", "eval/pass@1"),
         window=5,
         warmup=0,
-        source="2510.13786: ceilings of repeats agree within 0.02; twice that, relative to the ceiling, is ours, as is "
-        "that one which moves by 0.05 is not believed",
+        source="2510.13786: ceilings of repeats agree within 0.02; twice that, relative to the ceiling; one that moves "
+        "by 0.05 is not believed",
         strength="ours",
         remedy="phase NAME",
-        evidence="pass@1 {now:.3f} in the mean of three evaluations, ceiling of the fitted sigmoid {ceiling:.3f}",
+        evidence="pass@1 {now:.3f} in the mean of three evaluations, ceiling of the fitted sigmoid {ceiling:.3f}; "
+        "fires within 4% of it",
+        fires=(
+            "pass@1 {now:.3f} in the mean of three evaluations, within 4% of {ceiling:.3f}, the ceiling of the fitted "
+            "sigmoid",
+        ),
         judge=_plateau,
         idle="the fitted ceiling, now {ceiling:.3f}, has moved by {moved:.3f} over the last 5 fits: the curve is no "
         "sigmoid, or it is too early to tell",
@@ -291,7 +331,8 @@ POLICY: tuple[Rule, ...] = (
         source="0.05 above the upper end of the first interval; 2507.16806 sees it rise under a binary reward",
         strength="ours",
         remedy="probe calibration",
-        evidence="calibration error {now:.3f}; the first interval ended at {start:.3f}",
+        evidence="calibration error {now:.3f}; the first interval ended at {start:.3f}, fires above {line:.3f}",
+        fires=("calibration error {now:.3f}, more than {line:.3f}; the first interval ended at {start:.3f}",),
         judge=_calibration,
     ),
     Rule(
@@ -301,10 +342,11 @@ POLICY: tuple[Rule, ...] = (
         needs=("calibration/confidence_std",),
         window=1,
         warmup=20,
-        source="2507.16806's code warns of it; the threshold of 0.05 is ours",
+        source="2507.16806's code warns of it; the threshold is 0.05",
         strength="ours",
         remedy="probe calibration",
-        evidence="standard deviation of confidence {now:.3f}",
+        evidence="standard deviation of confidence {now:.3f}, fires below 0.05",
+        fires=("standard deviation of confidence {now:.3f}, less than 0.05",),
         judge=_confidence_collapse,
     ),
     Rule(
@@ -318,7 +360,8 @@ POLICY: tuple[Rule, ...] = (
         "float32 copies",
         strength="published",
         remedy="set learning_rate=VALUE",
-        evidence="{now:.2%} of the weights are unchanged in bfloat16 since the start",
+        evidence="{now:.2%} of the weights are unchanged in bfloat16 since the start, fires above 99%",
+        fires=("{now:.2%} of the weights are unchanged in bfloat16 since the start, more than 99%",),
         judge=_dead_update,
         weights="bfloat16",
     ),

@@ -35,22 +35,24 @@ def rules_page() -> str:
         "# Health rules\n\n"
         f"The {len(RULES)} rules that are judged inside the training process and by every viewer; this page is what "
         f"`rlpeaks explain --rules` prints. A rule fires after {FIRE_AFTER} evaluations in a row and clears after "
-        f"{CLEAR_AFTER}. It is unknown, and never in order, while a metric that it reads is missing or stale or while "
-        "it warms up. A threshold is published (measured in a paper), folklore (common practice) or ours. Windows are "
-        "in evaluations: one for each value of the first metric that the rule reads. Words in capitals in a remedy are "
-        "for you to fill in.\n"
+        f"{CLEAR_AFTER}. Its evidence is of the last evaluation that met its condition, with the newest beside it "
+        "where that no longer does. It is unknown, and never in order, while a metric that it reads is missing or "
+        "stale or while it warms up. A threshold is published (measured in a paper), folklore (common practice) or "
+        "ours. Windows are in evaluations: one for each value of the first metric that the rule reads. Words in "
+        "capitals in a remedy are for you to fill in.\n"
     ]
     for rule in RULES:
         fields = [
             ("gravest", rule.severity),
             ("reads", _names(rule.needs)),
             ("reads where there is", _names(rule.wants)),
-            ("evidence", _PLACEHOLDER.sub(r"`\1`", _plain(rule.evidence))),
+            ("says", _shown(rule.evidence)),
+            ("where it fires", "; or: ".join(_shown(text) for text in rule.fires)),
             ("threshold", f"{rule.strength}: {_plain(rule.source)}"),
             ("window", f"{rule.window} evaluation{'s' * (rule.window != 1)}, after {rule.warmup} steps of warming up"),
             ("least", f"{rule.least} evaluations" if rule.least > 1 else ""),
             ("only with", f"weights in {rule.weights}" if rule.weights else ""),
-            ("does not apply", _PLACEHOLDER.sub(r"`\1`", _plain(rule.idle))),
+            ("does not apply", _shown(rule.idle)),
             ("remedy", f"`{rule.remedy}`"),
         ]
         parts.append(f"## {_plain(rule.title)}\n\n`{rule.id}`\n\n{_bullets(fields)}")
@@ -71,6 +73,11 @@ def _metric(metric: Metric) -> str:
 
 def _names(needs: tuple[str, ...]) -> str:
     return ", ".join(" or ".join(f"`{name}`" for name in need.split("|")) for need in needs)
+
+
+def _shown(text: str) -> str:
+    """A text with the names of the numbers that stand in it."""
+    return _PLACEHOLDER.sub(r"`\1`", _plain(text))
 
 
 def _bullets(fields: list[tuple[str, str]]) -> str:

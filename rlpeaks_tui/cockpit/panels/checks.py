@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlpeaks_tui.run import present
+from rlpeaks_tui.run.columns import Series
 from rlpeaks_tui.run.entries import Alert
 from rlpeaks_tui.stats.catalog import lookup
 from rlpeaks_tui.stats.judging import CLEAR_AFTER, FIRE_AFTER
@@ -28,7 +29,7 @@ from .picking import first_shown, pick, picked, raise_row
 
 ORDER = ("firing", "unknown", "ok", "n/a")
 SIGN = {"firing": ("!", Ink.WARN), "unknown": ("?", Ink.UNKNOWN), "ok": ("•", Ink.GOOD), "n/a": ("−", Ink.FAINT)}
-STRENGTH = {"published": "measured in a paper", "folklore": "common practice", "ours": "a threshold of ours"}
+STRENGTH = {"published": "measured in a paper", "folklore": "common practice", "ours": "our own threshold"}
 WIDE = 120
 """Columns from which on the picked check stands beside the list and not below it."""
 NEWEST = 3
@@ -82,8 +83,9 @@ def _head(cells: Cells, scene: Scene, key: str, note: str = "") -> None:
 
 
 def in_order(scene: Scene) -> list[Judged]:
-    """Every check, firing ones first and critical ones before others, then as the rules are ordered."""
-    return sorted(scene.health.judged, key=lambda one: (ORDER.index(one.state), one.severity != "critical"))
+    """Every check: firing ones first, in the order in which the verdict tells them, then as the rules are ordered."""
+    told = {finding.rule: at for at, finding in enumerate(scene.health.findings)}
+    return sorted(scene.health.judged, key=lambda one: (ORDER.index(one.state), told.get(one.rule.id, 0)))
 
 
 def listed(scene: Scene) -> tuple[list[Judged], str]:
@@ -230,9 +232,12 @@ def _curve(scene: Scene, one: Judged, width: int, height: int) -> Cells:
     known = lookup(name)
     title = f"{known.title}, {known.unit}" if known and known.unit else known.title if known else name
     series = scene.series(name)
+    smooth = scene.smoothed(name)
+    # The number beside it is the curve's own: a limit is compared with that, and not with a single value.
+    now = number(Series(series.steps, smooth).at(scene.step))
     lines = [
         Line(series.steps, series.values, Ink.SERIES_0 | SOFT),
-        Line(series.steps, scene.smoothed(name), Ink.SERIES_0, number(scene.value(name)), heavy=True),
+        Line(series.steps, smooth, Ink.SERIES_0, now, heavy=True),
     ]
     shown = lines[:1]
     if one.line is not None:

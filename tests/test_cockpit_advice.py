@@ -51,28 +51,6 @@ def test_a_rate_that_broke_the_policy_is_lowered_before_the_weights_go_back(run:
     assert advised(scene_of(run.layout.root).snapshot, [found(6)]) == "reset --to base"
 
 
-def test_an_absurd_rate_is_not_answered_with_an_absurd_one(run: FakeRun) -> None:
-    rated(run, 1e20)
-    run.advance(60)
-    assert advised(scene_of(run.layout.root).snapshot, [found(6)]) == "set learning_rate=0.001"
-
-
-def test_a_second_dose_waits_until_the_first_can_have_worked(run: FakeRun) -> None:
-    warned = found(20, "set beta=VALUE", "warn")
-    run.advance(60)
-    assert advised(scene_of(run.layout.root).snapshot, [warned]) == "set beta=0.04"
-    run.command("a", "set", "beta=0.04", beta=0.04)
-    run.settings(learning_rate=0.05, beta=0.04)
-    run.advance(9)
-    scene = scene_of(run.layout.root)
-    assert advised(scene.snapshot, [warned]) == ""
-    scene = replace(scene, health=Health(findings=(warned,)))
-    assert "what #1 does is not clear yet" in "\n".join(verdict.strip(scene, 160, 3).rows())
-    assert advised(scene.snapshot, [warned, found(20, severity="warn")]) == "set learning_rate=0.025", "another remedy"
-    run.advance(SOON)
-    assert advised(scene_of(run.layout.root).snapshot, [warned]) == "set beta=0.08"
-
-
 def test_weights_alone_go_back_so_that_the_lower_rate_stays(run: FakeRun) -> None:
     run.advance(40)
     run.checkpoint("auto-40")

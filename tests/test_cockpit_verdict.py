@@ -41,7 +41,7 @@ def test_running_well_counts_the_checks(run: FakeRun) -> None:
     scene = replace(
         scene_of(run.layout.root), health=Health(passed=9, not_applying=1, unknown=(("gradient", "warming up"),))
     )
-    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 does not apply, 1 not measured  [x] each")
+    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 not measured  [x] each")
     assert "gradient" not in words(scene)
 
 

@@ -29,17 +29,13 @@ SOON = 50
 CUT = 10
 """What a learning rate that broke the policy is divided by: half of it would break it again."""
 
-ABSURD, SANE = 1.0, 1e-3
-"""A learning rate of which a tenth is no better, and what is advised instead: adapters are trained with some 1e-4,
-whole models with less."""
-
 _WEIGHTS = ("rollback CHECKPOINT", "set learning_rate=VALUE")
 """Remedies of findings on what the weights have become, which no setting that is put back heals."""
 
 
 def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
-    """The command that is advised; empty where no finding has a remedy that can be given, or is yet to be."""
-    fitted = (fit_to_run(snapshot, each) for each in findings if each.remedy and awaited(snapshot, each) is None)
+    """The command that is advised; empty where no finding has a remedy that can be given."""
+    fitted = (fit_to_run(snapshot, finding) for finding in findings if finding.remedy)
     return next((advice for advice in fitted if not hindrance(snapshot, advice)), "")
 
 
@@ -60,28 +56,10 @@ def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
         return f"rollback {healthy}" if healthy else f"reset --to {BASE}"
     now = settable(snapshot)
     if finding.remedy == "set learning_rate=VALUE" and "learning_rate" in now:
-        lower = now["learning_rate"] / (CUT if finding.severity == "critical" else 2)
-        return f"set learning_rate={SANE if lower > ABSURD else lower:g}"
+        return f"set learning_rate={now['learning_rate'] / (CUT if finding.severity == 'critical' else 2):g}"
     if finding.remedy == "set beta=VALUE" and "beta" in now:
         return f"set beta={2 * now['beta'] or FIRST_BETA:g}"
     return finding.remedy
-
-
-def awaited(snapshot: Snapshot, finding: Finding) -> CommandMark | None:
-    """The command that has done what a finding asks for, while it is too early to tell whether it helped; else None.
-
-    A second dose before the first has worked is too much. What is critical does not wait.
-    """
-    verb, given = remedy(finding.remedy)
-    if verb != "set" or finding.severity == "critical" or finding.since is None:
-        return None
-    tree = present.nodes(snapshot)
-    for command in reversed(snapshot.commands):
-        if command.verb == "set" and command.status == "applied" and command.step is not None:
-            changed = given["key"] in command.after and command.step >= finding.since
-            if changed and snapshot.step - command.step < SOON and on_the_way(tree, command.t, command.step):
-                return command
-    return None
 
 
 def led_up(snapshot: Snapshot, finding: Finding) -> CommandMark | None:

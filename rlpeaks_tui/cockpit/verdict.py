@@ -13,7 +13,7 @@ from rlpeaks_tui.run import endings
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.pace import named_ranks
 
-from .advice import ABSURD, advised, after_what, awaited, in_words
+from .advice import advised, after_what, in_words
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
 from .scene import Health, Scene
 from .steering import LONGEST, WAITING
@@ -173,7 +173,6 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         others = len(health.findings) - 1
         more = f"and {others} more [{scene.look.checks}]" if others else ""
         advice = advised(scene.snapshot, health.findings) if live else ""
-        tried = awaited(scene.snapshot, worst) if live else None
         since = f"since {worst.since:,}" if worst.since is not None else ""
         evidence = "; ".join(text for text in (after_what(scene.snapshot, worst), worst.evidence) if text)
         # The key comes before the evidence: who reads no further still knows what to press.
@@ -182,11 +181,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
             cells,
             y,
             x,
-            [
-                (f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT),
-                (f"what #{tried.number} does is not clear yet" if tried else "", Ink.TEXT),
-                (evidence, Ink.DIM),
-            ],
+            [(f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT), (evidence, Ink.DIM)],
         )
         return
     if health.passed:
@@ -195,7 +190,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         x = cells.put(0, x, when, Ink.CURSOR) + 2 if when else x
         said = [plural(health.passed, "check") + (" passes" if health.passed == 1 else " pass")]
         if health.not_applying:
-            said.append(f"{health.not_applying} {'does' if health.not_applying == 1 else 'do'} not apply")
+            said.append(f"{health.not_applying} do not apply")
         if health.unknown:
             # How many, and not which: what could not be looked at is no alarm, and its name would read as one.
             said.append(f"{len(health.unknown)} not measured")
@@ -242,18 +237,7 @@ def _failure(scene: Scene, width: int) -> list[tuple[str, int]]:
         rows += [(where, int(Ink.TEXT | BOLD))] if where else []
         rows += [(row, int(Ink.DIM)) for row in wrap(told, width, 2)]
         rows += [(row, int(Ink.ACCENT)) for row in wrap(typed, width, 3)]
-        rows += [(row, int(Ink.TEXT)) for row in wrap(_suspect(scene), width, 2)]
     return [*rows, (f"[{scene.look.console}] all that it printed", int(Ink.DIM))]
-
-
-def _suspect(scene: Scene) -> str:
-    """What is to be changed before it is started again in the same way; empty where nothing is known to be."""
-    settings = scene.snapshot.settings
-    rate = settings[-1].v.get("learning_rate") if settings else None
-    blamed = any(finding.remedy.startswith("set learning_rate") for finding in scene.health.findings)
-    if not isinstance(rate, int | float) or not (blamed or rate > ABSURD):
-        return ""
-    return f"lower the learning rate first: {rate:g} is the suspect"
 
 
 def _before(scene: Scene, width: int) -> list[tuple[str, int]]:

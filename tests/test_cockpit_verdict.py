@@ -223,6 +223,52 @@ def test_a_verdict_in_a_few_words_keeps_both_what_killed_a_run_and_what_it_had()
     assert verdict.brief("failed", "", Health(), "")[0] == "it is not known why"
 
 
+SUSPECTS = {
+    "beyond all bounds": (
+        1e39,
+        "killed by SIGKILL",
+        "the learning rate, 1e+39, is the suspect: useful ones are between",
+    ),
+    "not finite": (
+        1e-3,
+        "RuntimeError: probability tensor contains either `inf`, `nan` or element < 0",
+        "the learning rate, 0.001, is the suspect: numbers were no longer finite",
+    ),
+    "left its start": (1e-3, "killed by SIGKILL", "the learning rate, 0.001, is the suspect: the policy had left its"),
+    "an error of another kind": (1e-3, "ValueError: no such name, information follows", ""),
+}
+
+
+@pytest.mark.parametrize("case", SUSPECTS)
+@pytest.mark.parametrize("given", [True, False])
+def test_a_rate_that_killed_a_run_is_named_and_not_offered_again(tmp_path: Path, case: str, given: bool) -> None:
+    rate, why, said = SUSPECTS[case]
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    run.settings(learning_rate=rate, beta=0.0)
+    run.advance(20)
+    if case == "left its start":
+        run.alert("left-start", "The policy has left its start")
+        run.advance(5)
+        run.checkpoint("auto-25")  # as lost as the run
+    run.exit(1)
+    scene = scene_of(run.layout.root)
+    argv = ["rlpeaks", "run", "quickstart", "--detach", *(["--set", f"grpo.learning_rate={rate:g}"] if given else [])]
+    info = replace_struct(scene.snapshot.info, argv=argv, config={"model": "tiny_arith", "trainer": "grpo"})
+    scene = replace(scene, snapshot=replace(scene.snapshot, why=why, info=info))
+    rows = [row.rstrip() for row in words(scene, 118).split("\n")]
+    assert any(row.startswith(said) for row in rows) if said else "suspect" not in " ".join(rows)
+    (typed,) = (row for row in rows if row.startswith("rlpeaks run"))
+    if not said:
+        assert typed == " ".join(argv)
+    elif given:
+        assert typed == "rlpeaks run quickstart --detach"
+        assert "to start again with the run file's own learning rate:" in " ".join(rows)
+    else:
+        lower = "RATE" if rate > 1 else "0.0001"
+        assert typed == f"rlpeaks run quickstart --detach --set grpo.learning_rate={lower}"
+
+
 def test_one_row_of_a_failed_run_says_both(run: FakeRun) -> None:
     run.exit(None, "SIGKILL")
     scene = replace(scene_of(run.layout.root), health=DIVERGED)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import questions, whereabouts
-from .advice import lacking, remedy
+from .advice import awaited, lacking, remedy
 from .card import ROOMY
 from .form import Question, Values
+from .panels import checks as each_check
 from .questions import Make
 from .screens.ask import Confirm
 from .screens.dialog import Dialog
@@ -142,8 +143,19 @@ def no_advice(app: Cockpit) -> str:
     if _stuck(app):
         return whereabouts.refusal(app)
     if not app.advice:
+        if sent := _awaited(app):
+            return f"waiting for the effect of {sent}"
         return f"the {'picked check' if app.enlarged == 'checks' else 'verdict'} advises no command"
     return refusal(app, app.advice.split(" ")[0])
+
+
+def _awaited(app: Cockpit) -> str:
+    """The command whose effect is waited for before another one is advised; empty where there is none."""
+    if app.reading is None:
+        return ""
+    if app.enlarged == "checks" and app.scene is not None:
+        return each_check.waiting(app.scene)
+    return awaited(app.reading.snapshot, app.reading.health.findings)
 
 
 def _stuck(app: Cockpit) -> bool:

@@ -13,7 +13,7 @@ from rlpeaks_tui.run import endings
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.pace import named_ranks
 
-from .advice import advised, after_what, in_words
+from .advice import advised, after_what, awaited, in_words
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
 from .scene import Health, Scene
 from .steering import LONGEST, WAITING
@@ -173,6 +173,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         others = len(health.findings) - 1
         more = f"and {others} more [{scene.look.checks}]" if others else ""
         advice = advised(scene.snapshot, health.findings) if live else ""
+        waiting = awaited(scene.snapshot, health.findings) if live else ""
         since = f"since {worst.since:,}" if worst.since is not None else ""
         evidence = "; ".join(text for text in (after_what(scene.snapshot, worst), worst.evidence) if text)
         # The key comes before the evidence: who reads no further still knows what to press.
@@ -181,7 +182,11 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
             cells,
             y,
             x,
-            [(f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT), (evidence, Ink.DIM)],
+            [
+                (f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT),
+                (f"waiting for the effect of {waiting}" if waiting else "", Ink.TEXT),
+                (evidence, Ink.DIM),
+            ],
         )
         return
     if health.passed:
@@ -231,6 +236,7 @@ def _failure(scene: Scene, width: int) -> list[tuple[str, int]]:
     rows = [(first, int(Ink.TEXT)), *((row, int(Ink.TEXT)) for row in more)]
     rows += _before(scene, width)
     if snapshot.state == "failed":
+        rows += [(row, int(Ink.WARN)) for row in wrap(endings.suspect(snapshot), width, 2)]
         where, (told, typed) = endings.place(snapshot), endings.onward(snapshot)
         # The end of a path tells most.
         where = where if width_of(where) <= width else f"…{where[1 - width :]}"

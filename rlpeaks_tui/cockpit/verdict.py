@@ -32,10 +32,15 @@ ROOMY = 48
 
 def rows(scene: Scene, width: int) -> int:
     """How many rows the strip needs: two where one is too short for a finding, its evidence and its remedy, and more to
-    say why a run failed."""
-    if scene.snapshot.state in ("failed", "lost"):
+    say why a run failed.
+
+    It is the same for all numbers that the evidence may have, since what stands below would move with it.
+    """
+    snapshot = scene.snapshot
+    if snapshot.state in ("failed", "lost"):
         return len(_failure(scene, width))
-    return 2 if width < ONE_ROW and scene.snapshot.step else 1
+    long = width < ONE_ROW or snapshot.pace.ranks or scene.health.findings or not scene.health.passed
+    return 2 if snapshot.step and long else 1
 
 
 def strip(scene: Scene, width: int, height: int) -> Cells:
@@ -193,16 +198,16 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         clear, ink = ("ALL CLEAR", Ink.GOOD) if enough(health) else ("NOTHING FOUND SO FAR", Ink.TEXT)
         x = cells.put(0, x, clear, ink | BOLD) + 2
         x = cells.put(0, x, when, Ink.CURSOR) + 2 if when else x
-        said = [plural(health.passed, "check") + (" passes" if health.passed == 1 else " pass")]
-        if health.not_applying:
-            said.append(f"{health.not_applying} do not apply")
-        if health.unknown:
-            # How many, and not which: what could not be looked at is no alarm, and its name would read as one.
-            said.append(f"{len(health.unknown)} not measured")
+        # How many, and not which: what could not be looked at is no alarm, and its name would read as one.
+        counts = {"n/a": health.not_applying, "unknown": len(health.unknown)}
+        said = [
+            f"{plural(health.passed, 'check')} ok",
+            *(f"{count} {state}" for state, count in counts.items() if count),
+        ]
         _flow(cells, 0, x, [(", ".join(said), Ink.TEXT), (f"[{scene.look.checks}] each", Ink.ACCENT)])
         return
     unknown = health.unknown
-    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} not measured" if unknown else "NO VERDICT YET"
+    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} unknown" if unknown else "NO VERDICT YET"
     x = cells.put(0, x, fit(text, width - x), Ink.UNKNOWN | BOLD) + 2
     reasons = "; ".join(dict.fromkeys(why for _, why in unknown))
     _flow(cells, 0, x, [(f"({reasons})" if reasons else "", Ink.UNKNOWN)])

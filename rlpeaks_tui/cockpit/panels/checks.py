@@ -253,7 +253,7 @@ def _curve(scene: Scene, one: Judged, width: int, height: int) -> Cells:
         Line(series.steps, series.values, Ink.SERIES_0 | SOFT),
         Line(series.steps, smooth, Ink.SERIES_0, now, heavy=True),
     ]
-    shown = lines[:1]
+    shown = lines[:2]
     if one.line is not None:
         said = written(name, one.line)
         at, limits = one.moves or (np.array(scene.x, np.int64), np.full(2, one.line))
@@ -270,5 +270,5 @@ def _curve(scene: Scene, one: Judged, width: int, height: int) -> Cells:
     labels = max(width_of(line.label) for line in shown) + 2
     bounds = known.bounds if known else (None, None)
     axis = axis_over(shown, ticks_for(height - 2), bounds[0], bounds[1])
-    cells.blit(1, 0, draw(chart(scene, shown if len(shown) > 1 else lines[:2], axis, labels=labels), width, height - 1))
+    cells.blit(1, 0, draw(chart(scene, shown, axis, labels=labels), width, height - 1))
     return cells

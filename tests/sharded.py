@@ -8,6 +8,7 @@ and what a whole copy of the same model says.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -66,6 +67,9 @@ def main(out: Path) -> None:
         }
         out.write_text(json.dumps(told))
     dist.destroy_process_group()
+    # A thread of torch that still ends while the interpreter does would abort the process, now and then.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from rlpeaks_tui.cockpit import verdict
-from rlpeaks_tui.cockpit.advice import SOON, advised, after_what, hindrance
+from rlpeaks_tui.cockpit.advice import SOON, advised, after_what, awaited, hindrance
 from rlpeaks_tui.cockpit.checks import check
 from rlpeaks_tui.cockpit.scene import Finding, Health
 from rlpeaks_tui.run.entries import Metrics
@@ -137,6 +137,51 @@ def test_a_setting_that_is_in_force_already_is_no_remedy(run: FakeRun) -> None:
     snapshot = scene_of(run.layout.root).snapshot
     assert hindrance(snapshot, "set beta=0") == "beta is 0 already"
     assert advised(snapshot, [found(10, "set beta=0"), found(10, "set beta=0.1")]) == "set beta=0.1"
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "offered"),
+    [
+        (1e-4, 1e20, "0.0001"),  # far above what the run began with: back to that
+        (1e-4, 0.5, "0.0001"),
+        (1e-4, 1e-3, "0.0001"),
+        (1e-4, 5e-4, "5e-05"),
+        (1e20, 1e20, "1e-06"),  # a tenth of that would be of no more use
+    ],
+)
+def test_from_a_rate_far_beyond_the_first_one_the_advice_is_to_go_back_to_that(
+    run: FakeRun, first: float, now: float, offered: str
+) -> None:
+    other = FakeRun(run.layout.root.parent / "other")
+    rated(other, first)
+    other.advance(20)
+    rated(other, now)
+    other.advance(60)
+    assert advised(scene_of(other.layout.root).snapshot, [found(25)]) == f"set learning_rate={offered}"
+
+
+def test_the_next_dose_waits_until_the_first_can_have_worked(run: FakeRun) -> None:
+    finding = found(20, "set beta=VALUE", "warn")
+    run.advance(40)
+    run.command("a", "set", "beta=0.04", beta=0.04)
+    run.settings(learning_rate=0.05, beta=0.04)
+    for steps, waits in ((9, True), (10, True), (1, False), (10, False)):
+        run.advance(steps)
+        scene = replace(scene_of(run.layout.root), health=Health((finding,), 8))
+        words = "".join(verdict.strip(scene, 160, 1).rows())
+        assert ("waiting for the effect of #1" in words) == waits
+        assert ("[a] try set beta=0.08 (0.04 now)" in words) == (not waits)
+        assert (advised(scene.snapshot, [finding]) == "") == waits
+    # What was taken back has no effect to wait for, and another finding's command none on this one.
+    run.command("b", "set", "beta=0.08", beta=0.08)
+    run.settings(learning_rate=0.05, beta=0.08)
+    run.advance(3)
+    assert awaited(scene_of(run.layout.root).snapshot, [finding]) == "#2"
+    assert awaited(scene_of(run.layout.root).snapshot, [replace(finding, since=72)]) == ""
+    assert awaited(scene_of(run.layout.root).snapshot, [found(20, "set temperature=1.2", "warn")]) == ""
+    run.command("c", "undo", beta=0.04)
+    run.settings(learning_rate=0.05, beta=0.04)
+    assert awaited(scene_of(run.layout.root).snapshot, [finding]) == ""
 
 
 def test_the_cause_is_told_before_what_follows_from_it(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

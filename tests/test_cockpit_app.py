@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> FakeRun:
 async def test_the_first_screen_has_state_verdict_and_mission(run: FakeRun, size: tuple[int, int]) -> None:
     async with opened(run.layout.root, size) as pilot:
         await until_seen(pilot, "● live")
-        await until_seen(pilot, "checks? pass|NO VERDICT")
+        await until_seen(pilot, "checks? ok|NO VERDICT")
         words = screen(app_of(pilot))
         assert "step 200 / 1,000" in words and "? help" in words
         titles = ("Reward", "entropy", "KL k3", "ECE", "sparsity")

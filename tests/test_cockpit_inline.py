@@ -130,7 +130,7 @@ def test_it_follows_the_run_in_place_and_leaves_the_last_state(run: FakeRun, key
     assert terminal.wait_end() == 0
     text = terminal.text
     assert text.count("quickstart") == 1 and "q leaves" not in text and "step 101 / 1,000" in text
-    assert all(label in text for label in FIVE) and "NOTHING FOUND SO FAR  12 checks pass" in text
+    assert all(label in text for label in FIVE) and "NOTHING FOUND SO FAR  12 checks ok" in text
     assert terminal.raw.rstrip().endswith(b"\x1b[?25h"), "the cursor is back"
 
 

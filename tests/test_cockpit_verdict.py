@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from msgspec.structs import replace as replace_struct
 
-from rlpeaks_tui.cockpit import strips, verdict
+from rlpeaks_tui.cockpit import plan, strips, verdict
 from rlpeaks_tui.cockpit.advice import advised, hindrance
 from rlpeaks_tui.cockpit.cells import Ink
 from rlpeaks_tui.cockpit.commands import hints
@@ -41,14 +41,14 @@ def test_running_well_counts_the_checks(run: FakeRun) -> None:
     scene = replace(
         scene_of(run.layout.root), health=Health(passed=9, not_applying=1, unknown=(("gradient", "warming up"),))
     )
-    assert words(scene).startswith("ALL CLEAR  9 checks pass, 1 do not apply, 1 not measured  [x] each")
+    assert words(scene).startswith("ALL CLEAR  9 checks ok, 1 n/a, 1 unknown  [x] each")
     assert "gradient" not in words(scene)
 
 
 def test_all_is_not_clear_while_most_checks_could_not_be_made(run: FakeRun) -> None:
     unknown = tuple((f"rule {i}", "warming up") for i in range(17))
     scene = replace(scene_of(run.layout.root), health=Health(passed=2, not_applying=5, unknown=unknown))
-    assert words(scene).startswith("NOTHING FOUND SO FAR  2 checks pass, 5 do not apply, 17 not measured  [x] each")
+    assert words(scene).startswith("NOTHING FOUND SO FAR  2 checks ok, 5 n/a, 17 unknown  [x] each")
     assert verdict.brief("running", "", scene.health, "")[0] == "nothing found so far"
 
 
@@ -56,7 +56,7 @@ def test_nothing_checked_is_not_all_clear(run: FakeRun) -> None:
     scene = replace(scene_of(run.layout.root), health=Health(unknown=(("kl", "no values"),)))
     assert (
         "NO VERDICT YET" in words(scene)
-        and "1 check not measured  (no values)" in words(scene)
+        and "1 check unknown  (no values)" in words(scene)
         and "CLEAR" not in words(scene)
     )
     cells = verdict.strip(scene, 100, 1)
@@ -85,6 +85,19 @@ def test_a_narrow_screen_has_the_key_and_the_evidence_in_a_second_row(run: FakeR
     assert first == "KL GROWS WITHOUT GAIN IN REWARD  since 388  [a] try set beta=0.1 (0 now)"
     assert second == "0.34 nats, 5 times its usual"
     assert all(len(row) <= 40 for row in words(scene, 40).split("\n"))
+
+
+@pytest.mark.parametrize("height", [40, 24, 16])
+def test_a_blank_row_follows_the_verdict_however_long_its_evidence_is(run: FakeRun, height: int) -> None:
+    for evidence in ("short", "long " * 40):
+        found = Finding("kl", "KL grows without gain in reward", "warn", 388, evidence)
+        scene = replace(scene_of(run.layout.root), health=Health((found,), 8))
+        places = plan.overview(120, height, verdict.rows(scene, 118))
+        strip = places["verdict"]
+        first = min(place.y for name, place in places.items() if place.y > strip.y)
+        assert strip.height == 2 and first == strip.y + 3
+    calm = replace(scene, health=Health(passed=9))
+    assert verdict.rows(calm, 118) == 1
 
 
 def test_only_a_remedy_that_can_be_given_is_offered(run: FakeRun) -> None:
@@ -223,6 +236,52 @@ def test_a_verdict_in_a_few_words_keeps_both_what_killed_a_run_and_what_it_had()
     assert verdict.brief("failed", "", Health(), "")[0] == "it is not known why"
 
 
+SUSPECTS = {
+    "beyond all bounds": (
+        1e39,
+        "killed by SIGKILL",
+        "the learning rate, 1e+39, is the suspect: useful ones are between",
+    ),
+    "not finite": (
+        1e-3,
+        "RuntimeError: probability tensor contains either `inf`, `nan` or element < 0",
+        "the learning rate, 0.001, is the suspect: numbers were no longer finite",
+    ),
+    "left its start": (1e-3, "killed by SIGKILL", "the learning rate, 0.001, is the suspect: the policy had left its"),
+    "an error of another kind": (1e-3, "ValueError: no such name, information follows", ""),
+}
+
+
+@pytest.mark.parametrize("case", SUSPECTS)
+@pytest.mark.parametrize("given", [True, False])
+def test_a_rate_that_killed_a_run_is_named_and_not_offered_again(tmp_path: Path, case: str, given: bool) -> None:
+    rate, why, said = SUSPECTS[case]
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    run.settings(learning_rate=rate, beta=0.0)
+    run.advance(20)
+    if case == "left its start":
+        run.alert("left-start", "The policy has left its start")
+        run.advance(5)
+        run.checkpoint("auto-25")  # as lost as the run
+    run.exit(1)
+    scene = scene_of(run.layout.root)
+    argv = ["rlpeaks", "run", "quickstart", "--detach", *(["--set", f"grpo.learning_rate={rate:g}"] if given else [])]
+    info = replace_struct(scene.snapshot.info, argv=argv, config={"model": "tiny_arith", "trainer": "grpo"})
+    scene = replace(scene, snapshot=replace(scene.snapshot, why=why, info=info))
+    rows = [row.rstrip() for row in words(scene, 118).split("\n")]
+    assert any(row.startswith(said) for row in rows) if said else "suspect" not in " ".join(rows)
+    (typed,) = (row for row in rows if row.startswith("rlpeaks run"))
+    if not said:
+        assert typed == " ".join(argv)
+    elif given:
+        assert typed == "rlpeaks run quickstart --detach"
+        assert "to start again with the run file's own learning rate:" in " ".join(rows)
+    else:
+        lower = "RATE" if rate > 1 else "0.0001"
+        assert typed == f"rlpeaks run quickstart --detach --set grpo.learning_rate={lower}"
+
+
 def test_one_row_of_a_failed_run_says_both(run: FakeRun) -> None:
     run.exit(None, "SIGKILL")
     scene = replace(scene_of(run.layout.root), health=DIVERGED)
@@ -254,7 +313,7 @@ def test_a_command_on_its_way_is_said(run: FakeRun) -> None:
 
 def test_a_cursor_names_its_step(run: FakeRun) -> None:
     scene = replace(scene_of(run.layout.root), view=View(cursor=50), health=Health(passed=3))
-    assert words(scene).startswith("ALL CLEAR  at step 50  3 checks pass")
+    assert words(scene).startswith("ALL CLEAR  at step 50  3 checks ok")
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 78, 100, 140, 240])

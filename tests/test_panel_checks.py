@@ -115,6 +115,11 @@ def test_the_number_at_the_limit_is_that_of_the_curve_and_not_the_last_value(tmp
     assert "fires 0.50" in words and len(ends) == 1 and 0.4 < ends[0] < 0.7
 
 
+def test_the_number_at_a_curve_has_room_where_there_is_no_limit(sick: Scene) -> None:
+    at = [one.rule.id for one in in_order(sick)].index("reward-zero")
+    assert re.search(r"[⠀-⣿] 0\.500 *$", text_of(sick, 118, 34, scroll=at), re.MULTILINE)
+
+
 def test_a_filter_keeps_states_and_words(sick: Scene) -> None:
     assert "Entropy explodes" not in text_of(sick, 118, 34, filter="^firing")
     assert "n/a" not in text_of(sick, 118, 34, filter="!^n/a").split("\n", 1)[1]

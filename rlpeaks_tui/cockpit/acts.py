@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import questions, whereabouts
-from .advice import advised, lacking, remedy
+from .advice import advised, awaited, lacking, remedy
 from .card import ROOMY
 from .form import Question, Values
 from .panels import checks
@@ -143,8 +143,19 @@ def no_advice(app: Cockpit) -> str:
     if _stuck(app):
         return whereabouts.refusal(app)
     if not advice(app):
+        if sent := _awaited(app):
+            return f"waiting for the effect of {sent}"
         return f"the {'picked check' if app.enlarged == 'checks' else 'verdict'} advises no command"
     return refusal(app, advice(app).split(" ")[0])
+
+
+def _awaited(app: Cockpit) -> str:
+    """The command whose effect is waited for before another one is advised; empty where there is none."""
+    if app.reading is None:
+        return ""
+    if app.enlarged == "checks" and app.scene is not None:
+        return checks.waiting(app.scene)
+    return awaited(app.reading.snapshot, app.reading.health.findings)
 
 
 def _stuck(app: Cockpit) -> bool:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from rlpeaks_tui.run import present
+from rlpeaks_tui.run.bounds import bounds_of
 from rlpeaks_tui.run.branches import on_the_way
+from rlpeaks_tui.run.endings import CUT
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.marks import CommandMark
 from rlpeaks_tui.run.requests import BASE
+from rlpeaks_tui.stats.effect import SHORT
 
 from .curriculum import phases_of
 from .form import Values
@@ -26,8 +31,8 @@ FIRST_BETA = 0.04
 SOON = 50
 """Steps after a change of weights or settings within which what begins is told as having begun after it."""
 
-CUT = 10
-"""What a learning rate that broke the policy is divided by: half of it would break it again."""
+FIRST_RATE = 1e-6
+"""Learning rate to go back to where none that is known is of any use: TRL's own default for GRPO."""
 
 _WEIGHTS = ("rollback CHECKPOINT", "set learning_rate=VALUE")
 """Remedies of findings on what the weights have become, which no setting that is put back heals."""
@@ -35,8 +40,33 @@ _WEIGHTS = ("rollback CHECKPOINT", "set learning_rate=VALUE")
 
 def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
     """The command that is advised; empty where no finding has a remedy that can be given."""
-    fitted = (fit_to_run(snapshot, finding) for finding in findings if finding.remedy)
-    return next((advice for advice in fitted if not hindrance(snapshot, advice)), "")
+    finding, advice = _answer(snapshot, findings)
+    return "" if finding is not None and awaited(snapshot, findings) else advice
+
+
+def awaited(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
+    """The command that has answered the finding just so, while it is too soon to tell what it did; empty where none
+    has. A second dose before the first can have worked is one too many."""
+    finding, advice = _answer(snapshot, findings)
+    verb, given = remedy(advice)
+    if finding is None or verb not in CHANGING:
+        return ""
+    since, tree = finding.since or 0, present.nodes(snapshot)
+    for command in reversed(snapshot.commands):
+        if command.status != "applied" or command.verb not in (verb, "undo") or (command.step or 0) < since:
+            continue
+        if command.verb == "undo" or command.step is None:
+            return ""
+        if ("key" not in given or given["key"] in command.after) and on_the_way(tree, command.t, command.step):
+            seen = np.count_nonzero(present.series(snapshot, "reward").steps > command.step)
+            return f"#{command.number}" if seen < SHORT else ""
+    return ""
+
+
+def _answer(snapshot: Snapshot, findings: Sequence[Finding]) -> tuple[Finding | None, str]:
+    """The worst finding with a remedy that can be given, and that remedy; None and nothing where there is none."""
+    fitted = ((finding, fit_to_run(snapshot, finding)) for finding in findings if finding.remedy)
+    return next(((finding, advice) for finding, advice in fitted if not hindrance(snapshot, advice)), (None, ""))
 
 
 def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
@@ -56,10 +86,22 @@ def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
         return f"rollback {healthy}" if healthy else f"reset --to {BASE}"
     now = settable(snapshot)
     if finding.remedy == "set learning_rate=VALUE" and "learning_rate" in now:
-        return f"set learning_rate={now['learning_rate'] / (CUT if finding.severity == 'critical' else 2):g}"
+        return f"set learning_rate={_lower(snapshot, now['learning_rate'], finding.severity):g}"
     if finding.remedy == "set beta=VALUE" and "beta" in now:
         return f"set beta={2 * now['beta'] or FIRST_BETA:g}"
     return finding.remedy
+
+
+def _lower(snapshot: Snapshot, rate: float, severity: str) -> float:
+    """A learning rate to try instead: what the run began with where the present one is far above it, else a part of it.
+
+    A part of a rate beyond all bounds is of no more use than the whole.
+    """
+    first, bounds = snapshot.settings[0].v.get("learning_rate"), bounds_of("learning_rate")
+    part = CUT if severity == "critical" else 2
+    if isinstance(first, int | float) and rate > part * first and (bounds is None or bounds.hold(first)):
+        return float(first)
+    return rate / part if bounds is None or bounds.hold(rate) else FIRST_RATE
 
 
 def led_up(snapshot: Snapshot, finding: Finding) -> CommandMark | None:

@@ -13,7 +13,7 @@ from rlpeaks_tui.run import endings
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.pace import named_ranks
 
-from .advice import advised, after_what, in_words
+from .advice import advised, after_what, awaited, in_words
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
 from .scene import Health, Scene
 from .steering import LONGEST, WAITING
@@ -32,10 +32,15 @@ ROOMY = 48
 
 def rows(scene: Scene, width: int) -> int:
     """How many rows the strip needs: two where one is too short for a finding, its evidence and its remedy, and more to
-    say why a run failed."""
-    if scene.snapshot.state in ("failed", "lost"):
+    say why a run failed.
+
+    It is the same for all numbers that the evidence may have, since what stands below would move with it.
+    """
+    snapshot = scene.snapshot
+    if snapshot.state in ("failed", "lost"):
         return len(_failure(scene, width))
-    return 2 if width < ONE_ROW and scene.snapshot.step else 1
+    long = width < ONE_ROW or snapshot.pace.ranks or scene.health.findings or not scene.health.passed
+    return 2 if snapshot.step and long else 1
 
 
 def strip(scene: Scene, width: int, height: int) -> Cells:
@@ -173,6 +178,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         others = len(health.findings) - 1
         more = f"and {others} more [{scene.look.checks}]" if others else ""
         advice = advised(scene.snapshot, health.findings) if live else ""
+        waiting = awaited(scene.snapshot, health.findings) if live else ""
         since = f"since {worst.since:,}" if worst.since is not None else ""
         evidence = "; ".join(text for text in (after_what(scene.snapshot, worst), worst.evidence) if text)
         # The key comes before the evidence: who reads no further still knows what to press.
@@ -181,23 +187,27 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
             cells,
             y,
             x,
-            [(f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT), (evidence, Ink.DIM)],
+            [
+                (f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT),
+                (f"waiting for the effect of {waiting}" if waiting else "", Ink.TEXT),
+                (evidence, Ink.DIM),
+            ],
         )
         return
     if health.passed:
         clear, ink = ("ALL CLEAR", Ink.GOOD) if enough(health) else ("NOTHING FOUND SO FAR", Ink.TEXT)
         x = cells.put(0, x, clear, ink | BOLD) + 2
         x = cells.put(0, x, when, Ink.CURSOR) + 2 if when else x
-        said = [plural(health.passed, "check") + (" passes" if health.passed == 1 else " pass")]
-        if health.not_applying:
-            said.append(f"{health.not_applying} do not apply")
-        if health.unknown:
-            # How many, and not which: what could not be looked at is no alarm, and its name would read as one.
-            said.append(f"{len(health.unknown)} not measured")
+        # How many, and not which: what could not be looked at is no alarm, and its name would read as one.
+        counts = {"n/a": health.not_applying, "unknown": len(health.unknown)}
+        said = [
+            f"{plural(health.passed, 'check')} ok",
+            *(f"{count} {state}" for state, count in counts.items() if count),
+        ]
         _flow(cells, 0, x, [(", ".join(said), Ink.TEXT), (f"[{scene.look.checks}] each", Ink.ACCENT)])
         return
     unknown = health.unknown
-    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} not measured" if unknown else "NO VERDICT YET"
+    text = f"NO VERDICT YET  {plural(len(unknown), 'check')} unknown" if unknown else "NO VERDICT YET"
     x = cells.put(0, x, fit(text, width - x), Ink.UNKNOWN | BOLD) + 2
     reasons = "; ".join(dict.fromkeys(why for _, why in unknown))
     _flow(cells, 0, x, [(f"({reasons})" if reasons else "", Ink.UNKNOWN)])
@@ -231,6 +241,7 @@ def _failure(scene: Scene, width: int) -> list[tuple[str, int]]:
     rows = [(first, int(Ink.TEXT)), *((row, int(Ink.TEXT)) for row in more)]
     rows += _before(scene, width)
     if snapshot.state == "failed":
+        rows += [(row, int(Ink.WARN)) for row in wrap(endings.suspect(snapshot), width, 2)]
         where, (told, typed) = endings.place(snapshot), endings.onward(snapshot)
         # The end of a path tells most.
         where = where if width_of(where) <= width else f"…{where[1 - width :]}"

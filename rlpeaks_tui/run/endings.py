@@ -10,6 +10,9 @@ import shlex
 import sysconfig
 from pathlib import Path
 
+from . import present
+from .bounds import bounds_of
+from .entries import Checkpoint
 from .facts import RunInfo
 from .follow import Snapshot
 from .layout import Layout
@@ -20,7 +23,14 @@ FOREIGN = (
 )
 """In the file names of what a person did not write."""
 
+RATE = "learning_rate"
+CUT = 10
+"""What a learning rate that broke a run is divided by: half of it would break it again."""
+
 _CALL = re.compile(r'\s*File "(.+)", line (\d+), in (.+)')
+
+_NOT_FINITE = re.compile(r"\b(nan|inf|infinity|non-finite|not finite)\b", re.IGNORECASE)
+_RATE_SET = re.compile(rf"(--set=)?\w+\.{RATE}=")
 
 
 def why(snapshot: Snapshot) -> str:
@@ -42,18 +52,40 @@ def place(snapshot: Snapshot) -> str:
     return ""
 
 
+def suspect(snapshot: Snapshot) -> str:
+    """Why the learning rate is to be doubted first; empty where nothing points to it."""
+    rate, bounds = _rate(snapshot), bounds_of(RATE)
+    if rate is None:
+        return ""
+    if bounds is not None and not bounds.hold(rate):
+        return (
+            f"the learning rate, {rate:g}, is the suspect: useful ones are between {bounds.low:g} and {bounds.high:g}"
+        )
+    last = snapshot.exit.tail[-1:] if snapshot.exit else []
+    if any(_NOT_FINITE.search(text) for text in (snapshot.why, *last)):
+        return f"the learning rate, {rate:g}, is the suspect: numbers were no longer finite"
+    if (since := _left(snapshot)) is not None:
+        return f"the learning rate, {rate:g}, is the suspect: the policy had left its start by step {since:,}"
+    return ""
+
+
 def onward(snapshot: Snapshot) -> tuple[str, str]:
-    """How to go on: in words, and what is to be typed."""
-    info = snapshot.info
-    if not snapshot.restorable:
-        return "no checkpoint is on disk (`checkpoints.every` writes them); to start again:", shlex.join(_started(info))
-    newest = snapshot.restorable[-1]
+    """How to go on: in words, and what is to be typed. What a rate has broken is not to be broken by it again."""
+    info, doubted = snapshot.info, bool(suspect(snapshot))
+    newest = _sound(snapshot)
+    if newest is None:
+        told = "no checkpoint is on disk (`checkpoints.every` writes them)"
+        if snapshot.restorable:
+            told = "every checkpoint on disk is of a policy that had left its start"
+        how, typed = _slower(snapshot) if doubted else ("", _started(info))
+        return f"{told}; to start again{how}:", shlex.join(typed)
     path = _from_here(Layout(snapshot.directory).checkpoints / newest.name)
     if "model" not in info.config:
         told = f"its newest checkpoint is of step {newest.step:,}; a script goes on from it by"
         return told, f"trainer.train(resume_from_checkpoint={path!r})"
-    told = f"a new run goes on from the weights of its newest checkpoint, step {newest.step:,}:"
-    return told, shlex.join([*_started(info), "--set", f"model={path}"])
+    how, typed = _slower(snapshot) if doubted else ("", _started(info))
+    told = f"a new run goes on from the weights of its newest checkpoint, step {newest.step:,}{how and f',{how}'}:"
+    return told, shlex.join([*typed, "--set", f"model={path}"])
 
 
 def foreign(file: str) -> bool:
@@ -72,6 +104,38 @@ def _started(info: RunInfo) -> list[str]:
         elif not word.startswith("--name="):
             kept.append(word)
     return kept
+
+
+def _rate(snapshot: Snapshot) -> float | None:
+    rate = snapshot.settings[-1].v.get(RATE) if snapshot.settings else None
+    return float(rate) if isinstance(rate, int | float) else None
+
+
+def _left(snapshot: Snapshot) -> int | None:
+    """The step at which the run itself told that its policy had left its start; None where that is not so now."""
+    told = [alert for alert in present.upto(snapshot, snapshot.alerts, snapshot.step) if alert.rule == "left-start"]
+    return told[-1].step if told and told[-1].on else None
+
+
+def _sound(snapshot: Snapshot) -> Checkpoint | None:
+    """The newest checkpoint from before the policy left its start, if it did."""
+    left = _left(snapshot)
+    sound = [saved for saved in snapshot.restorable if left is None or saved.step < left]
+    return sound[-1] if sound else None
+
+
+def _slower(snapshot: Snapshot) -> tuple[str, list[str]]:
+    """The command that started it with a learning rate that is not the one to be doubted, and in words which."""
+    info, words = snapshot.info, _started(snapshot.info)
+    given = [at for at, word in enumerate(words) if _RATE_SET.match(word)]
+    if given:
+        dropped = {at - 1 if words[at - 1] == "--set" else at for at in given} | {*given}
+        return " with the run file's own learning rate", [w for at, w in enumerate(words) if at not in dropped]
+    rate, bounds = _rate(snapshot), bounds_of(RATE)
+    if "trainer" not in info.config or rate is None or bounds is None:
+        return " with a lower learning rate", words
+    lower = f"{rate / CUT:g}" if bounds.hold(rate) else "RATE"
+    return " with a lower learning rate", [*words, "--set", f"{info.config['trainer']}.{RATE}={lower}"]
 
 
 def _from_here(path: Path) -> str:

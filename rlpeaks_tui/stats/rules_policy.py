@@ -149,8 +149,7 @@ POLICY: tuple[Rule, ...] = (
         source="2503.14476 filters such groups; expected share is p^G + (1 - p)^G",
         strength="ours",
         remedy="phase NAME",
-        evidence="{now:.0%} of groups have equal rewards, fires above 50%; reward {reward:.3g}: where it is high such "
-        "groups are solved, where it is low too hard",
+        evidence="{now:.0%} of groups have equal rewards, fires above 50%; reward {reward:.3g}",
         fires=(
             "more than 50% of groups had equal rewards, on average over 40 steps, at {many:.0f} of the last 20 steps, "
             "{now:.0%} at the last; reward {reward:.3g}: where it is high such groups are solved, where it is low too "

@@ -41,7 +41,8 @@ def status(options: argparse.Namespace) -> int:
     phase = f", phase {named}" if named else ""
     print(f"{snapshot.info.name}: {snapshot.state}, step {snapshot.step}{total}{phase}")
     if snapshot.state == "failed":
-        for said in filter(None, (endings.why(snapshot), endings.place(snapshot), " ".join(endings.onward(snapshot)))):
+        told = endings.why(snapshot), endings.suspect(snapshot), endings.place(snapshot)
+        for said in filter(None, (*told, " ".join(endings.onward(snapshot)))):
             print(f"  {said}")
     elif snapshot.state in ("lost", "stopped") and snapshot.why:
         print(f"  {snapshot.why}")

@@ -17,12 +17,12 @@ from rlpeaks_tui.stats.catalog import lookup
 from rlpeaks_tui.stats.judging import CLEAR_AFTER, FIRE_AFTER
 from rlpeaks_tui.stats.judging import Finding as Judged
 
-from ..advice import advised, hindrance, in_words
+from ..advice import advised, awaited, hindrance, in_words
 from ..axes import span_of
 from ..cells import BOLD, SOFT, Cells, Ink, fit, width_of, wrap
 from ..chart import Line, draw
 from ..filtering import filtered
-from ..scene import Scene
+from ..scene import Finding, Scene
 from ..words import cited, number, plural
 from .parts import axis_over, chart, heading, nothing, ticks_for, written
 from .picking import first_shown, pick, picked, raise_row
@@ -103,8 +103,18 @@ def advice(scene: Scene) -> str:
     return _advised(scene, one) if one is not None else ""
 
 
+def waiting(scene: Scene) -> str:
+    """The command whose effect on the picked check is waited for; empty where there is none."""
+    one = pick(scene, listed(scene)[0])
+    return awaited(scene.snapshot, _findings(scene, one)) if one is not None else ""
+
+
 def _advised(scene: Scene, one: Judged) -> str:
-    return advised(scene.snapshot, [finding for finding in scene.health.findings if finding.rule == one.rule.id])
+    return advised(scene.snapshot, _findings(scene, one))
+
+
+def _findings(scene: Scene, one: Judged) -> list[Finding]:
+    return [finding for finding in scene.health.findings if finding.rule == one.rule.id]
 
 
 def _list(scene: Scene, found: Sequence[Judged], at: int, width: int, height: int) -> Cells:
@@ -170,9 +180,13 @@ def _remedy(scene: Scene, one: Judged) -> str:
     if one.state != "firing":
         return f"would be {remedy}, if it fired"
     advice = _advised(scene, one)
+    if (sent := awaited(scene.snapshot, _findings(scene, one))) and scene.snapshot.live:
+        return f"waiting for the effect of {sent}"
     if not advice:
         return f"{remedy}, but {hindrance(scene.snapshot, one.rule.remedy) or 'this run does not take it'}"
     said = in_words(scene.snapshot, advice)
+    if one.severity == "critical" and advice.startswith("set learning_rate="):
+        said = f"{said}, then going back, which heals the weights"
     if not scene.snapshot.live:
         return f"{said}, but the run has ended"
     return said if scene.readonly else f"{said}, {scene.look.act} opens it"
@@ -239,7 +253,7 @@ def _curve(scene: Scene, one: Judged, width: int, height: int) -> Cells:
         Line(series.steps, series.values, Ink.SERIES_0 | SOFT),
         Line(series.steps, smooth, Ink.SERIES_0, now, heavy=True),
     ]
-    shown = lines[:1]
+    shown = lines[:2]
     if one.line is not None:
         said = written(name, one.line)
         at, limits = one.moves or (np.array(scene.x, np.int64), np.full(2, one.line))
@@ -256,5 +270,5 @@ def _curve(scene: Scene, one: Judged, width: int, height: int) -> Cells:
     labels = max(width_of(line.label) for line in shown) + 2
     bounds = known.bounds if known else (None, None)
     axis = axis_over(shown, ticks_for(height - 2), bounds[0], bounds[1])
-    cells.blit(1, 0, draw(chart(scene, shown if len(shown) > 1 else lines[:2], axis, labels=labels), width, height - 1))
+    cells.blit(1, 0, draw(chart(scene, shown, axis, labels=labels), width, height - 1))
     return cells

@@ -106,6 +106,24 @@ async def test_the_first_look_does_not_wait_for_what_sets_the_terminal_up(run: F
         await until_seen(pilot, "step 300 /")
 
 
+async def test_what_a_key_shows_is_written_before_the_reader_works_for_it(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Cockpit(run.layout.root, rate=0.001)
+    app.driver_class = Wire
+    async with app.run_test(headless=False, size=(160, 45)) as pilot:
+        await until_seen(pilot, "step 300 /")
+        wire = app._driver
+        assert isinstance(wire, Wire)
+        asked: list[tuple[int | None, str]] = []
+        monkeypatch.setattr(app._reader, "ask", lambda wanted: asked.append((wanted.step, "".join(wire.written))))
+        wire.written.clear()
+        await pilot.press("[")
+        await until(pilot, lambda: bool(asked), "asked")
+        step, written = asked[0]
+        assert step == app.view.cursor and f"shown: step {step}" in written
+
+
 async def test_a_terminal_that_takes_nothing_gets_one_drawing_more_and_keys_go_on(run: FakeRun) -> None:
     app = Cockpit(run.layout.root, rate=30.0)
     app.driver_class = Stuck

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from textual.keys import _character_to_key
 
 from rlpeaks_tui.cockpit.app import Cockpit
 from rlpeaks_tui.cockpit.commands import COMMANDS
+from rlpeaks_tui.cockpit.start import RARELY
 from rlpeaks_tui.run.mailbox import waiting
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import until, until_seen
@@ -145,3 +147,15 @@ def test_a_cockpit_that_breaks_ends_with_a_status_that_says_so(tmp_path: Path) -
     terminal.press(" ")
     assert terminal.wait_end() == 1
     assert b"ZeroDivisionError" in terminal.raw and terminal.raw.count(b"\x1b[?1049l") == 1
+
+
+def test_the_collector_leaves_alone_what_stays_to_the_end(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    asked = (
+        "import gc, sys; from pathlib import Path; from rlpeaks_tui.cockpit import start\n"
+        "start.Cockpit.run = lambda self: print(gc.get_freeze_count(), *gc.get_threshold())\n"
+        "start.watch(Path(sys.argv[1]))"
+    )
+    told = subprocess.run([sys.executable, "-c", asked, str(run.layout.root)], capture_output=True, check=True)
+    frozen, *thresholds = map(int, told.stdout.split())
+    assert frozen > 10_000 and tuple(thresholds) == RARELY

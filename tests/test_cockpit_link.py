@@ -156,6 +156,13 @@ def test_the_pace_halves_when_behind_and_recovers_slowly() -> None:
     assert pace.interval == 0.25
 
 
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def test_a_driver_without_a_queue_never_waits() -> None:
     assert not behind(None)
     assert not behind(SimpleNamespace(_writer_thread=None))  # type: ignore[arg-type]
@@ -164,14 +171,25 @@ def test_a_driver_without_a_queue_never_waits() -> None:
         assert behind(SimpleNamespace(_writer_thread=SimpleNamespace(_queue=queue))) == (size > 0)  # type: ignore[arg-type]
 
 
+def test_on_a_quick_terminal_that_answers_what_waits_for_a_moment_is_no_slow_link() -> None:
+    clock = Clock()
+    answers = Answers(clock)
+    driver: Any = SimpleNamespace(
+        answers=answers, _writer_thread=SimpleNamespace(_queue=SimpleNamespace(qsize=lambda: 3))
+    )
+    assert behind(driver), "nothing is known but that"
+    answers.drawn(300)
+    clock.now = 0.01
+    answers.answered()
+    answers.drawn(300)
+    assert not behind(driver)
+    clock.now = LOST / 2
+    assert behind(driver), "late"
+    clock.now = 2 * LOST
+    assert behind(driver), "it answers no more, and what is known is the queue"
+
+
 # What the terminal answers.
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_drawing_is_late_when_its_answer_takes_longer_than_two_ways_of_the_quickest_one() -> None:

@@ -323,9 +323,9 @@ class Cockpit(App[int]):
         """Change where the person looks, and show it."""
         self.view = replace(self.view, **changes)
         self.notice = ""
-        # What is known is drawn first: the reader would compete with it.
+        # What is known is drawn and sent first: the reader would compete with it.
         self.repaint()
-        self.look_again()
+        self.call_after_refresh(self.look_again)
 
     @property
     def overview(self) -> Overview:

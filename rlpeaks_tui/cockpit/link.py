@@ -140,11 +140,17 @@ class Answers:
                 self._over.set()
             return self._covered is not None
 
+    @property
+    def known(self) -> bool:
+        """Whether the terminal answers, as far as is known."""
+        with self._lock:
+            return bool(self._took) and (self._covered is None or self._clock() - self._asked <= LOST)
+
     def late(self) -> bool:
         """Whether more is on its way than the link takes at once, or for longer; False while that is not known."""
         with self._lock:
             now = self._clock()
-            if self._covered is None or not self._took or now - self._asked > LOST:
+            if self._covered is None or not self.known:
                 return False
             size = self._covered.size + (self._after.size if self._after else 0)
             # A drawing may first have to wait for the answer to the question before it.
@@ -200,9 +206,10 @@ def asking(kind: type[Driver]) -> type[Driver]:
 
 
 def behind(driver: Driver | None) -> bool:
-    """Whether something that was written still waits for the link or is on its way."""
-    thread = getattr(driver, "_writer_thread", None)
-    if thread is not None and thread._queue.qsize():
-        return True
+    """Whether more was written than the link takes at once."""
     answers: Answers | None = getattr(driver, "answers", None)
-    return answers is not None and answers.late()
+    if answers is not None and answers.known:
+        return answers.late()
+    # Of a terminal that answers nothing only this is known; on a quick one a write waits there for a moment, too.
+    thread = getattr(driver, "_writer_thread", None)
+    return thread is not None and thread._queue.qsize() > 0

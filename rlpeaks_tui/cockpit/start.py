@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from .app import Cockpit
 
 SWITCH = 0.0005
 """Seconds for which the reader may keep the interpreter from a key that has been pressed."""
+RARELY = (10_000, 20, 20)
+"""Thresholds of the collector: it goes through everything that lives, for 60 ms at a time, in which no key is seen."""
 
 
 def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, theme: str | None = None) -> int:
@@ -40,6 +43,9 @@ def watch(directory: Path, *, readonly: bool = False, ascii_only: bool = False, 
         print(error)
         return 2
     sys.setswitchinterval(SWITCH)
+    # What was imported stays to the end, so that the collector need not go through it.
+    gc.freeze()
+    gc.set_threshold(*RARELY)
     cockpit.run()
     settings.tell(mistakes)
     return cockpit.return_code or 0

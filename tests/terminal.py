@@ -92,12 +92,15 @@ class Terminal:
             self.pump(0.05)
         return self.status
 
-    def close(self) -> None:
-        """Close the window: the program gets what a closed window sends."""
+    def close(self, patience: float = 60.0) -> None:
+        """Close the window, and wait until the program has ended: it gets what a closed window sends."""
         os.close(self._fd)
         if self.status is None:
             os.kill(self.pid, signal.SIGHUP)
-            os.waitpid(self.pid, 0)
+        deadline = time.monotonic() + patience
+        while self._alive():
+            assert time.monotonic() < deadline, "goes on without a terminal"
+            time.sleep(0.01)
 
     def _alive(self, wait: bool = False) -> bool:
         if self.status is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 from queue import Queue
@@ -197,3 +198,12 @@ async def test_on_a_slow_link_a_drawing_is_a_few_rows_and_what_is_left_follows(r
         app.repaint()
         await pilot.pause()
         assert screen(app) == slow
+
+
+def test_a_viewer_whose_window_is_gone_ends_also_where_the_hang_up_is_ignored(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    watch = f"{sys.executable} -m rlpeaks_tui.cli watch {run.layout.root}"
+    terminal = Terminal(["sh", "-c", f"trap '' HUP; exec {watch}"], environment(tmp_path), 120, 40)
+    terminal.wait(r"step\s+40 /")
+    terminal.close()
+    assert terminal.status == -signal.SIGHUP

@@ -28,7 +28,7 @@ from rlpeaks_tui.run.stacks import NoStack, Stack
 from . import acts, appearance, by_name, commands, mouse, picture, travel, walk, whereabouts
 from .aftermath import Aftermath
 from .herald import Herald, Notify
-from .link import Pace, asking, behind
+from .link import Pace, asking, behind, leave_if_gone
 from .reader import Reader, Reading, Wanted
 from .scene import Scene, View
 from .screens.dialog import Dialog
@@ -200,6 +200,7 @@ class Cockpit(App[int]):
             self._driver.write(sequence)
 
     def _tick(self) -> None:
+        leave_if_gone(self._driver)
         if self._pace.tick(behind(self._driver)):
             self.look_again()
         self._tick_later()

@@ -12,7 +12,10 @@ This is the one place that looks into Textual's driver.
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
+import termios
 import threading
 import time
 from collections import deque
@@ -213,3 +216,19 @@ def behind(driver: Driver | None) -> bool:
     # Of a terminal that answers nothing only this is known; on a quick one a write waits there for a moment, too.
     thread = getattr(driver, "_writer_thread", None)
     return thread is not None and thread._queue.qsize() > 0
+
+
+def leave_if_gone(driver: Driver | None) -> None:
+    """End as a closed window ends a program, also where its signal is ignored, as under nohup.
+
+    Nobody sees what would be drawn, and reading keys from what is no more takes a whole core.
+    """
+    terminal: int | None = getattr(driver, "fileno", None)
+    if terminal is None:
+        return
+    try:
+        termios.tcgetattr(terminal)
+    except termios.error as error:
+        if error.args[0] == errno.EIO:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGHUP)

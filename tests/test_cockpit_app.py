@@ -24,6 +24,7 @@ from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
 from rlpeaks_tui.cockpit.screens.help import Help
 from rlpeaks_tui.run.entries import Metrics
 from rlpeaks_tui.run.mailbox import waiting
+from rlpeaks_tui.stats.catalog import format_value, lookup
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import app_of, opened, screen, until, until_seen
 
@@ -186,8 +187,47 @@ async def test_a_list_scrolls_to_its_end_and_no_further(run: FakeRun) -> None:
                 app.action_command(there)
             await until(pilot, lambda: re.search(r"\d+ more", screen(app)) is None, "at the end")
             assert app.view.scroll < 120
+            end = app.view.scroll
             app.action_command(back)
-            await until_seen(pilot, "1 more")
+            await until(pilot, lambda end=end: app.view.scroll == end - 1, "one line back")
+
+
+async def test_the_picked_metric_is_drawn_large_with_what_it_means_and_stays_picked(run: FakeRun) -> None:
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        await pilot.press("slash")
+        await until(pilot, lambda: bool(app.screen.query(Input)), "asked")
+        await pilot.press(*"^kl/base_k", "enter")
+        await until_seen(pilot, r"▸ kl/base_k1\b")
+        await pilot.press("down")
+        await until_seen(pilot, r"▸ kl/base_k3\b")
+        await pilot.press("enter")
+        await until_seen(pilot, r"kl/base_k3 nats/token.*2 of 2 metrics, filter \^kl/base_k")
+        known = lookup("kl/base_k3")
+        assert known is not None
+        shown = re.sub(r"\s+", " ", screen(app))
+        assert f"{known.title}: {known.formula}" in shown and known.misleads in shown
+        last = app.scene.value("kl/base_k3") if app.scene else None
+        assert format_value(known, last) in screen(app).split("2 of 2 metrics")[0]
+        await pilot.press("up")
+        await until_seen(pilot, "kl/base_k1 nats/token.*1 of 2 metrics")
+        await pilot.press("v")
+        await until_seen(pilot, r"▸ kl/base_k1\b")
+
+
+async def test_a_metric_that_the_catalog_does_not_know_or_that_has_no_value_says_so(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "quickstart", steps=40)
+    own = {"my/own": 1.5, "entropy/forking": None}
+    run.journal.write(Metrics(t=run.t, step=41, v=own, why={"entropy/forking": "no model at hand"}))
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        for name, said in (
+            ("my/own", r"my/own +1\.50? (?s:.*)the catalog does not know it"),
+            ("entropy/forking", "no model at hand"),
+        ):
+            walk.select(app, "metrics")
+            app.look_at(filter=f"^{name}$", scroll=0, story=1)
+            await until_seen(pilot, said)
 
 
 async def test_space_holds_the_view(run: FakeRun) -> None:

@@ -19,6 +19,7 @@ from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.layers import read_layers
 from rlpeaks_tui.run.rollouts import RolloutReader, Rollouts
+from rlpeaks_tui.stats.catalog import lookup
 from tests.training_runs import rlpeaks, sets
 from trainers.tasks import TASKS
 
@@ -83,6 +84,10 @@ def test_every_step_has_its_rollouts_and_its_metrics(trained: Trained) -> None:
     for name in ("reward", "entropy", "kl/base_k1", "kl/base_k3", "grad_norm", "time/step", "format/entropy"):
         assert sorted(trained.values(name)) == list(range(1, STEPS + 1)), name
     assert all(len(r.completions) == 32 and len(r.prompts) == 4 for r in trained.rollouts)
+
+
+def test_the_catalog_knows_everything_that_a_training_journals(trained: Trained) -> None:
+    assert [name for name in trained.snapshot.columns.names() if lookup(name) is None] == []
 
 
 def test_rewards_by_function_and_task_are_the_means_of_the_completions(trained: Trained) -> None:

@@ -78,7 +78,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("filter", ("slash",), "/", "Filter the list on screen", VIEW, walk.search, "filter"),
     Command("enlarge", ("z",), "z", "Enlarge the panel in focus, and back", VIEW, walk.toggle, "enlarge"),
-    Command("open", ("enter",), "enter", "Enlarge; in a list: its completions", VIEW, walk.enter),
+    Command("open", ("enter",), "enter", "Enlarge; in a list: open what is picked", VIEW, walk.enter),
     Command("story", ("v",), "v", "Next view of an enlarged panel", VIEW, lambda app: walk.tell(app, 1)),
     Command("story.back", ("V",), "V", "View before of an enlarged panel", VIEW, lambda app: walk.tell(app, -1)),
     Command("log", ("y",), "y", "Logarithmic or linear y axis, in all charts", VIEW, appearance.switch_axis),

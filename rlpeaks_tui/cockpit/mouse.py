@@ -36,7 +36,9 @@ def pressed(app: Cockpit, message: Surface.Pressed) -> None:
         if not app.hush() and on_keys and hint is not None and hint.command:
             app.action_command(hint.command)
     elif name == "tabs" and isinstance(app.stage, Enlarged):
-        app.stage.tell(message.x)
+        story = app.stage.story_at(message.x)
+        if story is not None:
+            walk.turn_to(app, app.stage.panel, story)
     elif name == "card":
         app.hush()
     elif step is not None:

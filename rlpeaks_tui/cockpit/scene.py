@@ -225,7 +225,7 @@ class Scene(Struct, frozen=True, eq=False, dict=True):
 
     @cached_property
     def half_life(self) -> float:
-        """Steps after which the weight of a value in a smoothed line has halved; moves with the axis, in jumps."""
+        """Values after which the weight of one in a smoothed line has halved; moves with the axis, in jumps."""
         return max(2.0, (self.x[1] - self.x[0]) / 80)
 
     def smoothed(self, name: str) -> Floats:

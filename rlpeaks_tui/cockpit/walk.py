@@ -74,10 +74,13 @@ def toggle(app: Cockpit) -> None:
 
 
 def enter(app: Cockpit) -> None:
-    """Enlarge the panel in focus; in a list of an enlarged panel, read the completions of its picked row."""
+    """Enlarge the panel in focus; in a list of an enlarged panel, what is picked: its completions, or its chart."""
     stage, scene = app.stage, app.scene
-    query = BY_ID[stage.panel].story(app.view).query if isinstance(stage, Enlarged) else None
-    if query is None and isinstance(stage, Enlarged) and BY_ID[stage.panel].listing:
+    panel = BY_ID[stage.panel] if isinstance(stage, Enlarged) else None
+    query = panel.story(app.view).query if panel else None
+    if panel and panel.one_list:
+        tell(app, 1)
+    elif query is None and panel and panel.listing:
         app.say("nothing to open here")
     elif query is None or scene is None:
         toggle(app)
@@ -138,7 +141,12 @@ def tell(app: Cockpit, on: int) -> None:
     elif len(BY_ID[app.stage.panel].stories) == 1:
         app.say("this panel has one view only")
     else:
-        app.look_at(story=app.view.story + on, scroll=0)
+        turn_to(app, app.stage.panel, app.view.story + on)
+
+
+def turn_to(app: Cockpit, panel: str, story: int) -> None:
+    """Another story of an enlarged panel, from the top of its list where that is another one."""
+    app.look_at(story=story, scroll=app.view.scroll if BY_ID[panel].one_list else 0)
 
 
 def back(app: Cockpit) -> None:

@@ -77,7 +77,7 @@ _KL = (
         unit="nats/token",
         panel="kl",
         formula="standard error of kl/base between the rollouts of the probe subset",
-        estimator="jackknife of a ratio of sums, leaving out one rollout at a time",
+        estimator="linearised ratio of sums, each rollout an independent unit",
         source="rlpeaks",
         healthy="well below kl/base",
         misleads="Rollouts of one prompt are alike, so with few prompts it is still too small.",
@@ -118,6 +118,20 @@ _KL = (
         healthy="grows slowly",
         misleads="The published relation to forgetting is for text sampled from the base on the new task; measured "
         "on the policy's own text it is another quantity.",
+        bounds=(0.0, None),
+    ),
+    Metric(
+        name="kl/base_forward_se",
+        title="Forward KL to base, its error",
+        unit="nats/token",
+        panel="kl",
+        formula="standard error of kl/base_forward between the completions that it was measured on",
+        estimator="linearised ratio of sums, each completion an independent unit",
+        source="rlpeaks",
+        healthy="well below kl/base_forward",
+        misleads="A few tokens that the policy has given up make most of kl/base_forward; where the sample has none of "
+        "them, both are too low.",
+        digits=2,
         bounds=(0.0, None),
     ),
     Metric(
@@ -289,6 +303,19 @@ _SPARSITY = (
         source="2511.08567",
         healthy="falls as training goes on",
         misleads="A weight at 0 counts as changed by any movement at all. " + _SPARSITY_CAVEAT,
+        bounds=(0.0, 1.0),
+    ),
+    Metric(
+        name="sparsity/atol",
+        title="Unchanged within 1e-5",
+        unit="fraction",
+        panel="sparsity",
+        formula="share of weights with |bf16(w_t) - bf16(w_0)| <= 1e-5",
+        estimator="all weights, pooled by size, both and their difference rounded to bfloat16",
+        source="2505.11711, its definition",
+        healthy="falls as training goes on and with the learning rate",
+        misleads="The bound is absolute: weights that stay below it count as unchanged however much they move. "
+        + _SPARSITY_CAVEAT,
         bounds=(0.0, 1.0),
     ),
     Metric(

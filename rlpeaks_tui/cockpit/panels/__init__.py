@@ -66,7 +66,8 @@ class Panel(Struct, frozen=True):
 
     Without stories it opens the browser of the completions.
 
-    `study` makes what its stories need beyond the snapshot. In a `listing`, `/` filters what is listed.
+    `study` makes what its stories need beyond the snapshot. In a `listing`, `/` filters what is listed. Where the
+    stories show `one_list`, what is picked in one of them is picked in the others.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Panel(Struct, frozen=True):
     stories: tuple[Story, ...]
     study: MakeStudy | None = None
     listing: bool = False
+    one_list: bool = False
 
     def story(self, view: View) -> Story:
         """The story that is shown."""
@@ -178,7 +180,14 @@ PANELS: tuple[Panel, ...] = (
         listing=True,
     ),
     Panel(
-        "metrics", "0", "Metrics", "everything that is recorded", metrics.enlarged, _one(metrics.enlarged), listing=True
+        "metrics",
+        "0",
+        "Metrics",
+        "everything that is recorded",
+        metrics.overview,
+        (Story("all", metrics.enlarged), Story("one", metrics.large)),
+        listing=True,
+        one_list=True,
     ),
     Panel(
         "prompts",

@@ -100,7 +100,7 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         behind = scene.behind(name, smoothed=True)
         label = fit(name.removeprefix(PREFIX), 20)
         lines.append(Line(series.steps, scene.smoothed(name), inks[name], label, behind=behind))
-    caption = f"share of each step's completions, smoothed over a half-life of {scene.half_life:.0f} steps"
+    caption = f"share of each step's completions, smoothed over a half-life of {scene.half_life:.0f} values"
     chart_over_table(
         cells, scene, lines, lambda count: axis_over(lines, count, 0.0, 1.0), rows, caption, starts=starts(scene, found)
     )

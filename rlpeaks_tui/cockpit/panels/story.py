@@ -217,7 +217,7 @@ def smoothed(scene: Scene, rows: Sequence[Row]) -> list[Line]:
 
 def how_drawn(scene: Scene, lines: Sequence[Line], first: str, others: str) -> list[str]:
     """How to read smoothed lines: a clause of the panel's own, what the `others` are, and what is dashed, if any is."""
-    read = [first, f"{others}: smoothed over a half-life of {scene.half_life:.0f} steps"]
+    read = [first, f"{others}: smoothed over a half-life of {scene.half_life:.0f} values"]
     return ["dashed: a branch that was left", *read] if any(line.behind for line in lines) else read
 
 

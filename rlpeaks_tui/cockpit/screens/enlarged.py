@@ -40,14 +40,11 @@ class Enlarged(Stage):
         self.below = cells.below
         return cells
 
-    def tell(self, x: int) -> None:
+    def story_at(self, x: int) -> int | None:
         """The story whose name stands at column `x` of the tabs."""
         assert self._show is not None
-        scene = self._show.scene
         stories = BY_ID[self.panel].stories
-        at = strips.tab_at([story.title for story in stories], x, scene.look.story)
-        if at is not None:
-            self.app.look_at(story=at, scroll=0)  # type: ignore[attr-defined]
+        return strips.tab_at([story.title for story in stories], x, self._show.scene.look.story)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self.app.action_command("up")  # type: ignore[attr-defined]

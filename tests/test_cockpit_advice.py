@@ -8,10 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from rlpeaks_tui.cockpit import verdict
-from rlpeaks_tui.cockpit.advice import SOON, advised, after_what, awaited, hindrance
+from rlpeaks_tui.cockpit.advice import SOON, advised, after_what, awaited, hindrance, led_up
 from rlpeaks_tui.cockpit.checks import check
 from rlpeaks_tui.cockpit.scene import Finding, Health
-from rlpeaks_tui.run.entries import Metrics
+from rlpeaks_tui.run.entries import Command, Metrics
+from rlpeaks_tui.stats.effect import SHORT
 from rlpeaks_tui.stats.evaluator import Evaluator
 from tests.cockpit_fakes import FakeRun, scene_of
 
@@ -36,9 +37,21 @@ def run(tmp_path: Path) -> FakeRun:
     return run
 
 
+def changed(run: FakeRun, rate: float, verb: str = "set") -> None:
+    """A command changes the learning rate."""
+    args = [f"learning_rate={rate:g}"] if verb == "set" else []
+    before, after = {"learning_rate": run.rate}, {"learning_rate": rate}
+    run.journal.write(
+        Command(
+            t=run.t, step=run.step, id=f"{verb}-{run.step}", verb=verb, status="applied", who="me",
+            args=args, before=before, after=after,
+        )
+    )  # fmt: skip
+    rated(run, rate)
+
+
 def raised(run: FakeRun) -> None:
-    run.command("a", "set", "learning_rate=0.1", learning_rate=0.1)
-    rated(run, 0.1)
+    changed(run, 0.1)
 
 
 def test_a_rate_that_broke_the_policy_is_lowered_before_the_weights_go_back(run: FakeRun) -> None:
@@ -46,16 +59,27 @@ def test_a_rate_that_broke_the_policy_is_lowered_before_the_weights_go_back(run:
     snapshot = scene_of(run.layout.root).snapshot
     assert advised(snapshot, [found(6)]) == "set learning_rate=0.005"
     assert advised(snapshot, [found(6, severity="warn")]) == "set learning_rate=0.025"
-    run.command("a", "set", "learning_rate=0.005", learning_rate=0.005)
-    rated(run, 0.005)
+    changed(run, 0.005)
     assert advised(scene_of(run.layout.root).snapshot, [found(6)]) == "reset --to base"
+
+
+def test_a_schedule_that_lowers_the_rate_is_no_answer(run: FakeRun) -> None:
+    """TRL's default schedule is linear; what was journaled at the start stays as it is."""
+    for _ in range(60):
+        run.rate = 0.05 * (1 - run.step / 1000)
+        run.advance(1)
+    assert advised(scene_of(run.layout.root).snapshot, [found(30)]) == "set learning_rate=0.004705"
+    run.command("a", "set", "beta=0.1", beta=0.1)
+    run.settings(learning_rate=run.rate, beta=0.1)
+    run.advance(30)
+    assert advised(scene_of(run.layout.root).snapshot, [found(30)]).startswith("set learning_rate=")
 
 
 def test_weights_alone_go_back_so_that_the_lower_rate_stays(run: FakeRun) -> None:
     run.advance(40)
     run.checkpoint("auto-40")
     run.advance(60)
-    rated(run, 0.005)
+    changed(run, 0.005)
     assert advised(scene_of(run.layout.root).snapshot, [found(70)]) == "reset --to auto-40"
     assert advised(scene_of(run.layout.root).snapshot, [found(30)]) == "reset --to base"
 
@@ -81,8 +105,7 @@ def test_a_setting_is_undone_where_no_checkpoint_is_older_and_then_the_weights_g
     raised(run)
     run.advance(40)
     assert advised(scene_of(run.layout.root).snapshot, [found(75)]) == "undo"
-    run.command("b", "undo", learning_rate=0.05)
-    rated(run, 0.05)
+    changed(run, 0.05, "undo")
     assert advised(scene_of(run.layout.root).snapshot, [found(75)]) == "reset --to base"
 
 
@@ -199,3 +222,26 @@ def test_the_cause_is_told_before_what_follows_from_it(run: FakeRun, monkeypatch
     assert [each.rule for each in health.findings[:2]] == ["left-start", "truncation"]
     assert health.findings[0].since > health.findings[1].since  # type: ignore[operator]
     assert health.findings[0].panel == "kl"
+
+
+def test_what_went_back_counts_from_where_it_went(run: FakeRun) -> None:
+    run.advance(30)
+    run.checkpoint("auto-30")
+    run.advance(20)
+    run.checkpoint("auto-50")
+    run.advance(100)
+    back = {"before": {"step": 150}, "after": {"step": 50, "checkpoint": "auto-50"}}
+    run.roll_back(50, "auto-50")
+    run.journal.write(
+        Command(t=run.t, step=150, id="b", verb="rollback", status="applied", who="me", args=["auto-50"], **back)
+    )
+    run.advance(15)
+    going_back = [found(40, "rollback CHECKPOINT")]
+    assert awaited(scene_of(run.layout.root).snapshot, going_back) == "#1"
+    run.advance(SHORT)
+    snapshot = scene_of(run.layout.root).snapshot
+    assert awaited(snapshot, going_back) == ""
+    # What begins soon after is told so, and is not answered by undoing what led away from the trouble.
+    assert led_up(snapshot, found(60)) == snapshot.commands[0] and led_up(snapshot, found(40)) is None
+    assert advised(snapshot, [found(60)]) == "set learning_rate=0.005"
+    assert advised(snapshot, [found(60, "rollback CHECKPOINT")]) == "rollback auto-50"

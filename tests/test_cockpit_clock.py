@@ -186,6 +186,18 @@ def test_what_held_a_run_is_no_share_of_its_steps(tmp_path: Path) -> None:
     assert "held" not in early
 
 
+@pytest.mark.parametrize("least", [-1e50, -3.0])
+def test_what_is_less_than_nothing_is_no_time(tmp_path: Path, least: float) -> None:
+    run = FakeRun(tmp_path / "quickstart", probes=False)
+    values = {"time/step": 1.0, "time/generate": least, "time/score": 0.5}
+    run.journal.write(*(Metrics(t=run.t, step=step, v=values) for step in range(1, 5)))
+    for said in (
+        words(cost.overview(scene_of(run.layout.root), 60, 9)),
+        words(cost.clock(scene_of(run.layout.root), 118, 30)),
+    ):
+        assert [int(share) for share in re.findall(r" (\d+) %", said)] == [50, 50]
+
+
 def test_a_thousand_ranks_are_drawn_in_a_moment_with_the_stuck_one_first(stuck: Scene) -> None:
     waits, hangs = stuck.snapshot.ranks[0], stuck.snapshot.ranks[3]
     ranks = (*(replace(waits, rank=i) for i in range(1000)), replace(hangs, rank=1000))

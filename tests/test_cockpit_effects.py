@@ -44,7 +44,7 @@ def test_a_clear_change_is_told_in_lines_that_fit_the_card(tmp_path: Path) -> No
     lines = lines_for(snapshot, snapshot.commands[0])
     assert lines is not None and all(len(line) <= WIDEST - 5 for line in lines), lines
     text = "\n".join(lines)
-    assert lines[0].startswith("means of ") and "50 steps → 40 steps" in lines[0] and "(95 % interval)" in lines[0]
+    assert lines[0].startswith("means of ") and "50 → 40 values" in lines[0] and "(95 % interval)" in lines[0]
     assert lines[1].split()[0] == "reward" and "+0.29" in lines[1] and "rose; the trend before led to 0." in lines[2]
     assert "entropy slope" in text and "nats in 100 steps" in text
     # Values, arrows and intervals stand under each other.
@@ -62,7 +62,7 @@ def test_a_figure_that_differs_and_a_trend_that_led_there_are_one_thought(tmp_pa
 
 
 def test_a_row_of_a_narrow_card_is_indented_and_no_number_stands_alone() -> None:
-    line = "  no clear effect: higher, but the trend of 12 steps led to 0.0161"
+    line = "  no clear effect: higher, but the trend of 12 values led to 0.0161"
     card = Card("a", "1  set beta=0", (line,))
     for width in range(24, 70):
         rows = [row.rstrip() for row in card.draw(width, 8).rows()[3:5]]
@@ -79,15 +79,15 @@ def test_a_run_that_has_ended_says_that_there_will_never_be_enough_steps(tmp_pat
     snapshot = run(tmp_path, 3, ended=True)
     lines = lines_for(snapshot, snapshot.commands[0])
     assert lines is not None and lines[0] == "not enough steps to tell:"
-    assert lines[1] == "3 of 8 steps after it, and there will be no more"
+    assert lines[1] == "3 of 8 values after it, and there will be no more"
     assert all(len(line) <= WIDEST - 5 for line in lines)
 
 
 def test_a_trend_of_few_steps_is_said_to_be_one(tmp_path: Path) -> None:
     snapshot = run(tmp_path, 40, before=13)
     lines = lines_for(snapshot, snapshot.commands[0])
-    assert lines is not None and "rose; the trend of 12 steps led to 0." in lines[2]
-    assert "12 steps → 40 steps" in lines[0] and len(lines[2]) <= WIDEST - 5
+    assert lines is not None and "rose; the trend of 12 values led to 0." in lines[2]
+    assert "12 → 40 values" in lines[0] and len(lines[2]) <= WIDEST - 5
 
 
 def test_the_card_says_first_whether_the_alert_that_it_answered_has_cleared(tmp_path: Path) -> None:
@@ -108,6 +108,6 @@ def test_the_card_says_first_whether_the_alert_that_it_answered_has_cleared(tmp_
     lines = lines_for(short := run(tmp_path / "c", 40, before=5, alerts=(early, off)), short.commands[0])
     assert lines is not None and not tells(lines)
     assert lines[1:] == [
-        "4 of 8 steps before it: it can never be told",
+        "4 of 8 values before it: it can never be told",
         "alert: One format has taken over: cleared at step 70",
     ]

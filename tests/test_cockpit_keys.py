@@ -437,7 +437,7 @@ async def test_a_card_with_nothing_to_tell_comes_only_when_it_is_asked_for(
     run: FakeRun, monkeypatch: pytest.MonkeyPatch, told: bool
 ) -> None:
     monkeypatch.setattr(
-        effects, "lines_for", lambda snapshot, mark: ["reward"] if told else [effects.NEVER, "0 of 8 steps before it"]
+        effects, "lines_for", lambda snapshot, mark: ["reward"] if told else [effects.NEVER, "0 of 8 values before it"]
     )
     async with opened(run.layout.root, (120, 40)) as pilot:
         app = app_of(pilot)
@@ -447,7 +447,7 @@ async def test_a_card_with_nothing_to_tell_comes_only_when_it_is_asked_for(
         await until(pilot, lambda: app.reading is not seen, "looked again")
         assert (app.aftermath.card is not None) is told
         await pilot.press("escape", "d")
-        await until_seen(pilot, "reward" if told else "0 of 8 steps before it")
+        await until_seen(pilot, "reward" if told else "0 of 8 values before it")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -624,6 +624,10 @@ def test_a_phase_that_was_taken_back_before_it_began_waits_no_more(run: FakeRun)
 
     assert waits("phase", phase="mostly hard") == "mostly hard"
     assert waits("undo") == ""
+    assert waits("phase", phase="mostly hard") == "mostly hard"
+    run.state("finished")
+    follower.poll(5.0)
+    assert coming(follower.snapshot()) == "", "nothing comes any more"
 
 
 async def test_going_back_says_which_settings_come_back(run: FakeRun) -> None:

@@ -208,12 +208,18 @@ def test_a_drawing_is_late_when_its_answer_takes_longer_than_two_ways_of_the_qui
     assert not answers.answered() and not answers.late()
 
 
-def test_what_is_drawn_while_a_question_is_open_is_asked_about_with_the_answer_and_ages_from_its_drawing() -> None:
-    clock = Clock()
+def answering(clock: Clock) -> Answers:
+    """Of a terminal that has answered once, after 0.02 s."""
     answers = Answers(clock)
     answers.drawn(300)
     clock.now = 0.02
     answers.answered()
+    return answers
+
+
+def test_what_is_drawn_while_a_question_is_open_is_asked_about_with_the_answer_and_ages_from_its_drawing() -> None:
+    clock = Clock()
+    answers = answering(clock)
     assert answers.drawn(300)
     clock.now = 0.05
     assert not answers.drawn(300) and not answers.drawn(300), "one question at a time"
@@ -226,10 +232,7 @@ def test_what_is_drawn_while_a_question_is_open_is_asked_about_with_the_answer_a
 
 def test_a_terminal_that_answers_no_more_is_drawn_on_as_one_that_never_did() -> None:
     clock = Clock()
-    answers = Answers(clock)
-    answers.drawn(300)
-    clock.now = 0.02
-    answers.answered()
+    answers = answering(clock)
     answers.drawn(300)
     clock.now = LOST
     assert answers.late() and not answers.drawn(300)
@@ -237,6 +240,24 @@ def test_a_terminal_that_answers_no_more_is_drawn_on_as_one_that_never_did() -> 
     assert not answers.late() and answers.drawn(300), "asked anew"
     clock.now += LOST / 2
     assert not answers.late() and not answers.drawn(300)
+
+
+class Hasty(Wire):
+    """A terminal whose answer comes just before a large drawing is written."""
+
+    def write(self, data: str) -> None:
+        driver: Any = self
+        if len(data) > 1000:
+            driver.process_message(CursorPosition(0, 0))
+        super().write(data)
+
+
+async def test_an_answer_that_comes_while_a_drawing_is_written_is_not_taken_for_that_drawings(run: FakeRun) -> None:
+    app = Cockpit(run.layout.root)
+    driver: Any = asking(Hasty)(app, debug=False, size=(80, 24))
+    driver.write("a" * 300)
+    driver.write("b" * 2000)
+    assert driver.written == ["a" * 300 + ASK, "b" * 2000, ASK], "the question about it comes after it"
 
 
 class Link:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from msgspec.structs import replace as replace_struct
 
 from rlpeaks_tui.cockpit import plan, strips, verdict
 from rlpeaks_tui.cockpit.advice import advised, hindrance
 from rlpeaks_tui.cockpit.cells import Ink
 from rlpeaks_tui.cockpit.commands import hints
 from rlpeaks_tui.cockpit.scene import Finding, Health, Scene, View
+from rlpeaks_tui.run import endings
 from rlpeaks_tui.run.mailbox import send
 from tests.cockpit_fakes import FakeRun, scene_of, steered_run
 
@@ -155,7 +155,7 @@ TRACEBACK = (
 def failed(run: FakeRun, why: str, *argv: str, **config: object) -> Scene:
     run.exit(1, tail=TRACEBACK)
     scene = scene_of(run.layout.root)
-    info = replace_struct(scene.snapshot.info, argv=list(argv), config=config)
+    info = replace(scene.snapshot.info, argv=list(argv), config=config)
     return replace(scene, snapshot=replace(scene.snapshot, why=why, info=info))
 
 
@@ -258,7 +258,9 @@ def test_a_rate_that_killed_a_run_is_named_and_not_offered_again(tmp_path: Path,
     rate, why, said = SUSPECTS[case]
     run = FakeRun(tmp_path / "run")
     run.state("running")
-    run.settings(learning_rate=rate, beta=0.0)
+    # Under a warm-up, which begins with 0.
+    run.settings(learning_rate=0.0, beta=0.0)
+    run.rate = rate
     run.advance(20)
     if case == "left its start":
         run.alert("left-start", "The policy has left its start")
@@ -267,7 +269,7 @@ def test_a_rate_that_killed_a_run_is_named_and_not_offered_again(tmp_path: Path,
     run.exit(1)
     scene = scene_of(run.layout.root)
     argv = ["rlpeaks", "run", "quickstart", "--detach", *(["--set", f"grpo.learning_rate={rate:g}"] if given else [])]
-    info = replace_struct(scene.snapshot.info, argv=argv, config={"model": "tiny_arith", "trainer": "grpo"})
+    info = replace(scene.snapshot.info, argv=argv, config={"model": "tiny_arith", "trainer": "grpo"})
     scene = replace(scene, snapshot=replace(scene.snapshot, why=why, info=info))
     rows = [row.rstrip() for row in words(scene, 118).split("\n")]
     assert any(row.startswith(said) for row in rows) if said else "suspect" not in " ".join(rows)
@@ -280,6 +282,34 @@ def test_a_rate_that_killed_a_run_is_named_and_not_offered_again(tmp_path: Path,
     else:
         lower = "RATE" if rate > 1 else "0.0001"
         assert typed == f"rlpeaks run quickstart --detach --set grpo.learning_rate={lower}"
+
+
+@pytest.mark.parametrize(
+    ("peak", "now", "typed"), [(1e-6, 1.0, "1e-06"), (1e-3, 1e-4, "0.0001"), (1e-3, 2e-3, "0.0002")]
+)
+def test_a_run_that_a_rate_broke_starts_again_with_one_that_is_of_use(
+    tmp_path: Path, peak: float, now: float, typed: str
+) -> None:
+    """Raised by a command a million times, lowered by its schedule, or raised a little."""
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    run.settings(learning_rate=peak, beta=0.0)
+    run.rate = now
+    run.advance(20)
+    run.exit(1)
+    snapshot = scene_of(run.layout.root).snapshot
+    config = {"model": "tiny_arith", "trainer": "grpo", "grpo": {"learning_rate": peak}}
+    info = replace(snapshot.info, config=config)
+    broken = replace(snapshot, why="RuntimeError: probabilities are nan", info=info)
+    assert endings.onward(broken)[1] == f"rlpeaks run quickstart --set grpo.learning_rate={typed}"
+
+
+def test_a_rate_of_nothing_is_no_suspect(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run")
+    run.state("running")
+    run.settings(learning_rate=0.0, beta=0.0)
+    run.exit(1)
+    assert endings.suspect(replace(scene_of(run.layout.root).snapshot, why="KeyError: 'nan'")) == ""
 
 
 def test_one_row_of_a_failed_run_says_both(run: FakeRun) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from rlpeaks_tui.cockpit.checks import check
 from rlpeaks_tui.instrument.alerts import Alerts
 from rlpeaks_tui.run import present
-from rlpeaks_tui.run.entries import Metrics
+from rlpeaks_tui.run.entries import Metrics, Probe
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.stats.evaluator import Evaluator
 from rlpeaks_tui.stats.judging import Finding
@@ -24,7 +24,7 @@ class Run(FakeRun):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, probes=False)
-        self.rows: list[Metrics] = []
+        self.rows: list[Metrics | Probe] = []
         self.follower = Follower(root)
         self.evaluator = Evaluator()
 
@@ -37,8 +37,9 @@ class Run(FakeRun):
             "completions/clipped_ratio": 0.9 if sick else 0.01,
             "kl/base_k3": 0.0005 * self.step * np.exp(0.2 * noise[3]),
         }
-        self.rows.append(Metrics(t=self.t, step=self.step, v={name: float(value) for name, value in values.items()}))
-        return self.rows[-1]
+        row = Metrics(t=self.t, step=self.step, v={name: float(value) for name, value in values.items()})
+        self.rows.append(row)
+        return row
 
     def look(self) -> Snapshot:
         while self.follower.poll() or self.follower.more:
@@ -57,7 +58,7 @@ class Raised:
         self.alerts = Alerts("float32")
         self.now: set[str] = set()
 
-    def take(self, rows: Sequence[Metrics]) -> set[str]:
+    def take(self, rows: Sequence[Metrics | Probe]) -> set[str]:
         for row in rows:
             self.alerts.take(row)
         for alert in self.alerts.judge(rows[-1].step):
@@ -106,3 +107,40 @@ def test_the_training_process_judges_the_same_rows(tmp_path: Path) -> None:
         done = len(run.rows)
         run.advance(steps)
         assert crooked.take(run.rows[done:]) == straight.take(run.rows[done:])
+
+
+def test_a_metric_measured_seldom_is_judged_alike_in_training_and_by_a_viewer(tmp_path: Path) -> None:
+    """Steps alone cannot tell of which branch its rows are."""
+    run, raised = Run(tmp_path / "crossed"), Alerts("float32")
+    told: set[str] = set()
+
+    def sure(steps: int) -> None:
+        for _ in range(steps):
+            run.advance(1)
+            run.rows.append(Probe(t=run.t, step=run.step, name="calibration", v={"calibration/confidence_std": 0.001}))
+            run.journal.write(run.rows[-1])
+
+    def look() -> None:
+        for row in run.rows:
+            raised.take(row)
+        run.rows.clear()
+        for alert in raised.judge(run.step):
+            (told.add if alert.on else told.remove)(alert.rule)
+        assert told == {finding.rule.id for finding in run.judged() if finding.state == "firing"}
+
+    run.advance(20)
+    run.checkpoint("c20")
+    run.advance(30)
+    run.checkpoint("c50")
+    run.advance(10)
+    look()
+    run.roll_back(20, "c20")
+    raised.went_back(present.nodes(run.look()))
+    sure(29)
+    look()
+    assert "confidence-collapse" in told
+    run.roll_back(50, "c50")
+    raised.went_back(present.nodes(run.look()))
+    sure(1)
+    look()
+    assert "confidence-collapse" not in told

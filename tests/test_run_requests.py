@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlpeaks_tui.run.bounds import far
 from rlpeaks_tui.run.requests import (
     VERBS,
     BadCommand,
@@ -92,3 +93,11 @@ def test_any_words_are_a_request_or_are_refused(verb: str, args: list[str]) -> N
 
 def test_every_verb_says_what_it_does() -> None:
     assert all(verb.does and name == verb.name for name, verb in VERBS.items())
+
+
+@given(st.floats(1e-9, 1e3), st.sampled_from([1.0, -1.0]))
+def test_a_change_is_far_by_more_than_five_times_and_rounding_makes_none(now: float, sign: float) -> None:
+    for value in (now, 5 * now, now / 5):
+        assert far("beta", sign * now, sign * value) == ""
+        assert far("beta", sign * now, -sign * value) != ""
+    assert far("beta", sign * now, sign * 5.01 * now) != "" and far("beta", sign * now, sign * now / 5.01) != ""

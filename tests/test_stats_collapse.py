@@ -82,7 +82,7 @@ def test_a_policy_that_is_lost_at_once_is_told_at_once_and_to_the_end() -> None:
     assert (found.severity, found.remedy) == ("critical", "set learning_rate=VALUE")
     assert found.since is not None and found.since <= 8
     assert found.evidence.endswith(
-        "on average, more than 1 at 5 of the last 5 steps; reward 0, up to 0.34 in its first 5 steps"
+        "on average, more than 1 at 5 of its last 5 values; reward 0, up to 0.34 in its first 5 steps"
     )
     growth = _find(columns, "kl-blow-up", 400)
     assert growth.state == "firing" and growth.line == 1.0

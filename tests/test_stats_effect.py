@@ -360,7 +360,7 @@ def test_a_change_too_soon_after_another_will_never_have_enough_steps():
     assert "not enough steps" in brief(first)
 
 
-@pytest.mark.parametrize(("at", "said"), [(20, "the trend of 19 steps led"), (21, "the trend before led")])
+@pytest.mark.parametrize(("at", "said"), [(20, "the trend of 19 values led"), (21, "the trend before led")])
 def test_a_short_trend_that_is_continued_is_said_to_be_short(at, said):
     (found,) = effects({"reward": logged(np.arange(60.0))}, [command(at)])
     assert said in card(found)[1]
@@ -380,7 +380,7 @@ def test_figures_that_seem_to_contradict_each_other_are_told_as_one_thought():
     }
     for said, values in cases.items():
         (found,) = effects({"reward": logged(values)}, [command(30)])
-        assert f"  {said} 29 steps before, 29 after" in card(found)[1], card(found)
+        assert f"  {said} 29 values before, 29 after" in card(found)[1], card(found)
 
 
 def test_a_trend_is_continued_only_as_far_as_it_was_seen():
@@ -390,7 +390,7 @@ def test_a_trend_is_continued_only_as_far_as_it_was_seen():
     assert (told.rows_before, told.rows_after, told.continued) == (9, 40, 9)
     assert told.expected == pytest.approx(15) and told.beyond == pytest.approx(0, abs=1e-9)
     (found,) = effects({"reward": logged(values)}, [command(10)])
-    assert "the trend of 9 steps led to 15.0 in the next 9;" in card(found)[1]
+    assert "the trend of 9 values led to 15.0 in the next 9;" in card(found)[1]
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.6])
@@ -449,6 +449,6 @@ def test_a_card_is_a_line_for_each_metric():
     assert head == "set x=1 at step 30"
     assert reward.startswith("  reward 0.") and " -> 0." in reward and "  rose; the trend before led" in reward
     assert "+0.199 (0.194 to 0.204)" in reward and "no clear effect" in entropy and " in 100 steps  " in slope
-    assert calibration == "  calibration: not enough steps (1 of 8 steps before it: it can never be told)"
+    assert calibration == "  calibration: not enough steps (1 of 8 values before it: it can never be told)"
     (down,) = effects({"reward": logged(-1.0 * (np.arange(60) > 29))}, [command(30)])
     assert "-> -1.00  -1.00 (-1.00 to -1.00)  fell" in card(down)[1]

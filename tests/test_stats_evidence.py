@@ -46,7 +46,7 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
     ),
     "left-start": (
         (
-            rf"KL k[13] {N} nats/token on average, more than {N} at {N} of the last {N} steps; reward {N}, up to {N}.*",
+            rf"KL k[13] {N} nats/token on average, more than {N} at {N} of its last {N} values; reward {N}, .* {N} .*",
             lambda now, line, times, of, reward, best: times >= 4 and of == 5 and reward <= best,
         ),
     ),
@@ -91,7 +91,7 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
     "sampler-weights": ((rf"effective sample size {N} of the samples, less than {N}", less),),
     "zero-variance": (
         (
-            rf"more than {N} of groups .* at {N} of the last {N} steps, {N} at the last;.*",
+            rf"more than {N} of groups .* at {N} of the last {N}, {N} at the last;.*",
             lambda line, times, of, now: line == 50 and times > of / 2,
         ),
         (rf"{N} of groups have equal rewards, more than {N};.*", more),

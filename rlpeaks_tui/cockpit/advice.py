@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlpeaks_tui.run import present
-from rlpeaks_tui.run.bounds import bounds_of
+from rlpeaks_tui.run.bounds import RATE
 from rlpeaks_tui.run.branches import on_the_way
-from rlpeaks_tui.run.endings import CUT
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.marks import CommandMark
+from rlpeaks_tui.run.rates import CUT, configured, lower
 from rlpeaks_tui.run.requests import BASE
 from rlpeaks_tui.stats.effect import SHORT
 
@@ -41,24 +41,28 @@ _WEIGHTS = ("rollback CHECKPOINT", "set learning_rate=VALUE")
 def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
     """The command that is advised; empty where no finding has a remedy that can be given."""
     finding, advice = _answer(snapshot, findings)
-    return "" if finding is not None and awaited(snapshot, findings) else advice
+    return "" if _awaited(snapshot, finding, advice) else advice
 
 
 def awaited(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
     """The command that has answered the finding just so, while it is too soon to tell what it did; empty where none
     has. A second dose before the first can have worked is one too many."""
-    finding, advice = _answer(snapshot, findings)
+    return _awaited(snapshot, *_answer(snapshot, findings))
+
+
+def _awaited(snapshot: Snapshot, finding: Finding | None, advice: str) -> str:
     verb, given = remedy(advice)
     if finding is None or verb not in CHANGING:
         return ""
     since, tree = finding.since or 0, present.nodes(snapshot)
     for command in reversed(snapshot.commands):
-        if command.status != "applied" or command.verb not in (verb, "undo") or (command.step or 0) < since:
+        step = command.effective
+        if command.status != "applied" or command.verb not in (verb, "undo") or step is None or step < since:
             continue
-        if command.verb == "undo" or command.step is None:
+        if command.verb == "undo":
             return ""
-        if ("key" not in given or given["key"] in command.after) and on_the_way(tree, command.t, command.step):
-            seen = np.count_nonzero(present.series(snapshot, "reward").steps > command.step)
+        if ("key" not in given or given["key"] in command.after) and on_the_way(tree, command.t, step):
+            seen = np.count_nonzero(present.series(snapshot, "reward").steps > step)
             return f"#{command.number}" if seen < SHORT else ""
     return ""
 
@@ -93,15 +97,8 @@ def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
 
 
 def _lower(snapshot: Snapshot, rate: float, severity: str) -> float:
-    """A learning rate to try instead: what the run began with where the present one is far above it, else a part of it.
-
-    A part of a rate beyond all bounds is of no more use than the whole.
-    """
-    first, bounds = snapshot.settings[0].v.get("learning_rate"), bounds_of("learning_rate")
-    part = CUT if severity == "critical" else 2
-    if isinstance(first, int | float) and rate > part * first and (bounds is None or bounds.hold(first)):
-        return float(first)
-    return rate / part if bounds is None or bounds.hold(rate) else FIRST_RATE
+    """A learning rate to try instead; where a part of it is of no more use, one that others train with."""
+    return lower(rate, configured(snapshot), CUT if severity == "critical" else 2) or FIRST_RATE
 
 
 def led_up(snapshot: Snapshot, finding: Finding) -> CommandMark | None:
@@ -113,10 +110,10 @@ def led_up(snapshot: Snapshot, finding: Finding) -> CommandMark | None:
         return None
     tree = present.nodes(snapshot)
     for command in reversed(snapshot.commands):
-        if command.status != "applied" or command.verb not in CHANGING or command.step is None:
+        step = command.effective
+        if command.status != "applied" or command.verb not in CHANGING or step is None:
             continue
-        soon = 0 < finding.since - command.step <= SOON
-        if soon and command.before != command.after and on_the_way(tree, command.t, command.step):
+        if 0 < finding.since - step <= SOON and command.before != command.after and on_the_way(tree, command.t, step):
             return command
     return None
 
@@ -130,7 +127,8 @@ def after_what(snapshot: Snapshot, finding: Finding) -> str:
 def _taking_back(snapshot: Snapshot, finding: Finding) -> str:
     """What takes back the command that led up to a finding; empty where there is none or nothing does."""
     command = led_up(snapshot, finding)
-    if command is None or command.step is None:
+    # What follows a rollback comes from training on; to undo it would lead back to what was fled from.
+    if command is None or command.step is None or command.verb == "rollback":
         return ""
     last = to_undo(snapshot)
     undo = "undo" if last is not None and last.number == command.number else ""
@@ -148,11 +146,15 @@ def _healthy(snapshot: Snapshot, finding: Finding) -> str:
 
 
 def _lowered(snapshot: Snapshot, finding: Finding) -> bool:
-    """Whether the learning rate in force is lower than where the finding began."""
-    then = present.upto(snapshot, snapshot.settings, snapshot.step if finding.since is None else finding.since)
-    before = then[-1].v.get("learning_rate") if then else None
-    now = settable(snapshot).get("learning_rate")
-    return isinstance(before, int | float) and now is not None and now < before
+    """Whether a command has lowered the learning rate since the finding began; that a schedule does is no answer."""
+    since, tree = snapshot.step if finding.since is None else finding.since, present.nodes(snapshot)
+    for command in reversed(snapshot.commands):
+        before, after, step = command.before.get(RATE), command.after.get(RATE), command.effective
+        if command.status != "applied" or step is None or step < since or not on_the_way(tree, command.t, step):
+            continue
+        if isinstance(before, int | float) and isinstance(after, int | float) and before != after:
+            return after < before
+    return False
 
 
 def in_words(snapshot: Snapshot, advice: str) -> str:

@@ -36,9 +36,10 @@ def mix(phase: Phase) -> str:
 
 
 def coming(snapshot: Snapshot) -> str:
-    """The phase that a command has switched to, while the run has not generated from it yet; empty where none waits."""
+    """The phase that a command has switched to, while the run has not generated from it yet; empty where none waits
+    or nothing comes any more."""
     turns = [mark for mark in snapshot.commands if mark.status == "applied" and mark.verb in TURNS]
-    if not turns or turns[-1].verb != "phase":
+    if not snapshot.live or not turns or turns[-1].verb != "phase":
         return ""
     to = turns[-1].after.get("phase")
     entered = any(phase.t >= turns[-1].t for phase in snapshot.phases)

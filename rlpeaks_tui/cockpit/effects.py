@@ -55,17 +55,17 @@ def _never(found: Sequence[Compared]) -> list[str]:
 
 
 def _head(before: int, after: int) -> str:
-    return (
-        f"{'means of':<{TITLE}}{_steps(before):>{VALUE}} → {_steps(after):<{VALUE}} {'change':>{VALUE}} (95 % interval)"
-    )
+    counts = f"{'means of':<{TITLE}}{before:>{VALUE}} → {_values(after)}"
+    end = TITLE + VALUE + 3 + VALUE + 1 + VALUE
+    return f"{counts}{'change':>{end - len(counts)}} (95 % interval)"
 
 
-def _steps(count: int) -> str:
-    return plural(count, "step")
+def _values(count: int) -> str:
+    return plural(count, "value")
 
 
 def _lines(title: str, found: Compared, usual: tuple[int, int]) -> list[str]:
-    """Figures under those of the other metrics, and what they amount to; `usual` many steps were compared elsewhere."""
+    """Figures under those of the other metrics, and what they amount to; `usual` many values are those of others."""
     before, after, difference, low, high = (value.replace("-", "\u2212") for value in shown(title, found))
     change = f"{before:>{VALUE}} → {after:<{VALUE}} {difference:>{VALUE}}"
     figures = f"{named(title, found):<{TITLE}}{change} ({low} to {high})"
@@ -73,5 +73,5 @@ def _lines(title: str, found: Compared, usual: tuple[int, int]) -> list[str]:
     if title == "entropy slope":
         amounts += f"; nats {IN_STEPS}"
     if (found.rows_before, found.rows_after) != usual:
-        amounts += f"; {found.rows_before} → {_steps(found.rows_after)}"
+        amounts += f"; {found.rows_before} → {_values(found.rows_after)}"
     return [figures, f"  {amounts}"]

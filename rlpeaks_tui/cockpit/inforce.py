@@ -11,9 +11,9 @@ from itertools import pairwise
 from msgspec import Struct
 
 from rlpeaks_tui.run import present
+from rlpeaks_tui.run.bounds import RATE
 from rlpeaks_tui.run.entries import Settings, Value
 
-from .questions import SCHEDULED
 from .scene import Scene
 
 
@@ -43,10 +43,10 @@ def in_force(scene: Scene) -> list[Setting]:
         for name in changes:
             if name in before.v and name in after.v and before.v[name] != after.v[name]:
                 by = _by(scene, name, before, after)
-                if name != SCHEDULED or by:
+                if name != RATE or by:
                     changes[name].append(Change(after.step, before.v[name], by))
-    rate = scene.value(SCHEDULED)
-    values = {**told[-1].v, **({SCHEDULED: rate} if rate is not None and SCHEDULED in told[-1].v else {})}
+    rate = scene.value(RATE)
+    values = {**told[-1].v, **({RATE: rate} if rate is not None and RATE in told[-1].v else {})}
     return [Setting(name, value, tuple(reversed(changes[name]))) for name, value in values.items()]
 
 
@@ -54,9 +54,9 @@ def _by(scene: Scene, name: str, before: Settings, after: Settings) -> str:
     """What came between two tellings and changes settings: the command, or the phase that began."""
     for mark in reversed(scene.snapshot.commands):
         # An answer and the settings that follow from it have the same time.
-        if mark.status == "applied" and before.t < mark.t <= after.t and (name in mark.after or name != SCHEDULED):
+        if mark.status == "applied" and before.t < mark.t <= after.t and (name in mark.after or name != RATE):
             return f"command {mark.number}"
-    if name != SCHEDULED or _phase_sets_it(scene, after):
+    if name != RATE or _phase_sets_it(scene, after):
         for phase in scene.phases:
             if phase.step in (after.step, after.step + 1) and phase.index:
                 return f"phase {phase.name}"
@@ -68,6 +68,6 @@ def _phase_sets_it(scene: Scene, after: Settings) -> bool:
     begun = {phase.name for phase in scene.phases if phase.step in (after.step, after.step + 1)}
     found = [phase for phase in phases if isinstance(phase, dict)] if isinstance(phases, list) else []
     return any(
-        phase.get("name") in begun and isinstance(phase.get("settings"), dict) and SCHEDULED in phase["settings"]
+        phase.get("name") in begun and isinstance(phase.get("settings"), dict) and RATE in phase["settings"]
         for phase in found
     )

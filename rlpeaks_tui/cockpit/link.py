@@ -144,6 +144,12 @@ class Answers:
             return self._covered is not None
 
     @property
+    def silent(self) -> bool:
+        """Whether no question is open. Only whoever draws opens one where none is."""
+        with self._lock:
+            return self._covered is None
+
+    @property
     def known(self) -> bool:
         """Whether the terminal answers, as far as is known."""
         with self._lock:
@@ -191,8 +197,12 @@ def asking(kind: type[Driver]) -> type[Driver]:
                 super().write(ASK)
 
         def write(self, data: str) -> None:
-            asks = len(data) >= DRAWING and self.answers.drawn(len(data))
+            drawing = len(data) >= DRAWING
+            asks = drawing and self.answers.silent and self.answers.drawn(len(data))
             super().write(data + ASK if asks else data)
+            # Told of once it is on its way: an answer that comes meanwhile is of what was written before.
+            if drawing and not asks and self.answers.drawn(len(data)):
+                super().write(ASK)
 
         def process_message(self, message: Message) -> None:
             """Called in the thread that reads what the terminal sends."""

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 
 from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run import present
-from rlpeaks_tui.run.bounds import bounds_of
+from rlpeaks_tui.run.bounds import RATE, bounds_of
 from rlpeaks_tui.run.bounds import far as far_from
 from rlpeaks_tui.run.entries import Checkpoint
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.marks import CommandMark
+from rlpeaks_tui.run.rates import in_force
 from rlpeaks_tui.run.requests import BASE, BadCommand, Set, request
 
 from .curriculum import mix, phases_of, weights
@@ -24,7 +25,6 @@ Make = Callable[[Snapshot, Rates | None], Question]
 OFFERED = 6
 """Checkpoints that a question lists."""
 
-SCHEDULED = "learning_rate"
 UNDO = "Can be undone: what is needed to come back is written first."
 CHANGING = ("reset", "sync-ref", "rollback", "phase", "set")
 """Commands that change weights or settings, which `undo` takes back."""
@@ -298,11 +298,8 @@ def doubt(snapshot: Snapshot, words: Sequence[str]) -> str:
 def settable(snapshot: Snapshot) -> dict[str, float | int]:
     """The settings in force that are numbers."""
     values = dict(snapshot.settings[-1].v) if snapshot.settings else {}
-    if SCHEDULED in values:
-        # A schedule changes it from step to step, and nobody journals that as a setting.
-        rate = present.series(snapshot, SCHEDULED)
-        if len(rate) and rate.steps[-1] > snapshot.settings[-1].step:
-            values[SCHEDULED] = float(rate.values[-1])
+    if RATE in values:
+        values[RATE] = in_force(snapshot)
     return {
         name: value for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }

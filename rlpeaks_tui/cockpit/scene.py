@@ -157,11 +157,11 @@ class Scene(Struct, frozen=True, eq=False, dict=True):
         went back to. A note is none: it changes nothing, and has a sign of its own."""
         found = []
         for command in self.snapshot.commands:
-            if command.step is not None and command.status == "applied" and command.verb != "note":
-                to = command.after.get("step") if command.verb in ("rollback", "undo") else None
-                step = to if isinstance(to, int) else command.step
-                if on_the_way(self.nodes, command.t, step):
-                    found.append(Mark(command.number, step))
+            step = command.effective
+            if step is None or command.status != "applied" or command.verb == "note":
+                continue
+            if on_the_way(self.nodes, command.t, step):
+                found.append(Mark(command.number, step))
         return tuple(found)
 
     @cached_property

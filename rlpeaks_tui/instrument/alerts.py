@@ -33,12 +33,15 @@ class Alerts:
 
     def went_back(self, nodes: Sequence[Node]) -> None:
         """The run goes on from a checkpoint; `nodes` are its branches now."""
+        if len(nodes) > len(self._nodes):
+            # What came before was of another branch, also of metrics that are measured seldom.
+            self._gather()
+            self._store.branch()
         self._nodes = nodes
 
     def judge(self, step: int) -> list[Alert]:
         """Alerts that begin or end with the rows taken since the last call."""
-        self._store.extend(self._rows)
-        self._rows.clear()
+        self._gather()
         told = []
         columns, way = along(self._store.columns(), self._nodes), tangled(self._nodes)
         for finding in self._evaluator.evaluate(columns, step, dtype=self._dtype, way=way):
@@ -58,3 +61,7 @@ class Alerts:
                 )
             )
         return told
+
+    def _gather(self) -> None:
+        self._store.extend(self._rows)
+        self._rows.clear()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from msgspec import Struct, field
 
+from ..run.bounds import RATE
 from ..run.entries import Value
 from ..run.requests import (
     BASE,
@@ -36,8 +37,6 @@ from .recorder import Recorder
 from .settings import SettingRefused, Settings
 from .starting_weights import StartingWeights
 from .trl_bridge import TrlBridge
-
-RATE = "learning_rate"
 
 
 class Answer(Struct):

@@ -13,6 +13,11 @@ from .requests import BadCommand, Request, Set
 FAR = 5.0
 """A change by more than this factor, up or down, is asked about: a digit too many or too few in an exponent is 10."""
 
+# What is just so much is not more because of rounding.
+_FARTHER = FAR * (1 + 1e-9)
+
+RATE = "learning_rate"
+
 REWARD_WEIGHT = "reward_weights."
 
 
@@ -31,7 +36,7 @@ class Bounds(Struct, frozen=True):
 
 
 _BOUNDS = {
-    "learning_rate": Bounds(1e-12, 1.0),
+    RATE: Bounds(1e-12, 1.0),
     "beta": Bounds(0.0, 100.0),
     "temperature": Bounds(0.01, 10.0),
     "epsilon": Bounds(0.0, 10.0),
@@ -56,7 +61,7 @@ def beyond(name: str, value: float) -> str:
 
 def far(name: str, now: float | None, value: float) -> str:
     """That a value is far from the present one, or of the other sign; empty where it is not, and to or from 0."""
-    if not now or not value or 1 / FAR <= value / now <= FAR:
+    if not now or not value or 1 / _FARTHER <= value / now <= _FARTHER:
         return ""
     return f"{name} is {now:g} now, far from {value:g}"
 

@@ -11,21 +11,18 @@ import sysconfig
 from pathlib import Path
 
 from . import present
-from .bounds import bounds_of
+from .bounds import RATE, bounds_of
 from .entries import Checkpoint
 from .facts import RunInfo
 from .follow import Snapshot
 from .layout import Layout
+from .rates import CUT, configured, in_force, lower
 
 FOREIGN = (
     *("site-packages", "dist-packages", "<frozen", "<string>", "/lib/python3.", "/rlpeaks_tui/"),
     sysconfig.get_paths()["stdlib"],
 )
 """In the file names of what a person did not write."""
-
-RATE = "learning_rate"
-CUT = 10
-"""What a learning rate that broke a run is divided by: half of it would break it again."""
 
 _CALL = re.compile(r'\s*File "(.+)", line (\d+), in (.+)')
 
@@ -54,8 +51,9 @@ def place(snapshot: Snapshot) -> str:
 
 def suspect(snapshot: Snapshot) -> str:
     """Why the learning rate is to be doubted first; empty where nothing points to it."""
-    rate, bounds = _rate(snapshot), bounds_of(RATE)
-    if rate is None:
+    rate, bounds = in_force(snapshot), bounds_of(RATE)
+    # A rate of 0, as a warm-up begins with, breaks nothing.
+    if not rate:
         return ""
     if bounds is not None and not bounds.hold(rate):
         return (
@@ -106,11 +104,6 @@ def _started(info: RunInfo) -> list[str]:
     return kept
 
 
-def _rate(snapshot: Snapshot) -> float | None:
-    rate = snapshot.settings[-1].v.get(RATE) if snapshot.settings else None
-    return float(rate) if isinstance(rate, int | float) else None
-
-
 def _left(snapshot: Snapshot) -> int | None:
     """The step at which the run itself told that its policy had left its start; None where that is not so now."""
     told = [alert for alert in present.upto(snapshot, snapshot.alerts, snapshot.step) if alert.rule == "left-start"]
@@ -131,11 +124,16 @@ def _slower(snapshot: Snapshot) -> tuple[str, list[str]]:
     if given:
         dropped = {at - 1 if words[at - 1] == "--set" else at for at in given} | {*given}
         return " with the run file's own learning rate", [w for at, w in enumerate(words) if at not in dropped]
-    rate, bounds = _rate(snapshot), bounds_of(RATE)
-    if "trainer" not in info.config or rate is None or bounds is None:
+    now, first = in_force(snapshot), configured(snapshot)
+    if "trainer" not in info.config or now is None:
         return " with a lower learning rate", words
-    lower = f"{rate / CUT:g}" if bounds.hold(rate) else "RATE"
-    return " with a lower learning rate", [*words, "--set", f"{info.config['trainer']}.{RATE}={lower}"]
+    # A schedule begins anew, from what the run file says.
+    rate = lower(max(now, first or now), first, CUT)
+    return " with a lower learning rate", [
+        *words,
+        "--set",
+        f"{info.config['trainer']}.{RATE}={'RATE' if rate is None else f'{rate:g}'}",
+    ]
 
 
 def _from_here(path: Path) -> str:

@@ -25,6 +25,12 @@ class CommandMark(Struct, frozen=True):
     before: dict[str, float | int | str | bool | None] = field(default_factory=dict)
     after: dict[str, float | int | str | bool | None] = field(default_factory=dict)
 
+    @property
+    def effective(self) -> int | None:
+        """The step from which on it holds: of one that went back, where it went to."""
+        to = self.after.get("step") if self.verb in ("rollback", "undo") else None
+        return to if isinstance(to, int) else self.step
+
 
 def marks(answered: Sequence[Command], orders: Sequence[Order], ended: bool) -> tuple[CommandMark, ...]:
     """Numbered from 1, in the order of the answers; what waits for a run that has `ended` came too late."""

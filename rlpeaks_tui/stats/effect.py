@@ -110,7 +110,7 @@ def thought(found: Compared) -> str:
     """What the figures amount to, as one thought: the effect, or why none is clear though a figure differs."""
     if found.expected is None or found.beyond is None:
         return found.verdict if found.verdict not in UNDECIDED else UNCLEAR
-    trend = f"the trend of {found.rows_before} steps" if found.short else "the trend before"
+    trend = f"the trend of {found.rows_before} values" if found.short else "the trend before"
     known = lookup(found.metric)
     to = format_value(known, found.expected) + _bound(known, found.expected)
     if found.verdict not in UNDECIDED:
@@ -119,7 +119,7 @@ def thought(found: Compared) -> str:
     if not moved and not apart:
         return UNCLEAR
     is_now = {1: "higher", -1: "lower", 0: "as before"}[moved]
-    if apart in (0, moved):
+    if not apart:
         return f"{UNCLEAR}: {is_now}, but {trend} led to {to}{_until(found)}"
     return f"{UNCLEAR}: {is_now}, yet {'above' if apart > 0 else 'below'} {to}, where {trend} led{_until(found)}"
 
@@ -144,10 +144,10 @@ IN_STEPS = "in 100 steps"
 def shortage(found: Compared) -> str:
     """Which side has too few rows, and whether that can change."""
     if found.rows_before < LEAST:
-        return f"{found.rows_before} of {LEAST} steps before it: it can never be told"
+        return f"{found.rows_before} of {LEAST} values before it: it can never be told"
     if found.verdict == "not enough steps yet":
-        return f"{found.rows_after} of {LEAST} steps after it so far: it will be told"
-    return f"{found.rows_after} of {LEAST} steps after it, and there will be no more"
+        return f"{found.rows_after} of {LEAST} values after it so far: it will be told"
+    return f"{found.rows_after} of {LEAST} values after it, and there will be no more"
 
 
 class Effect(Struct, frozen=True):
@@ -387,7 +387,7 @@ def _line(title: str, found: Compared) -> str:
     before, after, difference, low, high = shown(title, found)
     line = f"{title} {before} -> {after}{f' {IN_STEPS}' if title == 'entropy slope' else ''}"
     line += f"  {difference} ({low} to {high})  {thought(found)}"
-    return f"{line}; {found.rows_before} steps before, {found.rows_after} after{_cut(found)}"
+    return f"{line}; {found.rows_before} values before, {found.rows_after} after{_cut(found)}"
 
 
 def _cut(found: Compared) -> str:

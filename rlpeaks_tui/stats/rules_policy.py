@@ -151,7 +151,7 @@ POLICY: tuple[Rule, ...] = (
         remedy="phase NAME",
         evidence="{now:.0%} of groups have equal rewards, fires above 50%; reward {reward:.3g}",
         fires=(
-            "more than 50% of groups had equal rewards, on average over 40 steps, at {many:.0f} of the last 20 steps, "
+            "more than 50% of groups had equal rewards, on average over 40 logged steps, at {many:.0f} of the last 20, "
             "{now:.0%} at the last; reward {reward:.3g}: where it is high such groups are solved, where it is low too "
             "hard",
             "{now:.1%} of groups have equal rewards, more than 80%; reward {reward:.3g}: where it is high such groups "

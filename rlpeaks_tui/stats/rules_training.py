@@ -201,7 +201,7 @@ TRAINING: tuple[Rule, ...] = (
         evidence="{metric} {now:.3g} nats/token, fires above {line:g} unless reward exceeds that of its first 5 steps; "
         "reward {reward:.3g}, up to {best:.3g} in its first 5 steps",
         fires=(
-            "{metric} {now:.3g} nats/token on average, more than {line:g} at {beyond:.0f} of the last 5 steps; reward "
+            "{metric} {now:.3g} nats/token on average, more than {line:g} at {beyond:.0f} of its last 5 values; reward "
             "{reward:.3g}, up to {best:.3g} in its first 5 steps",
         ),
         judge=_left_start,

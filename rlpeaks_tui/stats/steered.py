@@ -26,7 +26,7 @@ WINDOW = 50
 
 
 class Sent(Protocol):
-    """A command, as `run.follow.CommandMark` is."""
+    """A command, as `run.marks.CommandMark` is."""
 
     @property
     def id(self) -> str: ...

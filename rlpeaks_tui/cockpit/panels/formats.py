@@ -27,14 +27,14 @@ def names(scene: Scene) -> list[str]:
     return sorted(found, key=lambda name: (-round(scene.value(name) or 0.0, 2), name))
 
 
-def starts(scene: Scene, found: Sequence[str]) -> dict[str, float | None]:
+def starts(scene: Scene, found: Sequence[str]) -> dict[str, float]:
     """The share of each format in the first step that told any: none of one that was not seen yet.
 
     Each one's own first share would be of other steps, and they would not add up to all completions.
     """
     known = [series for name in (ENTROPY, *found) if len(series := scene.series(name))]
     first = min((int(series.steps[0]) for series in known), default=0)
-    shares: dict[str, float | None] = {}
+    shares: dict[str, float] = {}
     for name in found:
         series = scene.series(name)
         here = len(series) > 0 and int(series.steps[0]) == first and bool(np.isfinite(series.values[0]))
@@ -69,8 +69,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         if bar >= 4:
             cells.put(y, label + 2, lying(share, bar, scene.ascii_only), Ink.FORMAT)
         cells.put_right(y, width - 7, percent(share), Ink.TEXT)
-        if start is not None:
-            cells.put_right(y, width, points(share, start), Ink.DIM)
+        cells.put_right(y, width, points(share, start), Ink.DIM)
     cells.put_right(len(found) + 1, width, fit("share now, points since start", width), Ink.FAINT)
     return cells
 

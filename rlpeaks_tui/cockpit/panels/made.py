@@ -115,6 +115,10 @@ def recent(scene: Scene, what: Made | None, width: int) -> Cells:
 
 
 def _lately(scene: Scene, name: str) -> float | None:
-    """Mean of the last WINDOW steps up to the one shown: a probe that is due now and then makes single ones uneven."""
+    """Mean of the last WINDOW steps up to the one shown: a probe that is due now and then makes single ones uneven.
+
+    What is less than nothing is no time.
+    """
     _, values = until(scene, name)
-    return float(values[-WINDOW:].mean()) if len(values) else None
+    mean = float(values[-WINDOW:].mean()) if len(values) else -1.0
+    return mean if mean >= 0 else None

@@ -103,7 +103,16 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
     ),
     "skipped-work": ((rf"{N} of successes .*, more than {N}", more),),
     "format-lock-in": (
-        (rf"format \w+ has {N} of completions, {N} at the start", lambda now, began: now >= 90 and began <= 70),
+        (
+            rf"format \w+: {N} of completions over {N} logged steps, {N} in the first {N} steps; pass@k is below the "
+            rf"base's by {N}, at most {N}",
+            lambda now, last, began, first, gain, high: now >= 90 and began <= 70 and high <= 0,
+        ),
+        (
+            rf"format \w+: {N} of completions over {N} logged steps, {N} in the first {N} steps; it earns no more: "
+            rf"reward {N}, up to {N} in the first {N} steps",
+            lambda now, last, began, first, reward, best, early: now >= 90 and began <= 70 and reward <= best,
+        ),
     ),
     "reward-hacking": (
         (rf"reward {N}, Kendall's S {N} of 15 .* {N}, S {N}", lambda r, paid, once, earned: paid >= 11 and earned <= 3),

@@ -79,6 +79,19 @@ def _changed(name: str, values, *, start: int = 0, every: int = 1) -> dict[str, 
     return columns
 
 
+def _locked_in(high: float) -> dict[str, Series]:
+    """One format takes over late; `high` is what pass@k gained over the base at most, since then."""
+    columns = _changed("format/column", np.full(100, 0.97), start=300)
+    for name, value in (("eval/gain", high - 0.1), ("eval/gain_high", high)):
+        columns[name] = _changed(name, np.full(6, value), start=10)[name]
+    return columns
+
+
+def test_a_format_that_takes_over_with_gain_is_no_fault():
+    assert _find(_locked_in(-0.05), "format-lock-in").state == "firing"
+    assert _find(_locked_in(0.02), "format-lock-in").state == "ok"
+
+
 def test_a_run_in_order_is_clear_at_every_step():
     columns = _healthy()
     for step in range(0, 401, 20):
@@ -147,7 +160,7 @@ SICK = {
     "rare-success": (lambda: _changed("groups/rare_success", np.full(100, 0.5), start=300), "warn"),
     "repetition": (lambda: _changed("texts/repeated", np.full(100, 0.2), start=300), "warn"),
     "skipped-work": (lambda: _changed("texts/skipped", np.full(100, 0.5), start=300), "warn"),
-    "format-lock-in": (lambda: _changed("format/column", np.full(100, 0.97), start=300), "warn"),
+    "format-lock-in": (lambda: _locked_in(-0.05), "warn"),
     "reward-hacking": (lambda: _changed("eval/pass@1", np.linspace(0.6, 0.4, 8), start=8), "critical"),
     "skill-damage": (lambda: _changed("eval/kept", np.full(8, 0.8), start=8), "warn"),
 }

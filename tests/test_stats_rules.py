@@ -88,22 +88,34 @@ def test_repetition_counts_from_where_the_run_began():
         assert _find(columns, "repetition", 100).state == state
 
 
-def _formats(**shares):
+def _formats(reward=0.3, **shares):
     columns = {f"format/{name}": _series(values) for name, values in shares.items()}
-    return columns | {"format/entropy": _series(np.full(100, 0.5))}
+    return columns | {"format/entropy": _series(np.full(100, 0.5)), "reward": _series(np.linspace(0.3, reward, 100))}
 
 
 def test_lock_in_names_the_format_that_won_and_where_it_began():
     rise = np.linspace(0.25, 0.97, 100)
     found = _find(_formats(direct=1 - rise, column=rise), "format-lock-in", 100)
     assert found.state == "firing"
-    assert found.evidence == "format column has 94% of completions, 32% at the start"
+    assert found.evidence == (
+        "format column: 94% of completions over 10 logged steps, 26% in the first 5 steps; it earns no more: reward "
+        "0.3, up to 0.3 in the first 5 steps"
+    )
+
+
+def test_where_nothing_was_held_out_a_format_that_earns_more_is_no_fault():
+    rise = np.linspace(0.25, 0.97, 100)
+    for reward, state in ((0.29, "firing"), (0.6, "ok")):
+        assert _find(_formats(reward, direct=1 - rise, column=rise), "format-lock-in", 100).state == state
+    falls = {"eval/gain": _series(np.full(4, -0.2), 25, 25), "eval/gain_high": _series(np.full(4, -0.1), 25, 25)}
+    found = _find(_formats(0.6, direct=1 - rise, column=rise) | falls, "format-lock-in", 100)
+    assert found.state == "firing" and found.evidence.endswith("pass@k is below the base's by -0.200, at most -0.100")
 
 
 def test_a_format_that_ruled_from_the_start_is_no_lock_in():
     found = _find(_formats(direct=np.full(100, 0.95), column=np.full(100, 0.05)), "format-lock-in", 100)
     assert found.state == "n/a"
-    assert found.evidence == "format direct had 95% of completions at the start already"
+    assert found.evidence == "format direct had 95% of completions in the first 5 steps already"
 
 
 def test_a_format_that_was_never_seen_before_can_take_over():
@@ -111,13 +123,15 @@ def test_a_format_that_was_never_seen_before_can_take_over():
     columns["format/other"] = _series(np.ones(40), first=61)
     found = _find(columns, "format-lock-in", 100)
     assert found.state == "firing"
-    assert found.evidence == "format other has 100% of completions, 0% at the start"
+    assert found.evidence.startswith(
+        "format other: 100% of completions over 10 logged steps, 0% in the first 5 steps; it"
+    )
 
 
 def test_what_is_said_about_formats_is_no_format():
     rise = np.linspace(0.25, 0.97, 100)
     columns = _formats(direct=1 - rise, column=rise, effective=np.full(100, 2.0), selection_residual=np.ones(100))
-    assert _find(columns, "format-lock-in", 100).evidence.startswith("format column has 94%")
+    assert _find(columns, "format-lock-in", 100).evidence.startswith("format column: 94%")
 
 
 def _with_evals(reward, held_out):

@@ -105,6 +105,12 @@ def start(steps: Steps, x: Floats, span: int = 20) -> float:
     return float(np.median(x[steps - steps[0] <= span])) if x.size else np.nan
 
 
+def early(steps: Steps, x: Floats) -> float:
+    """The mean of the first EARLY steps; nan where there is none. Of shares those of all parts still add up to 1."""
+    first = x[steps - steps[:1] < EARLY]
+    return float(first.mean()) if first.size else np.nan
+
+
 def began(steps: Steps, x: Floats) -> float:
     """Where a metric that is never negative began: the mean of its first EARLY steps, of those of its values there
     that lie within a factor of two of the very first. nan where there is none.

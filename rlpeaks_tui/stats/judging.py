@@ -190,7 +190,7 @@ class _Unknown:
 def _shown(rule: Rule, names: Sequence[str], key: str, last: Number) -> object:
     if key == "member":
         prefix = rule.needs[-1].partition("<")[0]
-        return names[plain_needs(rule) + int(last)].removeprefix(prefix)
+        return names[plain_needs(rule) + len(rule.wants) + int(last)].removeprefix(prefix)
     if isinstance(last, np.bool_):
         return "rising" if last else "not rising"
     return _Unknown() if isinstance(last, float) and np.isnan(last) else last
@@ -231,14 +231,14 @@ def align(rule: Rule, series: Sequence[tuple[Steps, Floats]]) -> tuple[Steps, li
         metric that the rule only wants is nan.
     """
     plain = plain_needs(rule)
-    absent = np.nan if plain == len(rule.needs) else 0.0
+    known_to_be_none = plain + len(rule.wants)
     steps, first = series[0]
     begins = [other[0] if other.size else np.iinfo(np.int64).max for other, _ in series[1:plain]]
     start = int(np.searchsorted(steps, max(begins, default=steps[0] if steps.size else 0)))
     aligned = [first[start:]]
     for i, (other_steps, other) in enumerate(series[1:], 1):
         index = np.searchsorted(other_steps, steps, side="right")
-        last = np.concatenate(([np.nan if i < plain else absent], other))[index]
+        last = np.concatenate(([np.nan if i < known_to_be_none else 0.0], other))[index]
         if rule.pooled and steps.size:
             bounds = np.concatenate(([0], index))
             # reduceat sums from each bound to the next and from the last to the end, which must not be empty.

@@ -44,12 +44,12 @@ class Rule(Struct, frozen=True):
             `member` is shown as the name of that member of the family.
         fires: the same where it fires, with the condition that the numbers meet; the number called `case` says which
             of the texts, the first where there is none. () where `evidence` serves for both.
-        judge: (steps [n], one array [n] per metric, those it wants last) -> (levels [n]: 0, 1 warn, 2 critical,
-            IDLE; numbers to show). Entry t must depend on the last `window` entries up to t and on those of the
-            warm-up only. A number called `line` is the value of the first metric at which the rule begins to fire.
+        judge: (steps [n], one array [n] per metric, those it wants after those it needs, a family last) ->
+            (levels [n]: 0, 1 warn, 2 critical, IDLE; numbers to show). Entry t must depend on the last `window` entries
+            up to t and on those of the warm-up only. A number called `line` is the value of the first metric at which
+            the rule begins to fire.
         least: evaluations that it takes to say anything.
-        wants: metrics as in `needs` that it can do without, nan where they have no value. A rule that needs a family
-            wants nothing.
+        wants: metrics as in `needs` that it can do without, nan where they have no value.
         weights: the rule applies only when weights are of this dtype.
         finite: values of the first metric that are not finite are passed over; otherwise the judge sees them.
         pooled: other metrics enter with the mean of their values since the evaluation before, not with the last.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlpeaks_tui.stats.causal import ago, concordance, levels, mean, start, total
+from rlpeaks_tui.stats.causal import ago, best, concordance, early, levels, mean, start, total
 from rlpeaks_tui.stats.exhaustion import HOLDS
 from rlpeaks_tui.stats.rule import IDLE, Levels, Rule, Shown, Steps
 from rlpeaks_tui.stats.summaries import Floats
@@ -53,15 +53,22 @@ def _skipped_work(steps: Steps, share: Floats) -> tuple[Levels, Shown]:
     return levels(now > line), {"now": now, "line": line}
 
 
-def _format_lock_in(steps: Steps, entropy: Floats, *shares: Floats) -> tuple[Levels, Shown]:
+def _format_lock_in(
+    steps: Steps, entropy: Floats, reward: Floats, gain: Floats, high: Floats, *shares: Floats
+) -> tuple[Levels, Shown]:
     now = np.stack([mean(share, 10) for share in shares])  # [formats, n]
-    first = np.array([start(steps, share) for share in shares])  # [formats]
+    first = np.array([early(steps, share) for share in shares])  # [formats]
     winner = now.argmax(axis=0)
     share, began = now.max(axis=0), first[winner]
     alone = share > 0.9
-    result = levels(alone & (began < 0.7))
+    earned, most = mean(reward, 10), best(steps, reward)
+    # Held-out prompts are the better judges: rewards fall with every harder phase.
+    judged = np.isfinite(high)
+    lost = np.where(judged, high < 0, earned <= most)
+    result = levels(alone & (began < 0.7) & lost)
     result[alone & (began >= 0.7)] = IDLE
-    return result, {"member": winner, "now": share, "start": began}
+    shown: Shown = {"member": winner, "now": share, "start": began, "reward": earned, "best": most}
+    return result, shown | {"gain": gain, "high": high, "case": np.where(judged, 0, 1)}
 
 
 def _reward_hacking(steps: Steps, held_out: Floats, reward: Floats) -> tuple[Levels, Shown]:
@@ -208,19 +215,28 @@ POLICY: tuple[Rule, ...] = (
     ),
     Rule(
         id="format-lock-in",
-        title="One format has taken over",
+        title="One format has taken over without gain",
         severity="warn",
-        needs=("format/entropy", "format/<name>"),
+        needs=("format/entropy", "reward", "format/<name>"),
+        wants=("eval/gain", "eval/gain_high"),
         window=10,
         warmup=20,
-        source="2504.07912 for the effect, which need not be a fault; a share above 0.9 from below 0.7",
+        source="2504.07912: as a rule the better format wins, which is no fault, but pass@k in many tries may fall "
+        "with it; a share above 0.9 from below 0.7",
         strength="ours",
         remedy="set beta=VALUE",
-        evidence="format {member} has {now:.0%} of completions, {start:.0%} at the start; fires above 90%, where "
-        "it had less than 70%",
-        fires=("format {member} has {now:.0%} of completions, {start:.0%} at the start",),
+        evidence="format {member}: {now:.0%} of completions over 10 logged steps, {start:.0%} in the first 5 steps; "
+        "fires above 90%, where it had less than 70%, and pass@k falls below the base's or, without held-out prompts, "
+        "reward does not exceed that of the first 5 steps; pass@k gained {gain:+.3f}, at most {high:+.3f}; reward "
+        "{reward:.3g}",
+        fires=(
+            "format {member}: {now:.0%} of completions over 10 logged steps, {start:.0%} in the first 5 steps; pass@k "
+            "is below the base's by {gain:+.3f}, at most {high:+.3f}",
+            "format {member}: {now:.0%} of completions over 10 logged steps, {start:.0%} in the first 5 steps; it "
+            "earns no more: reward {reward:.3g}, up to {best:.3g} in the first 5 steps",
+        ),
         judge=_format_lock_in,
-        idle="format {member} had {start:.0%} of completions at the start already",
+        idle="format {member} had {start:.0%} of completions in the first 5 steps already",
     ),
     Rule(
         id="reward-hacking",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..generations import Generations
 from ..raster import Ints
 from ..scene import Scene
 from ..words import number, percent, plural, signed
-from .formats import ENTROPY, PREFIX, names
+from .formats import ENTROPY, PREFIX, names, starts
 from .parts import axis_over, chart, heading, nothing, ticks_for
 from .picking import first_shown, picked, raise_row
 
@@ -119,7 +119,7 @@ def story(scene: Scene, width: int, height: int) -> Cells:
         return nothing(cells, scene.why(f"{PREFIX}*" if not found else ENTROPY))
     steps, what = told
     title, ink = "Selection of formats", Ink.FORMAT
-    heading(cells, scene, "", "", title, ink, point(found, what), speed(scene), effective(scene))
+    heading(cells, scene, "", "", title, ink, point(what, starts(scene, found)), speed(scene), effective(scene))
     said = f"shares: mean of the first and last {plural(what.span, 'step')}; {PAID}"
     cells.put(1, 0, fit(said, width), Ink.FAINT)
     at = picked(cells, scene, len(found))
@@ -143,8 +143,9 @@ FORCE = ("running sum of what selection alone would move", ": share x (advantage
 """What is drawn, and how it is calculated where that has room."""
 
 
-def point(found: Sequence[str], what: Selection) -> str:
-    """Who wins, and whether it was the most frequent to begin with."""
+def point(what: Selection, began: Mapping[str, float]) -> str:
+    """Who wins, and whether it was the most frequent to begin with; `began` has the first share of each, in order."""
+    found = list(began)
     if what.force.shape[1] < LEAST:
         return f"not told yet: {plural(what.force.shape[1], 'step')}, {LEAST} are needed"
     winners = [i for i, kind in enumerate(what.kinds) if kind == "selected"]
@@ -153,8 +154,8 @@ def point(found: Sequence[str], what: Selection) -> str:
         words = {"merely frequent": "is merely frequent", "rises unpaid": "rises unpaid"}
         return f"{_plain(found[leader])} {words.get(what.kinds[leader], 'leads, nothing is selected')}"
     winner = max(winners, key=lambda i: what.now[i] - what.start[i])
-    first = int(np.argmax(what.start))
-    before = "the most frequent from the start" if first == winner else f"against {_plain(found[first])}"
+    first = max(found, key=began.__getitem__)
+    before = "the most frequent from the start" if first == found[winner] else f"against {_plain(first)}"
     return f"{_plain(found[winner])} wins, {before}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlpeaks_tui.stats.catalog import has_entry
+from rlpeaks_tui.stats.causal import EARLY
 
 from ..bars import lying
 from ..cells import SERIES, SOFT, Cells, Ink, fit, width_of
@@ -28,17 +29,19 @@ def names(scene: Scene) -> list[str]:
 
 
 def starts(scene: Scene, found: Sequence[str]) -> dict[str, float]:
-    """The share of each format in the first step that told any: none of one that was not seen yet.
+    """The mean share of each format in the first EARLY steps, as the check on formats has it: none of one that was not
+    seen yet.
 
-    Each one's own first share would be of other steps, and they would not add up to all completions.
+    Each one's own first shares would be of other steps, and they would not add up to all completions.
     """
     known = [series for name in (ENTROPY, *found) if len(series := scene.series(name))]
     first = min((int(series.steps[0]) for series in known), default=0)
+    steps = max((int((series.steps - first < EARLY).sum()) for series in known), default=0)
     shares: dict[str, float] = {}
     for name in found:
         series = scene.series(name)
-        here = len(series) > 0 and int(series.steps[0]) == first and bool(np.isfinite(series.values[0]))
-        shares[name] = float(series.values[0]) if here else 0.0
+        early = series.values[series.steps - first < EARLY]
+        shares[name] = float(early[np.isfinite(early)].sum()) / steps if len(early) else 0.0
     return shares
 
 
@@ -70,7 +73,7 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
             cells.put(y, label + 2, lying(share, bar, scene.ascii_only), Ink.FORMAT)
         cells.put_right(y, width - 7, percent(share), Ink.TEXT)
         cells.put_right(y, width, points(share, start), Ink.DIM)
-    cells.put_right(len(found) + 1, width, fit("share now, points since start", width), Ink.FAINT)
+    cells.put_right(len(found) + 1, width, fit(f"share now, points since the first {EARLY} steps", width), Ink.FAINT)
     return cells
 
 

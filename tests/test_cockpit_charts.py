@@ -251,6 +251,9 @@ def test_half_blocks_hold_two_values_a_cell() -> None:
     assert cells.rows() == ["▀█▄", "▀  "]
     ink = int(cells.inks[0, 0])
     assert ink & HEAT and ink & 15 == 0 and ink >> 4 & 15 == 15 and ink & TINT
+    nothing = half_blocks(np.zeros((2, 3)), 0.0, 1.0, flat=True)
+    assert nothing.rows() == ["···"], "nothing at all is not nothing known"
+    assert half_blocks(np.full((2, 3), np.nan), 0.0, 1.0, flat=True).rows() == ["   "]
     flat = half_blocks(values, 0.0, 1.0, flat=True)
     assert flat.rows()[0][1] == SHADES[-1] and not (flat.inks & HEAT).any()
 

@@ -336,8 +336,8 @@ def test_what_is_in_force_is_that_of_the_step_shown_with_who_changed_it(
 def test_the_panel_says_it_and_can_be_filtered(changed: Path) -> None:
     scene = scene_of(changed)
     said = words(facts.enlarged(scene, 150, 44))
-    assert re.search(r"• temperature +1\.30  was 1\.10 until step 80, command 2", said)
-    assert "before that 1.00 until step 60, phase three operands" in said
+    assert re.search(r"• temperature +1\.30  until step 80: 1\.10, command 2", said)
+    assert "until step 60: 1.00, phase three operands" in said
     assert re.search(r"• grpo\.learning_rate +0\.0003  3\.0e-04 now", said), "the metric of the step has the last word"
     assert re.search(r"phases\.2\.settings\.temperature +1\.1", said)
     some = words(facts.enlarged(replace(scene, view=View(filter="torch|beta")), 80, 30))

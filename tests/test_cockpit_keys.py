@@ -23,11 +23,13 @@ from rlpeaks_tui.cockpit.screens import help
 from rlpeaks_tui.cockpit.screens.ask import Confirm
 from rlpeaks_tui.cockpit.screens.dialog import Dialog
 from rlpeaks_tui.cockpit.screens.enlarged import Enlarged
+from rlpeaks_tui.cockpit.steering import STILL_READ
 from rlpeaks_tui.cockpit.words import ago
 from rlpeaks_tui.run.entries import Checkpoint, Command, Metrics
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.run.mailbox import waiting
 from rlpeaks_tui.run.marks import CommandMark
+from rlpeaks_tui.stats.effect import LEAST
 from rlpeaks_tui.stats.preview import TaskRate
 from tests.cockpit_fakes import FakeRun, steered_run
 from tests.cockpit_pilot import app_of, opened, screen, until, until_seen
@@ -430,6 +432,47 @@ async def test_an_open_card_follows_the_run_and_gets_no_lower(run: FakeRun, monk
         # What it says anew does not keep it open any longer.
         now += 30.1
         await until(pilot, lambda: app.aftermath.card is None, "folded")
+
+
+@pytest.mark.parametrize("after", [0, LEAST - 1, LEAST])
+async def test_who_comes_back_before_it_can_be_told_gets_the_card_too(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    run.command("theirs", "set", "beta=0.1", beta=0.1)
+    run.advance(after)
+    monkeypatch.setattr(effects, "lines_for", lambda snapshot, mark: [f"reward of {mark.id}"])
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        seen = app.reading
+        await until(pilot, lambda: app.reading is not seen, "looked again")
+        if after < LEAST:
+            await until_seen(pilot, "reward of theirs")
+        assert (app.aftermath.card is not None) is (after < LEAST)
+        # What somebody else sends meanwhile is told as well.
+        await pilot.press("escape")
+        run.command("later", "set", "beta=0.2", beta=0.2)
+        await until_seen(pilot, "reward of later")
+
+
+async def test_that_the_run_was_being_read_is_no_news_once_it_has_been(run: FakeRun) -> None:
+    async with opened(run.layout.root) as pilot:
+        app = app_of(pilot)
+        app.say(STILL_READ)
+        assert STILL_READ in screen(app) or app.notice == STILL_READ
+        await until(pilot, lambda: not app.notice and STILL_READ not in screen(app), "taken away")
+
+
+async def test_a_checkpoint_of_a_sick_policy_says_so(run: FakeRun) -> None:
+    run.advance(1)
+    run.alert("gradient", "Gradients spike")
+    run.checkpoint("sick")
+    run.advance(1)
+    run.alert("gradient", "Gradients spike", on=False)
+    run.checkpoint("well")
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        await open_question(pilot, app_of(pilot), "rollback")
+        await until_seen(pilot, r"sick .*while 1 check fired")
+        assert screen(app_of(pilot)).count("while") == 1
 
 
 @pytest.mark.parametrize("told", [True, False])

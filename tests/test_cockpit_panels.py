@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from rlpeaks_tui.cockpit import strips
 from rlpeaks_tui.cockpit.cells import UNDERLINE, Cells, Ink, in_ascii
 from rlpeaks_tui.cockpit.filtering import filtered
 from rlpeaks_tui.cockpit.panels import BY_ID, MISSION, PANELS, completion, console, timeline
@@ -475,3 +476,39 @@ def test_selection_names_the_steps_of_both_ends_and_writes_what_was_paid_alike(t
         r"direct +80 % +20 % +−\d\.\d{3} ", words
     )
     assert "right at start" in words and "now right" in words and "right now" not in words
+
+
+def test_what_was_measured_long_ago_is_grey_and_dated_with_the_reason(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "run", steps=100)
+    fresh = scene_of(run.layout.root)
+    last = int(fresh.series("calibration/ece").steps[-1])
+    assert fresh.stale("calibration/ece") is None and "ECE" in text_of("calibration", fresh)
+    rows = [
+        Metrics(t=run.t, step=100 + i, v={"calibration/ece": None}, why={"calibration/ece": "no answer was judged"})
+        for i in range(1, 200)
+    ]
+    run.journal.write(*rows)
+    run.step = 299
+    scene = scene_of(run.layout.root)
+    assert scene.stale("calibration/ece") == last
+    for width, height in ((56, 9), (78, 16)):
+        cells = BY_ID["calibration"].draw(scene, width, height)
+        said = "\n".join(cells.rows())
+        assert re.search(rf"Calibration +ECE 0\.\d\d at step {last}\n", said) and "since: no answer was judged" in said
+        assert not ((cells.inks & 63) == Ink.CALIBRATION).any() and "confident" not in said.split("\n")[0]
+    strip = strips.sparks(scene, ["calibration"], 40)
+    assert (
+        re.search(rf"^ECE 0\.\d\d\d at {last} *$", strip.rows()[0])
+        and (strip.inks[strip.chars > 32] == Ink.UNKNOWN).all()
+    )
+    # Where somebody looks back it was fresh.
+    assert replace(scene, view=View(cursor=last)).stale("calibration/ece") is None
+
+
+def test_the_map_of_layers_by_step_has_a_screen_of_its_own_and_a_scale(steered: Scene) -> None:
+    at = [story.title for story in BY_ID["sparsity"].stories].index("by step")
+    scene = scene_of(steered.snapshot.directory, View(panel="sparsity", story=at))
+    for width, height in ((78, 18), (118, 34)):
+        said = text_of("sparsity", scene, width, height, enlarged=True)
+        assert "share unchanged, by layer and probe, in bfloat16" in said and "layer 0" in said
+        assert re.search(r"^ +0 .* 1 *$|^ +0 .* 0\.\d+ and more *$", said, re.M)

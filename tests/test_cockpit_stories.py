@@ -19,7 +19,7 @@ from rlpeaks_tui.cockpit.scene import Look, Scene, View
 from rlpeaks_tui.run.entries import Probe
 from rlpeaks_tui.stats.passk import pass_at_k
 from rlpeaks_tui.stats.summaries import Estimate
-from tests.cockpit_fakes import FakeRun, scene_of
+from tests.cockpit_fakes import FakeRun, scene_of, steered_run
 from tests.studied_run import (
     BASE,
     CEILING,
@@ -138,7 +138,10 @@ def test_held_out_is_set_against_the_base_and_the_same_tasks_in_training(scenes:
     scene = scenes["reward"]
     words = words_of(scene, "reward", "held out")
     assert f"{accuracy(300):.3f} ±0.02" in words and f"held out, +{accuracy(300) - BASE:.3f} on base" in words
-    assert "no gap beyond chance" in words and "pass@4 +0.100 (90 % +0.040 to +0.170): can do more" in words
+    assert (
+        "no gap beyond chance" in words
+        and "pass@4 +0.100 (90 % +0.040 to +0.170): an answer is found more often" in words
+    )
     assert (
         "only the policy solves 4, only the base 1 of 16 prompts: chance alone does as much" in words
         and "(McNemar p 0.38)" in words
@@ -326,7 +329,7 @@ def test_covariance_says_which_way_entropy_goes_and_what_it_did(scenes: dict[str
     scene = scenes["entropy"]
     words = words_of(scene, "entropy", "covariance")
     mean = scene.series("cov/logp_advantage").values[-50:].mean()
-    assert re.search(rf"\+{mean:.3f} ±0\.\d+  entropy falls on", words)
+    assert re.search(rf"\+{mean:.3f} ±0\.\d+  pushes entropy down", words)
     assert "entropy over the same steps: −" in words
     assert "(about 1 of 128 tokens) hold 10 %" in words
     assert "down to 20 % of its start: spent since step" in words_of(scene, "entropy", "covariance", 198, 54)
@@ -365,6 +368,16 @@ def test_entropy_is_spent_only_where_what_is_left_clearly_is(
     spent = replace(found, law=replace(found.law, left=0.004, error=uncertain))
     monkeypatch.setattr(law, "bought", lambda _: spent)
     assert (": entropy is spent" in words_of(scenes["entropy"], "entropy", "law")) == told
+
+
+def test_what_breaks_the_law_in_this_run_is_said_first(tmp_path: Path) -> None:
+    run = steered_run(tmp_path / "run", steps=100)
+    run.settings(beta=0.04, entropy_coef=0.0)
+    scene = scene_of(run.layout.root, panel="entropy")
+    assert law.broken(scene) == "a KL term (beta 0.04) in force: that breaks the law, and what is left is a guess"
+    assert law.broken(replace(scene, view=View(cursor=50))) == "", "it came later"
+    run.settings(beta=0.0, entropy_coef=0.01)
+    assert "an entropy bonus (entropy_coef 0.01)" in law.broken(scene_of(run.layout.root))
 
 
 def test_a_law_that_does_not_hold_is_not_drawn(tmp_path: Path, root: Path) -> None:

@@ -69,7 +69,7 @@ def test_the_worst_finding_is_said_with_since_when_and_what_to_do(run: FakeRun) 
     health = Health((found, Finding("gradient", "Gradients spike", "warn", 390)), 8)
     scene = replace(scene_of(run.layout.root), health=health)
     assert words(scene).startswith(
-        "ENTROPY COLLAPSES  since 388  and 1 more [x]  [a] try set beta=0.1 (0 now)  0.03 of 0.24"
+        "ENTROPY COLLAPSES  since 388  [a] try set beta=0.1 (0 now)  and 1 more [x]  0.03 of 0.24"
     )
     ended = replace(scene, snapshot=replace(scene.snapshot, state="finished"))
     assert "try" not in words(ended) and words(ended).startswith("FINISHED")

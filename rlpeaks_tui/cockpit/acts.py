@@ -59,9 +59,10 @@ def hear(app: Cockpit, reading: Reading) -> None:
     """Answers to commands of ours, whether they helped, and that the run has ended under a question."""
     for mark in app.steering.answers(reading.snapshot):
         app.notice = said(mark)
-        app.aftermath.expect(mark)
         if doubted(mark):
             app.doubts.append(mark)
+    if not reading.loading:
+        app.aftermath.meet(reading.snapshot)
     over = isinstance(app.stage, Overview) and app.size.width >= ROOMY
     app.notice = app.aftermath.take(reading.snapshot, reading.effects, over, app.look.effect) or app.notice
     # Nothing comes up over another question: keys meant for that one would answer it.

@@ -22,7 +22,8 @@ SHOWN = 30.0
 
 
 class Aftermath:
-    """Commands of this viewer wait here for their card; anybody's can be called back.
+    """Commands wait here for their card: those answered while this viewer looks, whoever sent them, and those of which
+    it was too early to tell when it began to. Any can be called back.
 
     Attributes:
         card: what is shown now.
@@ -32,6 +33,7 @@ class Aftermath:
         self.card: Card | None = None
         self._clock = clock
         self._came = 0.0
+        self._met: set[str] | None = None
         self._awaited: set[str] = set()
         self._recalled = ""
 
@@ -41,10 +43,17 @@ class Aftermath:
         shown = self.card.id if self.card is not None else ""
         return tuple(sorted({*self._awaited, self._recalled, shown} - {""}))
 
-    def expect(self, mark: CommandMark) -> None:
-        """A command of ours was answered."""
-        if _measured(mark):
-            self._awaited.add(mark.id)
+    def meet(self, snapshot: Snapshot) -> None:
+        """Take note of the commands that were answered by now."""
+        marks = [mark for mark in snapshot.commands if _measured(mark)]
+        if self._met is None:
+            fresh = [
+                mark for mark in marks[-1:] if snapshot.live and 0 <= snapshot.step - (mark.effective or 0) < LEAST
+            ]
+        else:
+            fresh = [mark for mark in marks if mark.id not in self._met]
+        self._awaited.update(mark.id for mark in fresh)
+        self._met = {mark.id for mark in marks}
 
     def recall(self, snapshot: Snapshot | None) -> str:
         """Want the card of the newest command, or of the one before that which is shown; gives why there is none."""

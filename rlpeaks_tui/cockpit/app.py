@@ -37,7 +37,7 @@ from .screens.help import Help
 from .screens.overview import Overview
 from .screens.runs import Runs
 from .screens.stage import Show, Stage
-from .steering import Steering
+from .steering import STILL_READ, Steering
 from .surface import Surface
 from .theme import Palette, choose
 
@@ -239,6 +239,8 @@ class Cockpit(App[int]):
         # What a busy terminal is not told now it is told with a later reading.
         if not reading.loading and not behind(self._driver):
             self._herald.tell(reading.snapshot, reading.latest, time.monotonic())
+        if self.notice == STILL_READ and not reading.loading:
+            self.notice = ""
         walk.feature(self)
         self.repaint()
         self._quiet.close()

@@ -15,6 +15,8 @@ from .cells import BLANK, HEAT, HEAT_LEVELS, TINT, Cells, Ink, heat
 
 SHADES = " ░▒▓█"
 ASCII_SHADES = " .:+#"
+MAP_SHADES, MAP_ASCII = "·░▒▓█", ".-:+#"
+"""Where no number stands beside a shade: nothing at all would look like nothing known."""
 
 
 def levels(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.int64]:
@@ -64,7 +66,7 @@ def half_blocks(
     above, below = level[0::2], level[1::2]
     cells = Cells(columns, above.shape[0])
     if flat:
-        glyphs = np.array([ord(glyph) for glyph in (ASCII_SHADES if ascii_only else SHADES)], np.uint32)
+        glyphs = np.array([ord(glyph) for glyph in (MAP_ASCII if ascii_only else MAP_SHADES)], np.uint32)
         known = (above >= 0).astype(np.int64) + (below >= 0)
         mean = (np.maximum(above, 0) + np.maximum(below, 0)) / np.maximum(known, 1)
         cells.chars[:] = np.where(known > 0, glyphs[(mean * 5 / HEAT_LEVELS).astype(np.int64)], BLANK)

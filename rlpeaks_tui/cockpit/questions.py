@@ -18,7 +18,7 @@ from rlpeaks_tui.run.requests import BASE, BadCommand, Set, request
 from .curriculum import mix, phases_of, weights
 from .expected import Rates, expected
 from .form import Blank, Choice, Option, Question, Values
-from .words import ago, asked, outcome, setting, size
+from .words import ago, asked, outcome, plural, setting, size
 
 Make = Callable[[Snapshot, Rates | None], Question]
 
@@ -340,11 +340,18 @@ def _saved(snapshot: Snapshot) -> tuple[Option, ...]:
     """The newest checkpoints on disk, with step, age and size; as many as a small screen has room for."""
     newest = list(reversed(snapshot.restorable))[:OFFERED]
     older = len(snapshot.restorable) - len(newest)
-    told = [_about(saved) for saved in newest]
+    told = [_about(saved, _firing(snapshot, saved)) for saved in newest]
     if older:
         told[-1] += f"   and {older} older: by `rlpeaks ctl`"
     return tuple(Option(saved.name, about) for saved, about in zip(newest, told, strict=True))
 
 
-def _about(saved: Checkpoint) -> str:
-    return f"step {saved.step:>6,}  {size(saved.bytes):>7}  {ago(time.time() - saved.t)}"
+def _about(saved: Checkpoint, firing: int) -> str:
+    about = f"step {saved.step:>6,}  {size(saved.bytes):>7}  {ago(time.time() - saved.t)}"
+    return f"{about}  while {plural(firing, 'check')} fired" if firing else about
+
+
+def _firing(snapshot: Snapshot, saved: Checkpoint) -> int:
+    """How many checks fired when a checkpoint was written."""
+    state = {alert.rule: alert.on for alert in snapshot.alerts if alert.t <= saved.t}
+    return sum(state.values())

@@ -20,6 +20,7 @@ from rlpeaks_tui.run.layers import Layers
 from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.run.rollouts import Rollouts
 from rlpeaks_tui.run.stacks import NoStack, Stack
+from rlpeaks_tui.stats.judging import RECENT, STALE_AFTER
 from rlpeaks_tui.stats.judging import Finding as Judged
 from rlpeaks_tui.stats.summaries import smooth
 
@@ -211,6 +212,15 @@ class Scene(Struct, frozen=True, eq=False, dict=True):
             if series.values[i] == series.values[i]:
                 return float(series.values[i])
         return None
+
+    def stale(self, name: str) -> int | None:
+        """The step of the value at the step shown, where more were missed since than the checks forgive; else None."""
+        series = self.series(name)
+        upto = int(np.searchsorted(series.steps, self.step, side="right"))
+        known = series.steps[:upto][np.isfinite(series.values[:upto])][-RECENT:]
+        if len(known) < 2 or self.step - known[-1] <= STALE_AFTER * float(np.median(np.diff(known))):
+            return None
+        return int(known[-1])
 
     def why(self, name: str) -> str:
         """Why there is no value: the reason the run gave, or what is known without one."""

@@ -16,6 +16,7 @@ from rlpeaks_tui.run.requests import BadCommand
 from .cells import fit
 from .words import asked, outcome
 
+STILL_READ = "the run is still being read"
 WAITING = "waiting for the next safe point"
 LONGEST = 40
 """Cells of a command in what is told about it: the rest of the sentence must still be seen."""
@@ -36,7 +37,7 @@ class Steering:
         if self.readonly:
             return "this viewer is read-only; `rlpeaks watch` without --readonly steers the run"
         if snapshot is None:
-            return "the run is still being read"
+            return STILL_READ
         why = snapshot.settings[-1].cannot.get(verb) if snapshot.settings else None
         return f"{verb} cannot work in this run: {why}" if why is not None else ""
 

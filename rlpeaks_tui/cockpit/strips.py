@@ -141,9 +141,13 @@ def sparks(scene: Scene, panels: Sequence[str], width: int) -> Cells:
             end = cells.put(0, x, label, Ink.UNKNOWN)
             cells.put(0, end + 1, "-", Ink.UNKNOWN)
             continue
-        end = cells.put(0, x, label, ink)
-        end = cells.put(0, end + 1, f"{value:.3f}" if abs(value) < 10 else number(value), Ink.TEXT | BOLD)
+        text, last = f"{value:.3f}" if abs(value) < 10 else number(value), scene.stale(name)
+        end = cells.put(0, x, label, ink if last is None else Ink.UNKNOWN)
+        end = cells.put(0, end + 1, text, Ink.TEXT | BOLD if last is None else Ink.UNKNOWN)
         room = x + slot - 2 - end - 1
+        if last is not None:
+            cells.put(0, end + 1, fit(f"at {last:,}", room), Ink.UNKNOWN)
+            continue
         if room >= 3:
             series = scene.series(name)
             cells.blit(0, end + 1, spark(series.steps, series.values, scene.x, room, ink, scene.ascii_only))

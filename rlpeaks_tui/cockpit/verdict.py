@@ -181,18 +181,17 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         waiting = awaited(scene.snapshot, health.findings) if live else ""
         since = f"since {worst.since:,}" if worst.since is not None else ""
         evidence = "; ".join(text for text in (after_what(scene.snapshot, worst), worst.evidence) if text)
-        # The key comes before the evidence: who reads no further still knows what to press.
-        y, x = _flow(cells, 0, x, [(when, Ink.CURSOR), (since, Ink.TEXT), (more, Ink.WARN)])
-        y, x = _flow(
-            cells,
-            y,
-            x,
-            [
-                (f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT),
-                (f"waiting for the effect of {waiting}" if waiting else "", Ink.TEXT),
-                (evidence, Ink.DIM),
-            ],
-        )
+        # The key comes before the evidence: who reads no further still knows what to press. What comes and goes with
+        # other findings stands behind it, so that it keeps its place.
+        parts = [
+            (when, Ink.CURSOR),
+            (since, Ink.TEXT),
+            (f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT),
+            (f"waiting for the effect of {waiting}" if waiting else "", Ink.TEXT),
+            (more, Ink.WARN),
+            (evidence, Ink.DIM),
+        ]
+        _flow(cells, 0, x, parts)
         return
     if health.passed:
         clear, ink = ("ALL CLEAR", Ink.GOOD) if enough(health) else ("NOTHING FOUND SO FAR", Ink.TEXT)
@@ -218,8 +217,8 @@ def _badge(cells: Cells, x: int, text: str, ink: int) -> int:
     return cells.put(0, x, fit(f" {text} ", cells.width - x), ink | BOLD | REVERSE)
 
 
-def _flow(cells: Cells, y: int, x: int, parts: Sequence[tuple[str, int]]) -> tuple[int, int]:
-    """Put parts one after the other, the next row taking on what does not fit; gives where the next part would go.
+def _flow(cells: Cells, y: int, x: int, parts: Sequence[tuple[str, int]]) -> None:
+    """Put parts one after the other, the next row taking on what does not fit.
 
     A part is cut only in the last row, and left out where too little of it would be seen.
     """
@@ -228,7 +227,6 @@ def _flow(cells: Cells, y: int, x: int, parts: Sequence[tuple[str, int]]) -> tup
             y, x = y + 1, 0
         if text and (x + width_of(text) <= cells.width or x + LEAST <= cells.width):
             x = cells.put(y, x, fit(text, cells.width - x), ink) + 2
-    return y, x
 
 
 def _failure(scene: Scene, width: int) -> list[tuple[str, int]]:

@@ -78,7 +78,7 @@ _ACCURACY = (
             bounds=(-1.0, 1.0),
         )
         for end, title, healthy in (
-            ("low", "lower end", "above 0 once the policy can do more than the base at large k"),
+            ("low", "lower end", "above 0 once the policy finds answers in k tries more often than the base"),
             ("high", "upper end", "not below 0"),
         )
     ),

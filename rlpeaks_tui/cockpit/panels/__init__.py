@@ -152,7 +152,11 @@ PANELS: tuple[Panel, ...] = (
         "Update sparsity",
         "which weights have moved",
         sparsity.overview,
-        (Story("layers", sparsity.enlarged), Story("rank and turn", update_geometry.geometry)),
+        (
+            Story("layers", sparsity.enlarged),
+            Story("by step", sparsity.by_step),
+            Story("rank and turn", update_geometry.geometry),
+        ),
         sparsity.Probes,
     ),
     Panel(

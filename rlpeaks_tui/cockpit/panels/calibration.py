@@ -16,7 +16,7 @@ from rlpeaks_tui.stats.reliability import interval, misses
 
 from ..axes import Floats, linear, span_of
 from ..bars import STANDING, stand
-from ..cells import BOLD, SOFT, Cells, Ink
+from ..cells import BOLD, SOFT, Cells, Ink, fit
 from ..chart import GUTTER, Band, Line, draw
 from ..scene import Scene
 from .confidence_study import Parts, window
@@ -39,7 +39,15 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
         heading(cells, scene, "calibration", "4", "Calibration", Ink.UNKNOWN)
         return nothing(cells, scene.why(ECE))
     value, note = headline(scene)
-    unit = f"at step {found.step:,}" if scene.view.cursor is not None or outlived(scene, found) else ""
+    if outlived(scene, found) or scene.stale(ECE) is not None:
+        heading(cells, scene, "calibration", "4", "Calibration", Ink.UNKNOWN, "", f"{value} at step {found.step:,}")
+        why = scene.snapshot.columns.why(ECE) if scene.view.cursor is None else None
+        cells.blit(1, 0, diagram(scene, found, width, height - 1 - bool(why)))
+        cells.inks[1:] = Ink.UNKNOWN
+        if why:
+            cells.put(height - 1, 0, fit(f"since: {why}", width), Ink.DIM)
+        return cells
+    unit = f"at step {found.step:,}" if scene.view.cursor is not None else ""
     heading(cells, scene, "calibration", "4", "Calibration", Ink.CALIBRATION, value, verdict(found) or note, unit)
     cells.blit(1, 0, diagram(scene, found, width, height - 1))
     return cells

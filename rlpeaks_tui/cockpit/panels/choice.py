@@ -166,12 +166,12 @@ def recent_mean(scene: Scene, name: str) -> tuple[float, float]:
 
 
 def direction(mean: float, half: float) -> str:
-    """Which way entropy goes next, to first order."""
+    """Which way the updates push entropy, to first order: what it does is told beside it."""
     if not math.isfinite(half):
         return "not enough steps yet"
     if abs(mean) <= half:
         return "no direction told"
-    return "entropy falls on" if mean > 0 else "entropy rises"
+    return "pushes entropy down" if mean > 0 else "pushes entropy up"
 
 
 def slope_of(scene: Scene, name: str) -> Forecast:

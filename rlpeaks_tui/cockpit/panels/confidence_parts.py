@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from rlpeaks_tui.run.measured import Reliability
 from rlpeaks_tui.stats.confidence import METRIC, SOURCES
@@ -42,12 +43,20 @@ def sources(scene: Scene, width: int, height: int) -> Cells:
     heading(cells, scene, "", "", "Calibration by source", Ink.CALIBRATION, value, note, unit)
     said = ["each source means something else: compare their errors, not their levels", TOGETHER]
     cells.put(1, 0, clauses(said, width, 1)[0], Ink.FAINT)
-    rest = height - 3 - _body(cells, scene, parts.by_source, 3, height)
+    rest = height - 3 - _body(cells, scene, [_as_journaled(scene, parts, part) for part in parts.by_source], 3, height)
     if rest >= 8:
         y = height - rest + 1
         cells.put(y, 0, "calibration error by source over time, as journaled", Ink.FAINT)
         cells.blit(y + 1, 0, _history(scene, parts, width, min(rest - 2, 20)))
     return cells
+
+
+def _as_journaled(scene: Scene, parts: Parts, part: Part) -> Part:
+    """The run's own source with the interval that the run has told: another draw of it would be another one."""
+    if part.name != parts.source or part.found.n != scene.value("calibration/n"):
+        return part
+    told = {name: scene.value(f"calibration/{name}") for name in ("ece_debiased", "ece_low", "ece_high")}
+    return replace(part, found=replace(part.found, **told))
 
 
 def difficulty(scene: Scene, width: int, height: int) -> Cells:

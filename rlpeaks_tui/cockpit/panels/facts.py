@@ -105,9 +105,9 @@ def _now(scene: Scene) -> Section:
     lines: list[Line] = []
     for one in found:
         change = one.changes[0] if one.changes else None
-        note = f"was {_was(change)}" if change else ""
+        note = _was(change) if change else ""
         lines.append(Line(one.name, setting(one.value), note, Ink.TEXT, "•" if change else ""))
-        lines += [Line("", "", f"before that {_was(older)}") for older in one.changes[1:]]
+        lines += [Line("", "", _was(older)) for older in one.changes[1:]]
     if not found:
         lines.append(Line("not told", "the run has not said which settings are in force", ink=Ink.UNKNOWN))
     return f"in force at step {scene.step:,}", lines
@@ -115,7 +115,7 @@ def _now(scene: Scene) -> Section:
 
 def _was(change: Change) -> str:
     by = f", {change.by}" if change.by else ""
-    return f"{setting(change.before)} until step {change.step:,}{by}"
+    return f"until step {change.step:,}: {setting(change.before)}{by}"
 
 
 def _configured(scene: Scene) -> Section:

@@ -168,7 +168,11 @@ def _gained(scene: Scene, study: Earned) -> str:
     if low is None or high is None:
         return f"paired gain in {name} {signed(gain)}"
     told = (
-        "can do more than the base" if low > 0 else "can do less than the base" if high < 0 else "no clear difference"
+        "an answer is found more often"
+        if low > 0
+        else "an answer is found less often"
+        if high < 0
+        else "no clear difference"
     )
     return f"paired gain in {name} {signed(gain)} (90 % {signed(low)} to {signed(high)}): {told}"
 

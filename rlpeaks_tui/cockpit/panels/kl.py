@@ -28,6 +28,8 @@ RECENT = 50
 OLD = 0.25
 """An exact value older than this share of the steps so far is history, and the headline is the estimate of now."""
 
+NOISE = 2.5
+"""How much higher than what is steady the axis may go for the sake of what is not."""
 WORDY = 68
 """Columns in which the heading says from where, whatever else it says."""
 
@@ -159,17 +161,18 @@ def _known(scene: Scene) -> bool:
 
 
 def _lines(scene: Scene, everything: bool) -> list[Line]:
+    """The last ones lie over the others: an estimate that is noisy would hide those that are not."""
     lines: list[Line] = []
-    if everything:
-        for name, ink, label in ((REFERENCE, Ink.SERIES_1, "reference"), (K1, Ink.SERIES_0, "k1")):
-            series = scene.series(name)
-            if len(series):
-                lines.append(Line(series.steps, scene.smoothed(name), ink, label))
     series = scene.series(K3)
     if len(series):
         lines += raw_and_smooth(scene, K3, Ink.KL, "k3")
     elif len(exact := scene.series(EXACT)):
         lines.append(Line(exact.steps, exact.values, Ink.KL | SOFT, behind=scene.behind(EXACT)))
+    if everything:
+        for name, ink, label in ((REFERENCE, Ink.SERIES_1, "reference"), (K1, Ink.SERIES_0, "k1")):
+            series = scene.series(name)
+            if len(series):
+                lines.append(Line(series.steps, scene.smoothed(name), ink, label))
     return lines
 
 
@@ -183,9 +186,11 @@ def _points(scene: Scene, intervals: bool = True) -> list[Points]:
 
 
 def _axis(lines: Sequence[Line], points: Sequence[Points], count: int) -> Axis:
-    """From 0, or from below where a sampled estimate went far below."""
+    """From 0, or from below where a sampled estimate went far below; up to where the noise of one hides nothing that is
+    steady, which is what is exact or else smoothed."""
     low, high = typical_span(lines) or (0.0, 0.0)
-    low_exact, high_exact = span_of(*(point.values for point in points)) or (low, high or 1.0)
-    low, high = min(low, low_exact), max(high, high_exact)
+    smooth = typical_span([line for line in lines if not line.ink & SOFT]) or (low, high or 1.0)
+    low_steady, high_steady = span_of(*(point.values for point in points)) or smooth
+    low, high = min(low, low_steady), max(min(high, NOISE * high_steady), high_steady)
     floor = 0.0 if low > -0.1 * high else None
     return linear(min(0.0, low), high, count, floor=floor)

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from rlpeaks_tui.run import present
 from rlpeaks_tui.stats.exhaustion import HOLDS, LEAST, Exhaustion, exhaustion
 from rlpeaks_tui.stats.student import student95
 
@@ -117,8 +118,17 @@ def _said(scene: Scene, found: Bought) -> list[str]:
         )
         if span := span_of(found.entropy):
             said.append(f"the evaluations lie between {number(span[0])} and {number(span[1])} nats")
-    said.append("an entropy bonus or a KL term breaks the law")
-    return said
+    breaks = broken(scene)
+    return [breaks, *said] if breaks else [*said, "an entropy bonus or a KL term breaks the law"]
+
+
+def broken(scene: Scene) -> str:
+    """Why the law need not hold in this run at the step shown; empty where nothing is known that breaks it."""
+    told = present.upto(scene.snapshot, scene.snapshot.settings, scene.step)
+    now = told[-1].v if told else {}
+    terms = (("beta", "a KL term"), ("entropy_coef", "an entropy bonus"))
+    found = [f"{what} ({name} {now[name]:g})" for name, what in terms if now.get(name)]
+    return f"{' and '.join(found)} in force: that breaks the law, and what is left is a guess" if found else ""
 
 
 def _held_out(scene: Scene, found: Bought, width: int, height: int) -> Cells:

@@ -27,9 +27,11 @@ from .parts import Row, chart, clauses, heading, metric_table, nothing, ticks_fo
 from .update_geometry import rank_said
 
 LABEL = 10
+TOPS = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Where the scale of the map may end, so that it moves seldom."""
 MAP_COLUMNS = 48
 """Probes that a map over time shows at most."""
-MAP = "by layer and probe: bright where nothing moved"
+MAP = "share unchanged, by layer and probe"
 BF16, EXACT, RELATIVE, NULL = "sparsity/bf16", "sparsity/exact", "sparsity/relative", "sparsity/null"
 ATOL = "sparsity/atol"
 _SHARES = ("exact", "bf16", "relative", "null")
@@ -107,6 +109,22 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
         half = width // 2
         _titled(cells, drawn.height + 3, 0, "over time", _history(scene, half - 2, below - 1))
         _titled(cells, drawn.height + 3, half + 2, MAP, layer_map(scene, width - half - 2, below - 1))
+    return cells
+
+
+def by_step(scene: Scene, width: int, height: int) -> Cells:
+    """The map alone, as large as the screen, and the shares over time where there is room for both."""
+    cells = Cells(width, height)
+    layers = measured(scene.layers)
+    if layers is None:
+        heading(cells, scene, "", "", "Update sparsity", Ink.UNKNOWN)
+        return nothing(cells, _why(scene))
+    value, note = headline(layers)
+    heading(cells, scene, "", "", "Update sparsity", Ink.SPARSITY, value, note, f"at step {layers.step:,}")
+    above = (height - 2) // 2 if height >= 26 else height - 2
+    _titled(cells, 1, 0, f"{MAP}, in bfloat16", layer_map(scene, width, above - 1))
+    if above < height - 2:
+        _titled(cells, above + 2, 0, "over time", _history(scene, width, height - above - 3))
     return cells
 
 
@@ -260,18 +278,26 @@ def layer_map(scene: Scene, width: int, height: int) -> Cells:
         return nothing(cells, NO_LENGTH)
     picture = np.stack(columns, axis=1)
     stretch = max(1, (width - 10) // picture.shape[1])
-    tall = 2 * (height - 1) // max(1, picture.shape[0])
+    tall = 2 * (height - 2) // max(1, picture.shape[0])
     tall = 4 if tall >= 4 else 2 if tall >= 2 else 1
     picture = np.repeat(np.repeat(picture, min(stretch, 4), axis=1), tall, axis=0)
-    drawn = half_blocks(picture, 0.0, 1.0, scene.look.flat, scene.ascii_only)
+    # A first probe far above all others would leave the rest one colour.
+    most = float(np.nanpercentile(picture, 95)) if np.isfinite(picture).any() else 1.0
+    top = next(top for top in TOPS if top >= most or top == TOPS[-1])
+    drawn = half_blocks(picture, 0.0, top, scene.look.flat, scene.ascii_only)
     cells.blit(0, 10, drawn)
     for i, row in enumerate(rows):
         y = i * tall // 2
-        if y < height - 1 and (tall >= 2 or i % 2 == 0):
+        if y < height - 2 and (tall >= 2 or i % 2 == 0):
             cells.put(y, 0, _name(row), Ink.DIM)
-    bottom = min(height - 1, drawn.height)
+    bottom = min(height - 2, drawn.height)
     cells.put(bottom, 10, f"{history[0].step:,}", Ink.DIM)
     cells.put_right(bottom, min(width, 10 + drawn.width), f"{history[-1].step:,}", Ink.DIM)
+    scale = half_blocks(np.tile(np.linspace(0.0, top, 8), (2, 1)), 0.0, top, scene.look.flat, scene.ascii_only)
+    if bottom + 1 < height:
+        x = cells.put(bottom + 1, 10, "0", Ink.DIM) + 1
+        cells.blit(bottom + 1, x, scale)
+        cells.put(bottom + 1, x + scale.width + 1, f"{top:g}{' and more' if top < 1 else ''}", Ink.DIM)
     return cells
 
 

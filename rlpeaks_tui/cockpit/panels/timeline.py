@@ -132,7 +132,8 @@ def line(scene: Scene, width: int) -> Cells:
             cells.fill(1, start, stop - start, " ", Ink.FORMAT | TINT)
         room = (starts[i + 1][0] if i + 1 < len(starts) else width) - start - 2
         cells.put(1, start, "|" if plain else "▏", Ink.FORMAT | (TINT if i % 2 else 0))
-        label = fit(name, room)
+        # Of several names the beginnings may be alike; their numbers are not.
+        label = name if width_of(name) <= room else fit(str(scene.phases[i].index + 1), room)
         for j, char in enumerate(label):
             cells.put(1, start + 1 + j, char, Ink.FORMAT | (TINT if i % 2 and start + 1 + j < stop else 0))
     last = f"{frame.x1:,.0f}"

@@ -207,6 +207,16 @@ def test_the_next_dose_waits_until_the_first_can_have_worked(run: FakeRun) -> No
     assert awaited(scene_of(run.layout.root).snapshot, [finding]) == ""
 
 
+def test_no_finding_is_answered_while_it_is_of_the_weights_before(run: FakeRun) -> None:
+    run.advance(40)
+    run.command("a", "reset", "--to", "base", distance=1.0)
+    for steps, waits in ((SHORT - 1, True), (1, False)):
+        run.advance(steps)
+        snapshot = scene_of(run.layout.root).snapshot
+        assert awaited(snapshot, [found(20, "set beta=VALUE", "warn")]) == ("#1" if waits else "")
+        assert awaited(snapshot, [found(50, "set beta=VALUE", "warn")]) == "", "it began after that"
+
+
 def test_the_cause_is_told_before_what_follows_from_it(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """Completions were cut off before the policy was lost, and are as grave."""
     t = iter(range(1, 61))

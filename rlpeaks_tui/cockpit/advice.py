@@ -31,6 +31,9 @@ FIRST_BETA = 0.04
 SOON = 50
 """Steps after a change of weights or settings within which what begins is told as having begun after it."""
 
+REPLACING = ("reset", "rollback")
+"""Commands after which what the checks see is for a while still that of the weights before."""
+
 FIRST_RATE = 1e-6
 """Learning rate to go back to where none that is known is of any use: TRL's own default for GRPO."""
 
@@ -45,8 +48,8 @@ def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
 
 
 def awaited(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
-    """The command that has answered the finding just so, while it is too soon to tell what it did; empty where none
-    has. A second dose before the first can have worked is one too many."""
+    """The command that has answered the finding just so, or put other weights in place, while it is too soon to tell
+    what it did; empty where none has. A second dose before the first can have worked is one too many."""
     return _awaited(snapshot, *_answer(snapshot, findings))
 
 
@@ -57,11 +60,17 @@ def _awaited(snapshot: Snapshot, finding: Finding | None, advice: str) -> str:
     since, tree = finding.since or 0, present.nodes(snapshot)
     for command in reversed(snapshot.commands):
         step = command.effective
-        if command.status != "applied" or command.verb not in (verb, "undo") or step is None or step < since:
+        if (
+            command.status != "applied"
+            or command.verb not in (verb, "undo", *REPLACING)
+            or step is None
+            or step < since
+        ):
             continue
         if command.verb == "undo":
             return ""
-        if ("key" not in given or given["key"] in command.after) and on_the_way(tree, command.t, step):
+        just_so = command.verb in REPLACING or "key" not in given or given["key"] in command.after
+        if just_so and on_the_way(tree, command.t, step):
             seen = np.count_nonzero(present.series(snapshot, "reward").steps > step)
             return f"#{command.number}" if seen < SHORT else ""
     return ""

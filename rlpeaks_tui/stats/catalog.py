@@ -18,10 +18,11 @@ from rlpeaks_tui.stats.metrics_eval import EVAL
 from rlpeaks_tui.stats.metrics_probes import PROBES
 from rlpeaks_tui.stats.metrics_signal import SIGNAL
 from rlpeaks_tui.stats.metrics_training import TRAINING
+from rlpeaks_tui.stats.metrics_update import UPDATE
 
 __all__ = ["CATALOG", "Metric", "called", "format_value", "has_entry", "lookup"]
 
-CATALOG: tuple[Metric, ...] = (*TRAINING, *EVAL, *PROBES, *SIGNAL, *DRIFT)
+CATALOG: tuple[Metric, ...] = (*TRAINING, *EVAL, *PROBES, *UPDATE, *SIGNAL, *DRIFT)
 """Every metric and family, training first; names are unique."""
 
 KINDS_OF_KL = {

@@ -73,13 +73,9 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
 def enlarged(scene: Scene, width: int, height: int) -> Cells:
     """Adds the four shares over time, and a map of every layer at every probe."""
     cells = Cells(width, height)
-    layers = measured(scene.layers)
+    layers = _headed(cells, scene)
     if layers is None:
-        heading(cells, scene, "", "", "Update sparsity", Ink.UNKNOWN)
         return nothing(cells, _why(scene))
-    value, note = headline(layers)
-    unit = f"at step {layers.step:,}"
-    heading(cells, scene, "", "", "Update sparsity", Ink.SPARSITY, value, note, unit)
     reading = "share of weights whose bfloat16 value is still that of the start"
     cells.put(1, 0, fit(reading, width), Ink.FAINT)
     rows = list(SHARES)
@@ -115,17 +111,23 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
 def by_step(scene: Scene, width: int, height: int) -> Cells:
     """The map alone, as large as the screen, and the shares over time where there is room for both."""
     cells = Cells(width, height)
-    layers = measured(scene.layers)
-    if layers is None:
-        heading(cells, scene, "", "", "Update sparsity", Ink.UNKNOWN)
+    if _headed(cells, scene) is None:
         return nothing(cells, _why(scene))
-    value, note = headline(layers)
-    heading(cells, scene, "", "", "Update sparsity", Ink.SPARSITY, value, note, f"at step {layers.step:,}")
     above = (height - 2) // 2 if height >= 26 else height - 2
     _titled(cells, 1, 0, f"{MAP}, in bfloat16", layer_map(scene, width, above - 1))
     if above < height - 2:
         _titled(cells, above + 2, 0, "over time", _history(scene, width, height - above - 3))
     return cells
+
+
+def _headed(cells: Cells, scene: Scene) -> Layers | None:
+    """The heading of a story; gives the layers that it tells of, None where there are none."""
+    layers = measured(scene.layers)
+    if layers is None:
+        heading(cells, scene, "", "", "Update sparsity", Ink.UNKNOWN)
+        return None
+    heading(cells, scene, "", "", "Update sparsity", Ink.SPARSITY, *headline(layers), f"at step {layers.step:,}")
+    return layers
 
 
 def measured(layers: Layers | None) -> Layers | None:

@@ -111,12 +111,15 @@ def enlarged(scene: Scene, width: int, height: int) -> Cells:
 def by_step(scene: Scene, width: int, height: int) -> Cells:
     """The map alone, as large as the screen, and the shares over time where there is room for both."""
     cells = Cells(width, height)
-    if _headed(cells, scene) is None:
+    layers = _headed(cells, scene)
+    if layers is None:
         return nothing(cells, _why(scene))
-    above = (height - 2) // 2 if height >= 26 else height - 2
+    cells.put(height - 1, 0, clauses(caveat(scene, layers), width, 1)[0], Ink.DIM)
+    body = height - 3
+    above = body // 2 if body >= 24 else body
     _titled(cells, 1, 0, f"{MAP}, in bfloat16", layer_map(scene, width, above - 1))
-    if above < height - 2:
-        _titled(cells, above + 2, 0, "over time", _history(scene, width, height - above - 3))
+    if above < body:
+        _titled(cells, above + 2, 0, "over time", _history(scene, width, body - above - 2))
     return cells
 
 

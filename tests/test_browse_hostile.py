@@ -91,3 +91,10 @@ def test_nothing_that_is_not_a_number_is_written_as_one(tmp_path: Path) -> None:
     assert "nan" not in words_of(cells) and "inf" not in words_of(cells)
     cells, _ = group.draw(rollouts, 0, 0, 0, None, 118, 35)
     assert "nan" not in words_of(cells) and "inf" not in words_of(cells)
+
+
+def test_a_prompt_through_time_says_which_generations_lie_on_a_branch_that_was_left() -> None:
+    moments = tuple(finder.Moment(i, 317, 0, 8, 1.0, 8, 8, 0, 1.0, "1+1=2") for i in (1, 2))
+    drawn = through.draw(Through("1+1=", moments, done=True), "1+1=", 2, 0, 0, False, 100, 20, {1})
+    rows = [row for row in drawn.rows() if "317" in row]
+    assert rows[0].rstrip().endswith("left branch") and rows[1].rstrip().endswith("here") and "left" not in rows[1]

@@ -248,6 +248,10 @@ async def test_space_holds_the_view(run: FakeRun) -> None:
 async def test_pause_is_sent_shown_as_waiting_and_then_answered(run: FakeRun) -> None:
     async with opened(run.layout.root, (120, 40)) as pilot:
         await pilot.press("p")
+        await until_seen(pilot, "At its next safe point .now at step 200. the training holds")
+        await until_seen(pilot, "The same key resumes it")
+        assert not waiting(run.layout.root)
+        await pilot.press("enter")
         await until_seen(pilot, "pause sent, waiting for the next safe point")
         orders = waiting(run.layout.root)
         assert [order.verb for order in orders] == ["pause"]
@@ -262,7 +266,7 @@ async def test_pause_is_sent_shown_as_waiting_and_then_answered(run: FakeRun) ->
 
 async def test_a_refusal_says_why(run: FakeRun) -> None:
     async with opened(run.layout.root, (120, 40)) as pilot:
-        await pilot.press("p")
+        await pilot.press("p", "enter")
         await until(pilot, lambda: bool(waiting(run.layout.root)))
         run.command(waiting(run.layout.root)[0].id, "pause", status="refused", why="it is already paused")
         await until_seen(pilot, "pause refused at step 200: it is already paused")
@@ -516,5 +520,5 @@ async def test_a_panel_that_fails_says_so_and_takes_nothing_with_it(
         assert "1 Reward" in screen(app) and "8 Timeline" in screen(app)
         await pilot.press("2", "z")
         await until_seen(pilot, "entropy could not be worked out: ZeroDivisionError")
-        await pilot.press("escape", "p")
+        await pilot.press("escape", "p", "enter")
         await until(pilot, lambda: bool(waiting(run.layout.root)), "still steers")

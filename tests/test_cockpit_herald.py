@@ -72,7 +72,7 @@ def test_the_title_is_written_only_when_it_changes_and_given_back_once(snapshot:
 @pytest.mark.parametrize(
     ("notify", "call"), [("bell", "\x07"), ("osc9", "\x1b]9;rlpeaks: quickstart: B IS BAD"), ("none", "")]
 )
-def test_it_calls_when_something_new_is_bad_and_not_again_for_the_same(
+def test_it_calls_when_the_verdict_turns_bad_or_worse_and_not_again_for_the_same(
     snapshot: Snapshot, notify: Notify, call: str
 ) -> None:
     herald, written = told(notify)
@@ -84,15 +84,18 @@ def test_it_calls_when_something_new_is_bad_and_not_again_for_the_same(
 
     wanted = int(notify != "none")
     assert calls(sick("a"), 0) == 0, "what was so when one came is no news"
-    assert calls(sick("b", "a"), 1) == wanted
+    assert calls(WELL, 1) == 0
+    assert calls(sick("b"), 2) == wanted
     assert not call or written[-1].startswith(call)
-    assert calls(sick("b", "a"), 2) == 0
-    assert calls(sick("a"), 3) == 0 and calls(sick("b", "a"), 4) == 0, "flutter"
-    assert calls(WELL, 5) == 0
-    assert calls(sick("b"), 1 + SILENT) == wanted
-    assert calls(sick("b"), 2 + SILENT, state="failed", why="killed") == wanted
+    assert calls(sick("b", "a"), 3) == 0, "one finding more"
+    assert calls(WELL, 4) == 0 and calls(sick("a"), 5) == 0, "flutter"
+    assert calls(sick("a", severity="critical"), 6) == wanted, "worse"
+    assert calls(WELL, 7) == 0
+    assert calls(sick("a", severity="critical"), 5 + SILENT) == 0
+    assert calls(WELL, 6 + SILENT) == 0 and calls(sick("b", severity="critical"), 7 + SILENT) == wanted
+    assert calls(sick("b"), 8 + SILENT, state="failed", why="killed") == wanted
     herald.forget()
-    assert calls(sick("c"), 3 + SILENT) == 0, "another run"
+    assert calls(sick("c"), 9 + SILENT) == 0, "another run"
 
 
 def test_a_run_that_is_over_never_calls(snapshot: Snapshot) -> None:

@@ -462,6 +462,20 @@ async def test_that_the_run_was_being_read_is_no_news_once_it_has_been(run: Fake
         await until(pilot, lambda: not app.notice and STILL_READ not in screen(app), "taken away")
 
 
+async def test_the_checkpoint_that_is_advised_is_offered_however_old_it_is(run: FakeRun) -> None:
+    for i in range(2 * questions.OFFERED):
+        run.advance(1)
+        run.checkpoint(f"newer-{i}")
+    async with opened(run.layout.root, (120, 40)) as pilot:
+        app = app_of(pilot)
+        for verb, name in (("rollback", "checkpoint"), ("reset", "to")):
+            acts.ask(app, verb, {name: "mine"})
+            await until(pilot, dialog_open(app), "asked")
+            await until_seen(pilot, f"{verb} (--to )?mine")
+            await pilot.press("escape")
+            await until(pilot, lambda: not dialog_open(app)(), "closed")
+
+
 async def test_a_checkpoint_of_a_sick_policy_says_so(run: FakeRun) -> None:
     run.advance(1)
     run.alert("gradient", "Gradients spike")

@@ -108,6 +108,8 @@ async def test_a_click_on_a_key_of_the_footer_does_what_the_key_does(run: FakeRu
         app = app_of(pilot)
         footer = screen(app).splitlines()[-1]
         await pilot.click("#footer", offset=(footer.index("pause") - 1, 1))
+        await until_seen(pilot, "Pause the training")
+        await pilot.press("enter")
         await until(pilot, lambda: bool(waiting(run.layout.root)), "sent")
         await until_seen(pilot, "pause sent")
         await pilot.click("#footer", offset=(2, 1))

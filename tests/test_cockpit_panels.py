@@ -252,7 +252,7 @@ def test_the_start_of_all_formats_is_that_of_the_same_step(tmp_path: Path) -> No
     small, large = text_of("formats", scene, 60, 8), text_of("formats", scene, 118, 34, enlarged=True)
     # 62.5 is written as 62 %, from 25 %; 37.5 as 38 %, from 75 %.
     assert re.search(r"column .* 62 % +\+37$", small, re.M) and re.search(r"direct .* 38 % +−37$", small, re.M)
-    assert re.search(r"other .* 0 % +0$", small, re.M) and "points since the first 5 steps" in small
+    assert re.search(r"other .* 0 % +0$", small, re.M) and "share, points since the first 5 steps" in small
     starts = [float(re.search(rf"{name} +\d\.\d\d +(\d\.\d\d)", large)[1]) for name in ("column", "direct", "other")]  # type: ignore[index]
     assert starts == [0.25, 0.75, 0.0]
 

@@ -100,7 +100,7 @@ async def test_the_list_of_runs_has_help_too(folder: Path) -> None:
 async def test_another_run_takes_the_place_of_the_first_and_nothing_of_that_is_left(folder: Path) -> None:
     async with opened(folder / "quickstart") as pilot:
         app = app_of(pilot)
-        await pilot.press("p")
+        await pilot.press("p", "enter")
         await until_seen(pilot, "pause sent, waiting")
         app.action_command("panel.kl")
         app.action_command("enlarge")

@@ -167,7 +167,7 @@ async def test_help_footer_palette_and_verdict_show_the_keys_in_force(tmp_path: 
         await pilot.press("escape")
         await until_seen(pilot, "f9 ctrl\\+y pause")
         assert "0-9" not in screen(app).splitlines()[-1], "the panels' keys are no longer all digits"
-        await pilot.press("f9")
+        await pilot.press("f9", "enter")
         await until_seen(pilot, "pause sent")
         before = app.palette.name
         await pilot.press("p", "3")

@@ -14,8 +14,9 @@ from rlpeaks_tui.cockpit.cells import Ink
 from rlpeaks_tui.cockpit.commands import hints
 from rlpeaks_tui.cockpit.scene import Finding, Health, Scene, View
 from rlpeaks_tui.run import endings
+from rlpeaks_tui.run.entries import Metrics
 from rlpeaks_tui.run.mailbox import send
-from tests.cockpit_fakes import FakeRun, scene_of, steered_run
+from tests.cockpit_fakes import PHASES, FakeRun, scene_of, steered_run
 
 
 def words(scene: Scene, width: int = 140) -> str:
@@ -136,10 +137,27 @@ def test_a_setting_is_advised_with_a_number_and_with_what_is_in_force(run: FakeR
     assert f"try set beta={offered} ({now:g} now)" in words(scene)
 
 
-def test_what_a_person_is_to_choose_is_said_in_words(run: FakeRun) -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong", "phase", "said"),
+    [
+        (0.6, 0.1, "three operands", "[a] try phase next (mostly hard)"),
+        (0.1, 0.6, "three operands", "[a] try phase prev (two operands)"),
+        (0.6, 0.1, "mostly hard", "no phase next: there is no phase after the present one"),
+    ],
+)
+def test_groups_that_teach_nothing_want_other_prompts_than_they_have(
+    tmp_path: Path, right: float, wrong: float, phase: str, said: str
+) -> None:
+    """Harder ones where all are right, easier ones where all are wrong, and nothing where there are none."""
+    run = steered_run(tmp_path / "run", steps=200)
+    run.phase(phase, [each["name"] for each in PHASES].index(phase))
+    rows = [
+        Metrics(t=run.t, step=200 + i, v={"groups/all_right": right, "groups/all_wrong": wrong}) for i in range(1, 60)
+    ]
+    run.journal.write(*rows)
     found = Finding("zero-variance", "Many groups teach nothing", "warn", 388, "", "phase NAME")
     scene = replace(scene_of(run.layout.root), health=Health((found,), 8))
-    assert words(scene).rstrip().endswith("[a] try another phase")
+    assert words(scene).rstrip().endswith(said)
 
 
 TRACEBACK = (

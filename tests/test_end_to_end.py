@@ -40,6 +40,8 @@ def test_run_watch_steer_leave_come_back_and_stop(runs: Path) -> None:
     wait(directory, lambda s: s.step >= 5)
 
     first.press("p")
+    first.wait("Pause the training")
+    first.press("\r")
     first.wait("paused|PAUSED")
     held = wait(directory, lambda s: s.state == "paused")
     first.press("p")
@@ -110,6 +112,8 @@ def test_a_person_steers_by_keys_and_takes_it_back(runs: Path) -> None:
     terminal = open_terminal(runs, "run", "quickstart", *sets(grpo__max_steps=5000, checkpoints__every=0))
     wait(directory, lambda s: s.step >= 4)
     terminal.press("p")
+    terminal.wait("Pause the training")
+    terminal.press("\r")
     held = wait(directory, lambda s: s.state == "paused")
     terminal.wait("paused|PAUSED")
 

@@ -10,6 +10,7 @@ import numpy as np
 from rlpeaks_tui.cockpit.checks import check
 from rlpeaks_tui.instrument.alerts import Alerts
 from rlpeaks_tui.run import present
+from rlpeaks_tui.run.branches import along
 from rlpeaks_tui.run.entries import Metrics, Probe
 from rlpeaks_tui.run.follow import Follower, Snapshot
 from rlpeaks_tui.stats.evaluator import Evaluator
@@ -144,3 +145,28 @@ def test_a_metric_measured_seldom_is_judged_alike_in_training_and_by_a_viewer(tm
     sure(1)
     look()
     assert "confidence-collapse" not in told
+
+
+def test_what_was_evaluated_on_a_branch_that_was_left_says_nothing_before_the_next_evaluation(tmp_path: Path) -> None:
+    """The branch that was left had its last evaluation at a step that the new one has already passed."""
+    run, raised = Run(tmp_path / "back"), Alerts("float32")
+    run.advance(40)
+    run.checkpoint("c40")
+    run.advance(5)
+    run.rows.append(Probe(t=run.t, step=45, name="calibration", v={"calibration/confidence_std": 0.001}))
+    run.journal.write(run.rows[-1])
+    for row in run.rows:
+        raised.take(row)
+    raised.judge(45)
+    run.advance(5)
+    run.roll_back(40, "c40")
+    raised.went_back(present.nodes(run.look()))
+    done = len(run.rows)
+    run.advance(15)
+    for row in run.rows[done:]:
+        raised.take(row)
+    raised.judge(run.step)
+    columns = along(raised._store.columns(), raised._nodes)
+    assert "calibration/confidence_std" not in columns or not len(columns["calibration/confidence_std"].steps)
+    (found,) = (finding for finding in run.judged() if finding.rule.id == "confidence-collapse")
+    assert (found.state, found.evidence) == ("unknown", "calibration/confidence_std: no values up to step 55")

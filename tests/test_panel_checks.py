@@ -228,7 +228,7 @@ async def test_the_key_to_act_opens_the_remedy_of_the_picked_check(tmp_path: Pat
         assert acts.advice(app).split(" ")[0] in ("rollback", "reset")
         await pilot.press("down")
         await until_seen(pilot, r"▸! firing +Many groups teach nothing")
-        assert acts.advice(app) == "phase NAME"
+        assert acts.advice(app) == "phase next"
         await pilot.press("a")
         await until_seen(pilot, r"(?i)curriculum")
         await pilot.press("escape", "down")

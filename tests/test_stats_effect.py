@@ -275,6 +275,8 @@ def test_what_became_of_the_alerts_that_stood():
     assert told(Alarm(25.0, "kl", True, 25, "KL leaps"), over) == ""
     again = Alarm(40.0, "format", True, 40, "One format has taken over")
     assert "not cleared" in told(format_on, over, again)
+    afresh = Alarm(59.0, "format", True, 30 + WINDOW + 1, "One format has taken over")
+    assert told(format_on, over, afresh) == told(format_on, over), "long after it is another one"
     kl = Alarm(6.0, "kl", True, 6, "KL leaps: 4.2"), Alarm(44.0, "kl", False, 44, "KL leaps")
     assert told(format_on, *kl, effect=found) == (
         "alerts: 1 of 2 cleared, the last at step 44; not cleared by the next change: One format has taken over"

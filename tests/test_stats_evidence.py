@@ -104,8 +104,8 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
     "skipped-work": ((rf"{N} of successes .*, more than {N}", more),),
     "format-lock-in": (
         (
-            rf"format \w+: {N} of completions over {N} logged steps, {N} in the first {N} steps; pass@k is below the "
-            rf"base's by {N}, at most {N}",
+            rf"format \w+: {N} of completions over {N} logged steps, {N} in the first {N} steps; pass@k against the "
+            rf"base {N}, at most {N}",
             lambda now, last, began, first, gain, high: now >= 90 and began <= 70 and high <= 0,
         ),
         (

@@ -109,7 +109,7 @@ def test_where_nothing_was_held_out_a_format_that_earns_more_is_no_fault():
         assert _find(_formats(reward, direct=1 - rise, column=rise), "format-lock-in", 100).state == state
     falls = {"eval/gain": _series(np.full(4, -0.2), 25, 25), "eval/gain_high": _series(np.full(4, -0.1), 25, 25)}
     found = _find(_formats(0.6, direct=1 - rise, column=rise) | falls, "format-lock-in", 100)
-    assert found.state == "firing" and found.evidence.endswith("pass@k is below the base's by -0.200, at most -0.100")
+    assert found.state == "firing" and found.evidence.endswith("pass@k against the base -0.200, at most -0.100")
 
 
 def test_a_format_that_ruled_from_the_start_is_no_lock_in():

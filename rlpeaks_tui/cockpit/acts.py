@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .reader import Reading
 
 QUESTIONS: dict[str, Make] = {
+    "pause": questions.pause,
     "reset": questions.reset,
     "rollback": questions.roll_back,
     "phase": questions.curriculum,
@@ -83,7 +84,8 @@ def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
 
     def now() -> Question:
         assert app.reading is not None, "refused before anything was read"
-        return make(app.reading.snapshot, app.reading.rates)
+        snapshot = app.reading.snapshot
+        return questions.offering(make(snapshot, app.reading.rates), snapshot, given or {})
 
     def answered(words: tuple[str, ...] | None) -> None:
         if not words:
@@ -99,7 +101,11 @@ def ask(app: Cockpit, verb: str, given: Values | None = None) -> None:
 
 
 def pause(app: Cockpit) -> None:
-    send(app, "resume" if app.snapshot is not None and app.snapshot.state == "paused" else "pause")
+    """Ask before the training is held; what is held goes on at once."""
+    if app.snapshot is not None and app.snapshot.state == "paused":
+        send(app, "resume")
+    else:
+        ask(app, "pause")
 
 
 def stop(app: Cockpit) -> None:

@@ -31,6 +31,9 @@ FIRST_BETA = 0.04
 SOON = 50
 """Steps after a change of weights or settings within which what begins is told as having begun after it."""
 
+RECENTLY = 40
+"""Values over which it is told whether groups are too easy or too hard: as many as the check looks at."""
+
 REPLACING = ("reset", "rollback")
 """Commands after which what the checks see is for a while still that of the weights before."""
 
@@ -82,6 +85,13 @@ def _answer(snapshot: Snapshot, findings: Sequence[Finding]) -> tuple[Finding | 
     return next(((finding, advice) for finding, advice in fitted if not hindrance(snapshot, advice)), (None, ""))
 
 
+def hindered(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
+    """Why nothing is advised though the worst finding with a remedy has one; empty where something is."""
+    fitted = [fit_to_run(snapshot, finding) for finding in findings if finding.remedy]
+    why = [hindrance(snapshot, advice) for advice in fitted]
+    return f"no {fitted[0]}: {why[0]}" if fitted and all(why) else ""
+
+
 def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
     """A finding's remedy with what this run can fill in: the newest checkpoint from before the trouble began, or the
     starting weights where there is none, half of the learning rate in force, twice the KL coefficient.
@@ -100,9 +110,24 @@ def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
     now = settable(snapshot)
     if finding.remedy == "set learning_rate=VALUE" and "learning_rate" in now:
         return f"set learning_rate={_lower(snapshot, now['learning_rate'], finding.severity):g}"
+    if finding.remedy == "phase NAME":
+        return f"phase {_whither(snapshot, finding)}"
     if finding.remedy == "set beta=VALUE" and "beta" in now:
         return f"set beta={2 * now['beta'] or FIRST_BETA:g}"
     return finding.remedy
+
+
+def _whither(snapshot: Snapshot, finding: Finding) -> str:
+    """To which phase: a harder one, or where more groups fail wholly than are solved wholly, an easier one."""
+    right, wrong = (_lately(snapshot, f"groups/{name}") for name in ("all_right", "all_wrong"))
+    return "prev" if finding.rule == "zero-variance" and wrong > right else "next"
+
+
+def _lately(snapshot: Snapshot, name: str) -> float:
+    """Mean of the recent values of a metric; 0 where there is none."""
+    values = present.series(snapshot, name).values[-RECENTLY:]
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else 0.0
 
 
 def _lower(snapshot: Snapshot, rate: float, severity: str) -> float:
@@ -170,8 +195,12 @@ def in_words(snapshot: Snapshot, advice: str) -> str:
     """A command that is advised, with what is in force where it would change that; what a person is to choose is said
     in words."""
     verb, given = remedy(advice)
-    if verb == "phase" and not given:
-        return "another phase"
+    if verb == "phase" and given.get("to") in ("next", "prev"):
+        names, step = [phase.name for phase in phases_of(snapshot)], 1 if given["to"] == "next" else -1
+        here = present.phase(snapshot)
+        at = names.index(here) + step if here in names else -1
+        named = f" ({names[at]})" if 0 <= at < len(names) else ""
+        return f"{advice}{named}"
     now = settable(snapshot).get(given["key"]) if verb == "set" else None
     return advice if now is None else f"{advice} ({now:g} now)"
 
@@ -186,12 +215,12 @@ def hindrance(snapshot: Snapshot, advice: str) -> str:
         return cannot.get(f"set {given['key']}", f"this run has no setting {given['key']}")
     if verb == "set" and f"{settable(snapshot)[given['key']]:g}" == given["value"]:
         return f"{given['key']} is {given['value']} already"
-    if (
-        verb == "phase"
-        and given.get("to") == "prev"
-        and present.phase(snapshot) == next(iter(snapshot.info.phases), None)
-    ):
-        return "there is no phase before the present one"
+    names = [phase.name for phase in phases_of(snapshot)] if verb == "phase" else []
+    if names:
+        ends = {"prev": (names[0], "before"), "next": (names[-1], "after")}
+        end, where = ends.get(given.get("to", ""), (None, ""))
+        if present.phase(snapshot) == end:
+            return f"there is no phase {where} the present one"
     return lacking(verb, snapshot)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlpeaks_tui.run import present
-from rlpeaks_tui.run.branches import along, tangled
+from rlpeaks_tui.run.branches import along
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.requests import VERBS
 from rlpeaks_tui.stats.catalog import lookup
@@ -22,7 +22,7 @@ def check(evaluator: Evaluator, snapshot: Snapshot, step: int) -> Health:
     """What the rules say at `step`; `evaluator` belongs to the run and remembers what it has judged."""
     tree = present.nodes(snapshot)
     columns = along(snapshot.columns, tree)
-    judged = evaluator.evaluate(columns, step, dtype=snapshot.info.dtype or None, way=tangled(tree))
+    judged = evaluator.evaluate(columns, step, dtype=snapshot.info.dtype or None, way=len(tree))
     firing = [finding for finding in judged if finding.state == "firing"]
     firing.sort(key=lambda found: (found.severity != "critical", not found.rule.cause, found.since or 0))
     return Health(

@@ -1,7 +1,7 @@
 """What is said outside of the screen: the terminal's title, and a bell or a notification when the verdict turns bad.
 
 A person who trains has other windows open. The title tells them the state without a look at the cockpit; a bell is
-for what they would want to be called for, so it rings for what is new and bad, and not again for the same.
+for what they would want to be called for, so it rings when the verdict turns bad or worse, and not for each finding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SAVE, RESTORE = "\x1b[22;0t", "\x1b[23;0t"
 """XTWINOPS: put the title on the terminal's stack, and take it back."""
 LONGEST = 120
 SILENT = 600.0
-"""Seconds in which the same finding is not announced again."""
+"""Seconds in which a verdict that has become as bad again is not announced again."""
 
 
 def title(snapshot: Snapshot, health: Health) -> str:
@@ -51,8 +51,8 @@ class Herald:
         self._write = write
         self._notify = notify
         self._title: str | None = None
-        self._bad: frozenset[str] | None = None
-        self._called: dict[str, float] = {}
+        self._bad: int | None = None
+        self._called: dict[int, float] = {}
 
     def tell(self, snapshot: Snapshot, health: Health, now: float) -> None:
         """The run as it is now; `now` in seconds of any steady clock."""
@@ -61,12 +61,11 @@ class Herald:
             self._write(f"{SAVE if self._title is None else ''}\x1b]2;{text}\x07")
             self._title = text
         bad = _bad(snapshot, health)
-        # What was so when it was first looked at, and what ended long ago, is no news.
-        news = bad - self._bad if self._bad is not None else frozenset()
+        # What was so when it was first looked at is no news, and neither is one finding more.
+        worse = self._bad is not None and bad > self._bad
         self._bad = bad
-        new = [what for what in sorted(news) if now - self._called.get(what, float("-inf")) >= SILENT]
-        if new and self._notify != "none":
-            self._called |= dict.fromkeys(new, now)
+        if worse and self._notify != "none" and now - self._called.get(bad, float("-inf")) >= SILENT:
+            self._called[bad] = now
             # Some terminals have commands of their own that begin with 9; and a number.
             self._write("\x07" if self._notify == "bell" else f"\x1b]9;rlpeaks: {text}\x07")
 
@@ -82,10 +81,12 @@ class Herald:
             self._title = None
 
 
-def _bad(snapshot: Snapshot, health: Health) -> frozenset[str]:
-    """What is wrong with the run, by names that stay the same while it goes on."""
+def _bad(snapshot: Snapshot, health: Health) -> int:
+    """How bad the verdict is: 0 not at all, 1 a finding, 2 a critical one, 3 stuck, 4 dead."""
     if snapshot.state in ("failed", "lost"):
-        return frozenset({snapshot.state})
+        return 4
     if not snapshot.live:
-        return frozenset()
-    return frozenset([*(finding.rule for finding in health.findings), *(["stuck"] if snapshot.pace.ranks else [])])
+        return 0
+    if snapshot.pace.ranks:
+        return 3
+    return max((1 + (finding.severity == "critical") for finding in health.findings), default=0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from rlpeaks_tui.phases import Phase
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.bounds import RATE, bounds_of
@@ -59,7 +61,7 @@ def reset(snapshot: Snapshot, rates: Rates | None) -> Question:
         "reset it",
         (
             Choice("to", "back to", (start, *_saved(snapshot))),
-            Blank("share", "share", "1", "of the old weights; 1: wholly", 20),
+            Blank("share", "how far", "1", "1: wholly back, 0.5: half way", 20),
             Blank("layers", "layers", "*", "such as *layers.0.*; *: all", 20),
             Choice("optimizer", "optimizer", (Option("begins afresh"), Option("is kept")), inline=True),
         ),
@@ -232,6 +234,15 @@ def note(snapshot: Snapshot, rates: Rates | None) -> Question:
     )
 
 
+def pause(snapshot: Snapshot, rates: Rates | None) -> Question:
+    says = (
+        f"At its next safe point (now at step {snapshot.step:,}) the training holds. Its processes stay, with the "
+        "memory that they have taken."
+    )
+    undone = "The same key resumes it from there; nothing is lost."
+    return _plain("Pause the training", says, ("pause",), "pause it", undone)
+
+
 def sync_reference(snapshot: Snapshot, rates: Rates | None) -> Question:
     return _plain(
         "Make the current policy the reference",
@@ -336,13 +347,28 @@ def to_undo(snapshot: Snapshot) -> CommandMark | None:
     return done[-1] if done else None
 
 
+def offering(question: Question, snapshot: Snapshot, given: Values) -> Question:
+    """The question with the checkpoint that is `given` among its options, first, where it is too old to be listed."""
+    saved = {checkpoint.name: checkpoint for checkpoint in snapshot.restorable}
+
+    def with_it(field: Choice | Blank) -> Choice | Blank:
+        name = given.get(field.name, "")
+        if not isinstance(field, Choice) or name not in saved or name in [option.value for option in field.options]:
+            return field
+        return replace(
+            field, options=(Option(name, _about(saved[name], _firing(snapshot, saved[name]))), *field.options)
+        )
+
+    return replace(question, fields=tuple(with_it(field) for field in question.fields))
+
+
 def _saved(snapshot: Snapshot) -> tuple[Option, ...]:
     """The newest checkpoints on disk, with step, age and size; as many as a small screen has room for."""
     newest = list(reversed(snapshot.restorable))[:OFFERED]
     older = len(snapshot.restorable) - len(newest)
     told = [_about(saved, _firing(snapshot, saved)) for saved in newest]
     if older:
-        told[-1] += f"   and {older} older: by `rlpeaks ctl`"
+        told[-1] += f"  and {older} older, by `rlpeaks ctl`"
     return tuple(Option(saved.name, about) for saved, about in zip(newest, told, strict=True))
 
 

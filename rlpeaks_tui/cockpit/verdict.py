@@ -13,7 +13,7 @@ from rlpeaks_tui.run import endings
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.pace import named_ranks
 
-from .advice import advised, after_what, awaited, in_words
+from .advice import advised, after_what, awaited, hindered, in_words
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
 from .scene import Health, Scene
 from .steering import LONGEST, WAITING
@@ -188,6 +188,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
             (since, Ink.TEXT),
             (f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT),
             (f"waiting for the effect of {waiting}" if waiting else "", Ink.TEXT),
+            (hindered(scene.snapshot, health.findings) if live and not advice and not waiting else "", Ink.DIM),
             (more, Ink.WARN),
             (evidence, Ink.DIM),
         ]

@@ -126,8 +126,8 @@ def size(count: int) -> str:
 
 
 def asked(command: CommandMark) -> str:
-    """A command as it is typed."""
-    return " ".join((command.verb, *command.args))
+    """A command as it is typed, without the word that says it is meant."""
+    return " ".join((command.verb, *(word for word in command.args if word != "--yes")))
 
 
 def outcome(command: CommandMark) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from ..run.branches import Node, along, tangled
+from ..run.branches import Node, along
 from ..run.columns import ColumnStore
 from ..run.entries import Alert, Metrics, Probe
 from ..stats.evaluator import Evaluator
@@ -43,8 +43,8 @@ class Alerts:
         """Alerts that begin or end with the rows taken since the last call."""
         self._gather()
         told = []
-        columns, way = along(self._store.columns(), self._nodes), tangled(self._nodes)
-        for finding in self._evaluator.evaluate(columns, step, dtype=self._dtype, way=way):
+        columns = along(self._store.columns(), self._nodes)
+        for finding in self._evaluator.evaluate(columns, step, dtype=self._dtype, way=len(self._nodes)):
             rule, fires = finding.rule, finding.state == "firing"
             if fires == (rule.id in self._raised):
                 continue

@@ -101,17 +101,9 @@ def split(steps: Ints, nodes: Sequence[Node], began: Sequence[int] = ()) -> tupl
     return present, tuple(left)
 
 
-def tangled(nodes: Sequence[Node]) -> int:
-    """How many branches there are once one has grown from another than the one that was left for it, and 0 before.
-
-    As long as none has, what was left of a series is what has a step that comes again, or that lies beyond.
-    """
-    return len(nodes) if any(node.parent is not before for before, node in pairwise(nodes)) else 0
-
-
 def along(columns: Columns, nodes: Sequence[Node]) -> Columns:
-    """The metrics of a tangled run along its present way; of any other they are given as they are."""
-    return columns.each(lambda series: present_of(series, nodes)) if tangled(nodes) else columns
+    """The metrics of a run along its present way."""
+    return columns.each(lambda series: present_of(series, nodes)) if len(nodes) > 1 else columns
 
 
 def present_of(series: Series, nodes: Sequence[Node]) -> Series:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rlpeaks_tui.stats.effect import COMPARED, Effect
-from rlpeaks_tui.stats.steered import CHANGING, Sent
+from rlpeaks_tui.stats.steered import CHANGING, WINDOW, Sent
 
 SPOKEN_OF: dict[str, tuple[str, tuple[str, ...]]] = {"format-lock-in": ("formats in use", ("format/effective",))}
 """Metrics that are compared too where an alert that stood speaks of them: by rule, as in `effect.COMPARED`."""
@@ -42,8 +42,8 @@ def answered(effect: Effect, alarms: Sequence[Alarm], commands: Sequence[Sent], 
     own = {effect.command.id, *(other.id for other in effect.others)}
     later = [c.t for c in commands if _changes(c) and c.t > began and c.id not in own]
     until = min(later, default=math.inf)
-    now = _newest(alarms, began, until)
-    cleared = {rule: now[rule].step for rule in stood if rule in now and not now[rule].on}
+    ends = {rule: end for rule in stood if (end := _end(alarms, rule, began, until)) is not None}
+    cleared = {rule: end.step for rule, end in ends.items()}
     left = [_title(alarm) for rule, alarm in stood.items() if rule not in cleared]
     if not stood:
         return ""
@@ -52,7 +52,7 @@ def answered(effect: Effect, alarms: Sequence[Alarm], commands: Sequence[Sent], 
         became = f"cleared at step {next(iter(cleared.values())):,}" if cleared else _stands(live, until)
         return f"alert: {_title(alarm)}: {became}"
     # The steps of what cleared after the run went back are lower: the last in time is the last.
-    last = max(cleared, key=lambda rule: now[rule].t, default="")
+    last = max(cleared, key=lambda rule: ends[rule].t, default="")
     when = f", the last at step {cleared[last]:,}" if last else ""
     rest = f"; {_stands(live, until)}: {', '.join(left)}" if left else ""
     return f"alerts: {len(cleared)} of {len(stood)} cleared{when}{rest}"
@@ -71,6 +71,16 @@ def compared(alarms: Sequence[Alarm], at: float) -> dict[str, tuple[str, ...]]:
 def _newest(alarms: Sequence[Alarm], after: float, until: float) -> dict[str, Alarm]:
     """The last word of each rule in a stretch of time."""
     return {alarm.rule: alarm for alarm in alarms if after < alarm.t <= until}
+
+
+def _end(alarms: Sequence[Alarm], rule: str, after: float, until: float) -> Alarm | None:
+    """Where a rule cleared for good in a stretch of time: what fires again soon has not cleared, and what fires again
+    long after is another alert."""
+    told = [alarm for alarm in alarms if alarm.rule == rule and after < alarm.t <= until]
+    for end, following in zip(told, [*told[1:], None], strict=False):
+        if not end.on and (following is None or not 0 <= following.step - end.step <= WINDOW):
+            return end
+    return None
 
 
 def _stands(live: bool, until: float) -> str:

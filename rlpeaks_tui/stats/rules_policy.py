@@ -231,7 +231,7 @@ POLICY: tuple[Rule, ...] = (
         "{reward:.3g}",
         fires=(
             "format {member}: {now:.0%} of completions over 10 logged steps, {start:.0%} in the first 5 steps; pass@k "
-            "is below the base's by {gain:+.3f}, at most {high:+.3f}",
+            "against the base {gain:+.3f}, at most {high:+.3f}",
             "format {member}: {now:.0%} of completions over 10 logged steps, {start:.0%} in the first 5 steps; it "
             "earns no more: reward {reward:.3g}, up to {best:.3g} in the first 5 steps",
         ),

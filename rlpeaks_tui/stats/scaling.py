@@ -170,7 +170,7 @@ def _fit(x: Floats, y: Floats, se: Floats, first: float, lowest: float, rng: np.
     passed, narrow = c >= PASSED * midpoint, likely[-1] - likely[0] < NARROW
     gone = f"{c / midpoint:.1f} times as far as the middle of its rise"
     if not passed:
-        why = f"only {gone}; it takes {PASSED:g}"
+        why = f"the run is only {gone}; told from {PASSED:g} times on"
     elif not narrow:
         why = f"ceilings from {likely[0]:.3f} to {likely[-1]:.3f} fit about as well"
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 
 from ..cells import BOLD, RAISED, Cells, Ink, fit, width_of
@@ -35,7 +37,15 @@ def room(height: int) -> int:
 
 
 def draw(
-    through: Through | None, prompt: str, here: int, at: int, top: int, ascii_only: bool, width: int, height: int
+    through: Through | None,
+    prompt: str,
+    here: int,
+    at: int,
+    top: int,
+    ascii_only: bool,
+    width: int,
+    height: int,
+    left: Container[int] = (),
 ) -> Cells:
     """The table, with a curve of the mean reward over it where there are three generations or more.
 
@@ -43,6 +53,7 @@ def draw(
         through: what was found so far; None before anything was.
         here: the generation from which the person came.
         at, top: the picked row, and the first one on screen.
+        left: numbers of the generations that lie on a branch which the run has left.
     """
     cells = Cells(width, height)
     end = cells.put(0, 0, "One prompt through time", Ink.TEXT | BOLD)
@@ -69,7 +80,8 @@ def draw(
         put_row(cells, y, sized, moment, picked)
         share = moment.right / moment.judged if moment.judged else 0.0
         cells.put(y, x, shade(share, ascii_only) * 4, Ink.GOOD | ground)
-        note = "  here" if moment.number == here else ""
+        note = "  left branch" if moment.number in left else ""
+        note += "  here" if moment.number == here else ""
         cells.put(y, x + 6, fit(moment.text, width - x - 6 - width_of(note)), Ink.TEXT | ground)
         cells.put_right(y, width, note, Ink.CURSOR | BOLD | ground)
     return cells

@@ -125,7 +125,15 @@ class Browser(Stage):
                 if (moment := self._shelf.moment(layer.at)) is not None:
                     self._shelf.block(moment.number)
                 cells = through.draw(
-                    self._shelf.through, layer.prompt, layer.here, layer.at, layer.top, look.ascii_only, width, height
+                    self._shelf.through,
+                    layer.prompt,
+                    layer.here,
+                    layer.at,
+                    layer.top,
+                    look.ascii_only,
+                    width,
+                    height,
+                    present.left_generations(scene.snapshot),
                 )
             case DifferenceLayer() as layer:
                 cells, top = compare.draw(

@@ -26,6 +26,8 @@ FACTOR = 5.0
 """Times its own median after which an activity counts as stuck."""
 SILENT = 30.0
 """Seconds without a sign of life, which comes twice a second, after which a rank counts as stuck."""
+HUSHED = 5.0
+"""The same where something is stuck already and others do give signs of life."""
 STEPS = 3
 """Steps in which a rank must have done something before its median says anything."""
 JUDGED = ("generating", "scoring", "updating")
@@ -70,9 +72,13 @@ def judge_pace(ranks: Sequence[RankClock], state: str, world: int | None) -> Pac
     if silent:
         return _stuck(silent, ranks, "")
     slow = [rank for rank in at_work if _slow(rank)]
+    all_wait = bool(at_work) and all(_waits_long(rank) for rank in at_work)
+    hushed = [rank for rank in at_work if rank.quiet > HUSHED]
+    if (slow or all_wait) and 0 < len(hushed) < len(at_work):
+        return _stuck(hushed, ranks, "")
     if slow:
         return _of_slow(slow, ranks)
-    if at_work and all(_waits_long(rank) for rank in at_work):
+    if all_wait:
         return _all_wait(at_work, ranks, world)
     return Pace("moving") if all(_known(rank) for rank in ranks) else UNKNOWN
 
@@ -149,7 +155,7 @@ def _stuck(stuck: Sequence[RankClock], ranks: Sequence[RankClock], evidence: str
 
 
 def _named(rank: RankClock, evidence: str) -> StuckRank:
-    if not evidence and rank.quiet > SILENT:
+    if not evidence and rank.quiet > HUSHED:
         lives = "its process lives and does not answer" if rank.alive else f"last heard from {rank.host}"
         evidence = f"silent for {spell(rank.quiet)} while {rank.activity or 'between steps'}, {lives}"
     if not evidence:

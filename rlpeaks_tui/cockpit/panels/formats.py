@@ -73,7 +73,9 @@ def overview(scene: Scene, width: int, height: int) -> Cells:
             cells.put(y, label + 2, lying(share, bar, scene.ascii_only), Ink.FORMAT)
         cells.put_right(y, width - 7, percent(share), Ink.TEXT)
         cells.put_right(y, width, points(share, start), Ink.DIM)
-    cells.put_right(len(found) + 1, width, fit(f"share, points since the first {EARLY} steps", width), Ink.FAINT)
+    said = f"share, points since the first {EARLY} steps"
+    said = said if width_of(said) <= width else "share, points since start"
+    cells.put_right(len(found) + 1, width, fit(said, width), Ink.FAINT)
     return cells
 
 

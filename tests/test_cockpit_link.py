@@ -112,7 +112,9 @@ async def test_one_more_step_writes_only_the_rows_it_changes(run: FakeRun, size:
         assert 0 < sorted(sizes)[len(sizes) // 2] <= most, sizes
 
 
-async def test_a_first_screen_fits_a_slow_link(run: FakeRun) -> None:
+async def test_a_first_screen_fits_a_slow_link(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine reading takes longer, and an empty screen is sent first.
+    monkeypatch.setattr("rlpeaks_tui.cockpit.app.PATIENCE", 600.0)
     app = Counted(run.layout.root, rate=30.0)
     app.driver_class = Wire
     async with app.run_test(headless=False, size=(200, 60)) as pilot:

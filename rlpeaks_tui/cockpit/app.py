@@ -42,6 +42,8 @@ from .surface import Surface
 from .theme import Palette, choose
 
 RATE = 4.0
+PATIENCE = 0.5
+"""Seconds for which nothing is sent before there is something to see."""
 LOOK_AGAIN = 0.02
 """Seconds until it is looked again whether the terminal has taken the last drawing."""
 GO_ON = 0.1
@@ -173,15 +175,14 @@ class Cockpit(App[int]):
         return Overview(self.palette)
 
     def on_mount(self) -> None:
-        # Textual paints a new screen several times while it settles, each time whole. Nothing is sent before there is
-        # something to see, or half a second has passed.
+        # Textual paints a new screen several times while it settles, each time whole.
         self._quiet.enter_context(self.batch_update())
         self.set_keymap({name: text for name, text in self._keys.items() if commands.BY_ID[name].keys})
         for command in self.table:
             if command.keys and not commands.BY_ID[command.id].keys:
                 # A keymap changes keys and gives none to what had none.
                 self.bind(",".join(command.keys), f"command({command.id!r})")
-        self.set_timer(0.5, self._quiet.close)
+        self.set_timer(PATIENCE, self._quiet.close)
         # Kept when it is left: making a screen takes Textual longer than everything else that a key does.
         self.install_screen(self.magnifier, "enlarged")
         self._reader.start()

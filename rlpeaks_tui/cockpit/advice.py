@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import Struct
 
 from rlpeaks_tui.run import present
 from rlpeaks_tui.run.bounds import RATE
@@ -44,21 +45,49 @@ _WEIGHTS = ("rollback CHECKPOINT", "set learning_rate=VALUE")
 """Remedies of findings on what the weights have become, which no setting that is put back heals."""
 
 
+class Answer(Struct, frozen=True):
+    """What there is to do about findings; at most one of these is not empty.
+
+    Attributes:
+        advised: the command that is advised.
+        awaited: the command that has answered the finding just so, or put other weights in place, while it is too soon
+            to tell what it did. A second dose before the first can have worked is one too many.
+        hindered: why nothing is advised though a finding has a remedy.
+    """
+
+    advised: str = ""
+    awaited: str = ""
+    hindered: str = ""
+
+
+def answer(snapshot: Snapshot, findings: Sequence[Finding]) -> Answer:
+    """The remedy of the worst finding that has one which can be given."""
+    hindered = ""
+    for finding in findings:
+        if not finding.remedy:
+            continue
+        advice = fit_to_run(snapshot, finding)
+        why = hindrance(snapshot, advice)
+        if not why:
+            waiting = _awaited(snapshot, finding, advice)
+            return Answer(awaited=waiting) if waiting else Answer(advice)
+        hindered = hindered or f"no {advice}: {why}"
+    return Answer(hindered=hindered)
+
+
 def advised(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
     """The command that is advised; empty where no finding has a remedy that can be given."""
-    finding, advice = _answer(snapshot, findings)
-    return "" if _awaited(snapshot, finding, advice) else advice
+    return answer(snapshot, findings).advised
 
 
 def awaited(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
-    """The command that has answered the finding just so, or put other weights in place, while it is too soon to tell
-    what it did; empty where none has. A second dose before the first can have worked is one too many."""
-    return _awaited(snapshot, *_answer(snapshot, findings))
+    """The command whose effect is waited for; empty where there is none."""
+    return answer(snapshot, findings).awaited
 
 
-def _awaited(snapshot: Snapshot, finding: Finding | None, advice: str) -> str:
+def _awaited(snapshot: Snapshot, finding: Finding, advice: str) -> str:
     verb, given = remedy(advice)
-    if finding is None or verb not in CHANGING:
+    if verb not in CHANGING:
         return ""
     since, tree = finding.since or 0, present.nodes(snapshot)
     for command in reversed(snapshot.commands):
@@ -77,19 +106,6 @@ def _awaited(snapshot: Snapshot, finding: Finding | None, advice: str) -> str:
             seen = np.count_nonzero(present.series(snapshot, "reward").steps > step)
             return f"#{command.number}" if seen < SHORT else ""
     return ""
-
-
-def _answer(snapshot: Snapshot, findings: Sequence[Finding]) -> tuple[Finding | None, str]:
-    """The worst finding with a remedy that can be given, and that remedy; None and nothing where there is none."""
-    fitted = ((finding, fit_to_run(snapshot, finding)) for finding in findings if finding.remedy)
-    return next(((finding, advice) for finding, advice in fitted if not hindrance(snapshot, advice)), (None, ""))
-
-
-def hindered(snapshot: Snapshot, findings: Sequence[Finding]) -> str:
-    """Why nothing is advised though the worst finding with a remedy has one; empty where something is."""
-    fitted = [fit_to_run(snapshot, finding) for finding in findings if finding.remedy]
-    why = [hindrance(snapshot, advice) for advice in fitted]
-    return f"no {fitted[0]}: {why[0]}" if fitted and all(why) else ""
 
 
 def fit_to_run(snapshot: Snapshot, finding: Finding) -> str:
@@ -192,8 +208,7 @@ def _lowered(snapshot: Snapshot, finding: Finding) -> bool:
 
 
 def in_words(snapshot: Snapshot, advice: str) -> str:
-    """A command that is advised, with what is in force where it would change that; what a person is to choose is said
-    in words."""
+    """A command that is advised, with what is in force where it would change that, or the phase that it leads to."""
     verb, given = remedy(advice)
     if verb == "phase" and given.get("to") in ("next", "prev"):
         names, step = [phase.name for phase in phases_of(snapshot)], 1 if given["to"] == "next" else -1

@@ -13,7 +13,7 @@ from rlpeaks_tui.run import endings
 from rlpeaks_tui.run.follow import Snapshot
 from rlpeaks_tui.run.pace import named_ranks
 
-from .advice import advised, after_what, awaited, hindered, in_words
+from .advice import Answer, after_what, answer, in_words
 from .cells import BOLD, REVERSE, Cells, Ink, fit, width_of, wrap
 from .scene import Health, Scene
 from .steering import LONGEST, WAITING
@@ -177,8 +177,7 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         x = _badge(cells, x, worst.text.upper(), ink) + 1
         others = len(health.findings) - 1
         more = f"and {others} more [{scene.look.checks}]" if others else ""
-        advice = advised(scene.snapshot, health.findings) if live else ""
-        waiting = awaited(scene.snapshot, health.findings) if live else ""
+        what = answer(scene.snapshot, health.findings) if live else Answer()
         since = f"since {worst.since:,}" if worst.since is not None else ""
         evidence = "; ".join(text for text in (after_what(scene.snapshot, worst), worst.evidence) if text)
         # The key comes before the evidence: who reads no further still knows what to press. What comes and goes with
@@ -186,9 +185,9 @@ def _health(cells: Cells, x: int, scene: Scene, when: str) -> None:
         parts = [
             (when, Ink.CURSOR),
             (since, Ink.TEXT),
-            (f"{key}try {in_words(scene.snapshot, advice)}" if advice else "", Ink.ACCENT),
-            (f"waiting for the effect of {waiting}" if waiting else "", Ink.TEXT),
-            (hindered(scene.snapshot, health.findings) if live and not advice and not waiting else "", Ink.DIM),
+            (f"{key}try {in_words(scene.snapshot, what.advised)}" if what.advised else "", Ink.ACCENT),
+            (f"waiting for the effect of {what.awaited}" if what.awaited else "", Ink.TEXT),
+            (what.hindered, Ink.DIM),
             (more, Ink.WARN),
             (evidence, Ink.DIM),
         ]
